@@ -1,0 +1,164 @@
+#include "core/base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct cb_status fail_errno(const char *path)
+{
+    return cb_fail(errno == ENOENT || errno == ENOTDIR ? CB_ERR_NOT_FOUND : CB_ERR_IO, "%s: %s", path,
+                   strerror(errno));
+}
+
+struct cb_status cb_file_map(const char *path, struct cb_bytes *out)
+{
+    struct stat info;
+    void *p = NULL;
+    struct cb_status st = cb_ok();
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return fail_errno(path);
+    if (fstat(fd, &info))
+        st = fail_errno(path);
+    else if (!S_ISREG(info.st_mode))
+        st = cb_fail(CB_ERR_IO, "%s: not a regular file", path);
+    else if (info.st_size > 0 &&
+             (p = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
+        st = fail_errno(path);
+    else
+        *out = (struct cb_bytes){ p, (size_t)info.st_size };
+    close(fd);
+    return st;
+}
+
+void cb_file_unmap(struct cb_bytes *bytes)
+{
+    if (bytes->data)
+        munmap((void *)(uintptr_t)bytes->data, bytes->len);
+    *bytes = (struct cb_bytes){ 0 };
+}
+
+void cb_file_let_go(const void *data, size_t len)
+{
+    const uintptr_t page = 4096, from = ((uintptr_t)data + page - 1) & ~(page - 1);
+    const uintptr_t to = ((uintptr_t)data + len) & ~(page - 1);
+    if (to > from)
+        madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+static bool write_all(int fd, const uint8_t *data, size_t len)
+{
+    while (len) {
+        const ssize_t n = write(fd, data, len < (1u << 30) ? len : (1u << 30));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        data += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static void sync_folder_of(const char *path)
+{
+    char copy[PATH_MAX];
+    int fd;
+    if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)
+        return;
+    if ((fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+}
+
+struct cb_status cb_file_write_parts(const char *path, const struct cb_bytes *parts, size_t count)
+{
+    char temp[PATH_MAX];
+    struct cb_status st = cb_ok();
+    int fd;
+    if (snprintf(temp, sizeof temp, "%s.XXXXXX", path) >= (int)sizeof temp)
+        return cb_fail(CB_ERR_IO, "%s: path is too long", path);
+    if ((fd = mkstemp(temp)) < 0)
+        return fail_errno(path);
+    for (size_t i = 0; i < count && st.code == CB_OK; i++)
+        if (!write_all(fd, parts[i].data, parts[i].len))
+            st = fail_errno(path);
+    if (st.code == CB_OK && (fchmod(fd, 0644) || fsync(fd)))
+        st = fail_errno(path);
+    if (close(fd) && st.code == CB_OK)
+        st = fail_errno(path);
+    if (st.code == CB_OK && rename(temp, path))
+        st = fail_errno(path);
+    if (st.code)
+        unlink(temp);
+    else
+        sync_folder_of(path);
+    return st;
+}
+
+struct cb_status cb_file_write(const char *path, const void *data, size_t len)
+{
+    return cb_file_write_parts(path, &(struct cb_bytes){ data, len }, 1);
+}
+
+bool cb_file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+struct cb_status cb_folder_make(const char *path)
+{
+    char part[PATH_MAX];
+    struct stat info;
+    const size_t len = strlen(path);
+    if (len == 0 || len >= sizeof part)
+        return cb_fail(CB_ERR_IO, "%s: path is empty or too long", path);
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != 0)
+            continue;
+        memcpy(part, path, i);
+        part[i] = 0;
+        if (mkdir(part, 0755) && (errno != EEXIST || stat(part, &info) || !S_ISDIR(info.st_mode)))
+            return fail_errno(part);
+    }
+    return cb_ok();
+}
+
+static struct cb_status remove_at(int parent, const char *name, int depth)
+{
+    struct cb_status st = cb_ok();
+    struct dirent *entry;
+    DIR *dir;
+    int fd;
+    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+        return st;
+    if (errno != EISDIR && errno != EPERM)
+        return fail_errno(name);
+    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || depth == 0)
+        return fail_errno(name);
+    if (!(dir = fdopendir(fd))) {
+        close(fd);
+        return fail_errno(name);
+    }
+    while (st.code == CB_OK && (entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+            st = remove_at(fd, entry->d_name, depth - 1);
+    closedir(dir);
+    if (st.code == CB_OK && unlinkat(parent, name, AT_REMOVEDIR))
+        st = fail_errno(name);
+    return st;
+}
+
+struct cb_status cb_folder_remove(const char *path)
+{
+    return remove_at(AT_FDCWD, path, 64);
+}

@@ -1,0 +1,37 @@
+/* core/base/file.h - whole files in, whole files out.
+ *
+ * What is written appears at once or not at all: a temporary file beside it, fsync, rename, fsync of
+ * the folder. Errors: CB_ERR_NOT_FOUND for a file that is not there, CB_ERR_IO, CB_ERR_TOO_LARGE. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/status.h"
+
+struct cb_bytes {
+    const uint8_t *data;
+    size_t len;
+};
+
+/* A file mapped read-only (private); unmapped by cb_file_unmap. An empty file gives len 0. */
+CB_MUST_USE struct cb_status cb_file_map(const char *path, struct cb_bytes *out);
+void cb_file_unmap(struct cb_bytes *bytes);
+
+/* The pages of a mapped range may go: they come back from the file when read again. */
+void cb_file_let_go(const void *data, size_t len);
+
+CB_MUST_USE struct cb_status cb_file_write(const char *path, const void *data, size_t len);
+
+/* The same for data in several pieces. */
+CB_MUST_USE struct cb_status cb_file_write_parts(const char *path, const struct cb_bytes *parts,
+                                                 size_t count);
+
+bool cb_file_exists(const char *path);
+
+/* mkdir -p. */
+CB_MUST_USE struct cb_status cb_folder_make(const char *path);
+
+/* rm -r; links are removed, never followed. A folder that is not there is fine. */
+CB_MUST_USE struct cb_status cb_folder_remove(const char *path);

@@ -1,0 +1,28 @@
+#include "core/base/hash.h"
+
+#include <nettle/sha2.h>
+#include <stdio.h>
+
+struct cb_digest cb_digest_of2(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    struct sha256_ctx ctx;
+    struct cb_digest digest;
+    sha256_init(&ctx);
+    if (a_len)
+        sha256_update(&ctx, a_len, a);
+    if (b_len)
+        sha256_update(&ctx, b_len, b);
+    sha256_digest(&ctx, sizeof digest.byte, digest.byte);
+    return digest;
+}
+
+struct cb_digest cb_digest_of(const void *data, size_t len)
+{
+    return cb_digest_of2(data, len, NULL, 0);
+}
+
+void cb_digest_text(const struct cb_digest *digest, char out[CB_DIGEST_TEXT])
+{
+    for (size_t i = 0; i < sizeof digest->byte; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest->byte[i]);
+}

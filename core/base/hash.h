@@ -1,0 +1,18 @@
+/* core/base/hash.h - SHA-256 (FIPS 180-4, by nettle), for content digests: trunks, photos, datasets. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CB_DIGEST_TEXT 65 /* 64 lower-case hex digits and a 0 */
+
+struct cb_digest {
+    uint8_t byte[32];
+};
+
+struct cb_digest cb_digest_of(const void *data, size_t len);
+
+/* The digest of two pieces, one after the other. */
+struct cb_digest cb_digest_of2(const void *a, size_t a_len, const void *b, size_t b_len);
+
+void cb_digest_text(const struct cb_digest *digest, char out[CB_DIGEST_TEXT]);

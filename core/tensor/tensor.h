@@ -1,0 +1,27 @@
+/* core/tensor/tensor.h - a shape, a type, and borrowed elements. */
+#pragma once
+
+#include "core/tensor/dtype.h"
+#include "core/tensor/shape.h"
+
+/* Row-major and dense. Which member holds the elements follows from dtype: f for real types, i for
+ * all others (see dtype.h). The struct never owns them. */
+struct cb_tensor {
+    struct cb_shape shape;
+    enum cb_dtype dtype;
+    union {
+        void *data;
+        float *f;
+        int64_t *i;
+    };
+};
+
+static inline size_t cb_tensor_count(const struct cb_tensor *t)
+{
+    return cb_shape_count(&t->shape);
+}
+
+static inline size_t cb_tensor_bytes(const struct cb_tensor *t)
+{
+    return cb_tensor_count(t) * cb_dtype_size(t->dtype);
+}
