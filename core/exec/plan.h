@@ -1,0 +1,33 @@
+/* core/exec/plan.h - a graph made ready for one set of input shapes: everything that can fail, fails here.
+ *
+ * Shapes are inferred and what depends on shapes alone is computed; passes rewrite the copy; weights are packed; every
+ * activation gets its offset in one arena (disjoint while both live). A plan is immutable and shared by sessions. */
+#pragma once
+
+#include "core/exec/engine.h"
+#include "core/exec/weights.h"
+#include "core/graph/graph.h"
+
+struct cb_plan;
+
+struct cb_plan_options {
+    const struct cb_tensor *inputs; /* one per graph input: type and shape; with data: known, computed at plan time */
+    const int *outputs;             /* values wanted, any of the graph's; NULL: the graph's outputs */
+    int n_outputs;
+    const int *wrt;                 /* values whose gradient will be asked for (grad.h); NULL: none */
+    int n_wrt;
+    bool no_passes;                 /* the graph as imported: the reference for every pass */
+    bool nhwc_input;                /* input 0 is given [N,H,W,C] although the graph wants [N,C,H,W] */
+};
+
+CB_MUST_USE struct cb_status cb_plan_create(const struct cb_engine *engine, const struct cb_graph *graph,
+                                            struct cb_weights *weights, const struct cb_plan_options *options,
+                                            struct cb_plan **out);
+void cb_plan_destroy(struct cb_plan *plan);
+
+const struct cb_graph *cb_plan_graph(const struct cb_plan *plan); /* after the passes, shapes known */
+size_t cb_plan_activation_bytes(const struct cb_plan *plan);
+
+/* The inputs of a graph that must be given with their elements, since shapes depend on them: flags[n_inputs]. */
+CB_MUST_USE struct cb_status cb_plan_known_inputs(const struct cb_graph *graph, struct cb_arena *scratch,
+                                                  bool *flags);

@@ -1,0 +1,147 @@
+/* core/ops/op.h - what an operator is: its attributes, and what it must say about itself.
+ *
+ * Meaning follows ONNX's newest opset, with two differences. Image operators (convolution, pooling, LRN,
+ * BatchNormalization, global pooling) are channels-last: x is [N, spatial..., C]; the importer writes the transposes.
+ * Parameters such as axes, pads or a target shape may come as an input or stand in the attribute: infer reads a
+ * known input into the attribute, and without that input the attribute stands (see cb_op_def.params).
+ * Filters keep ONNX's order [M, C/group, spatial...]. Gradients of filters too. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "core/base/status.h"
+#include "core/base/threads.h"
+#include "core/kernels/kernels.h"
+#include "core/tensor/tensor.h"
+
+#define CB_MAX_SPATIAL 3
+
+enum cb_op {
+    /* conv.c, pool.c, norm.c: channels last */
+    CB_OP_CONV, CB_OP_MAX_POOL, CB_OP_AVERAGE_POOL, CB_OP_GLOBAL_AVERAGE_POOL, CB_OP_GLOBAL_MAX_POOL,
+    CB_OP_BATCH_NORM, CB_OP_LRN,
+    /* dense.c */
+    CB_OP_GEMM, CB_OP_MATMUL,
+    /* activation.c: one input, one output, elementwise */
+    CB_OP_RELU, CB_OP_LEAKY_RELU, CB_OP_CLIP, CB_OP_SIGMOID, CB_OP_TANH, CB_OP_EXP, CB_OP_LOG, CB_OP_SQRT,
+    CB_OP_RECIPROCAL, CB_OP_ABS, CB_OP_NEG, CB_OP_SIGN, CB_OP_FLOOR, CB_OP_CEIL, CB_OP_ROUND, CB_OP_ERF,
+    CB_OP_HARD_SIGMOID, CB_OP_HARD_SWISH, CB_OP_ELU, CB_OP_SELU, CB_OP_CELU, CB_OP_SOFTPLUS, CB_OP_SOFTSIGN,
+    CB_OP_THRESHOLDED_RELU, CB_OP_GELU, CB_OP_MISH, CB_OP_SIN, CB_OP_COS, CB_OP_NOT, CB_OP_IDENTITY, CB_OP_CAST,
+    /* elementwise.c: two inputs with broadcasting */
+    CB_OP_ADD, CB_OP_SUB, CB_OP_MUL, CB_OP_DIV, CB_OP_POW, CB_OP_MOD, CB_OP_MIN, CB_OP_MAX, CB_OP_PRELU,
+    CB_OP_EQUAL, CB_OP_GREATER, CB_OP_LESS, CB_OP_GREATER_EQUAL, CB_OP_LESS_EQUAL, CB_OP_AND, CB_OP_OR, CB_OP_XOR,
+    CB_OP_WHERE,
+    /* reduce.c, softmax.c */
+    CB_OP_REDUCE_SUM, CB_OP_REDUCE_MEAN, CB_OP_REDUCE_MAX, CB_OP_REDUCE_MIN, CB_OP_REDUCE_PROD, CB_OP_REDUCE_L1,
+    CB_OP_REDUCE_L2, CB_OP_REDUCE_LOG_SUM, CB_OP_REDUCE_LOG_SUM_EXP, CB_OP_REDUCE_SUM_SQUARE, CB_OP_ARG_MAX,
+    CB_OP_ARG_MIN, CB_OP_SOFTMAX, CB_OP_LOG_SOFTMAX,
+    /* view.c: the same elements under another shape */
+    CB_OP_RESHAPE, CB_OP_FLATTEN, CB_OP_SQUEEZE, CB_OP_UNSQUEEZE,
+    /* shaping.c: elements moved, copied or left out */
+    CB_OP_TRANSPOSE, CB_OP_CONCAT, CB_OP_SPLIT, CB_OP_SLICE, CB_OP_PAD, CB_OP_EXPAND, CB_OP_TILE, CB_OP_GATHER,
+    /* shape_ops.c: numbers about shapes, made when the plan is made */
+    CB_OP_SHAPE, CB_OP_SIZE, CB_OP_CONSTANT_OF_SHAPE, CB_OP_RANGE,
+    CB_OP_COUNT
+};
+
+enum cb_auto_pad { CB_PAD_EXPLICIT, CB_PAD_VALID, CB_PAD_SAME_UPPER, CB_PAD_SAME_LOWER };
+enum cb_pad_mode { CB_PAD_CONSTANT, CB_PAD_REFLECT, CB_PAD_EDGE, CB_PAD_WRAP };
+
+/* A window that slides over `rank` spatial axes. infer fills pads of the auto_pad forms. */
+struct cb_window {
+    int rank;         /* 1 to CB_MAX_SPATIAL; 0: take it from the input (and the kernel from the filter) */
+    int64_t kernel[CB_MAX_SPATIAL], stride[CB_MAX_SPATIAL], dilation[CB_MAX_SPATIAL];
+    int64_t pad_begin[CB_MAX_SPATIAL], pad_end[CB_MAX_SPATIAL];
+    enum cb_auto_pad auto_pad;
+    bool ceil_mode;
+};
+
+/* Up to CB_MAX_RANK numbers that an input may give. count -1: not given, the operator's default. */
+struct cb_list {
+    int count;
+    int64_t v[CB_MAX_RANK];
+};
+
+/* Inputs in brackets are parameters. "act": y is clamped to [lo, hi]; -INFINITY, INFINITY for none. */
+union cb_attr {
+    struct { struct cb_window window; int64_t group; float lo, hi; } conv;    /* x, w, bias?, residual? ; act */
+    struct { struct cb_window window; bool count_include_pad, column_major; } pool; /* x -> y, indices? */
+    struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
+    struct { float alpha, beta, bias; int64_t size; } lrn;
+    struct { float alpha, beta; bool trans_a, trans_b; float lo, hi; } gemm; /* a, b, c? ; act */
+    struct { float lo, hi; } matmul;                                         /* a, b ; act */
+    struct { float alpha, beta; bool approximate; } unary;
+    struct { double lo, hi; } clip;                                          /* x, [lo]?, [hi]? */
+    struct { enum cb_dtype to; } cast;
+    struct { bool aligned; int axis; bool fmod; float lo, hi; } binary; /* a, b ; ADD has act. aligned: opset < 7,
+                                                               b's dims stand at `axis` of a (-1: at its end) */
+    struct { struct cb_list axes; bool keep_dims, noop_if_empty; } reduce;   /* x, [axes]? */
+    struct { int axis; bool keep_dims, last; } arg;
+    struct { int axis; bool flatten; } softmax;       /* flatten: opset < 13, over all axes from `axis` on */
+    struct { struct cb_list dims; bool allow_zero; } reshape;                /* x, [dims] ; EXPAND too */
+    struct { struct cb_list axes; } squeeze;                                 /* x, [axes]? ; UNSQUEEZE too */
+    struct { int axis; } axis;                        /* FLATTEN, CONCAT, GATHER */
+    struct { int axis; struct cb_list sizes; int parts; } split;             /* x, [sizes]? */
+    struct { int rank; int perm[CB_MAX_RANK]; } transpose; /* rank 0: reverse the axes */
+    struct { struct cb_list starts, ends, axes, steps; } slice; /* x, [starts], [ends], [axes]?, [steps]? */
+    struct { struct cb_list begin, end, axes; enum cb_pad_mode mode; double value; } pad; /* x, [pads], [value]?, [axes]?;
+                                                             begin, end per axis once infer has seen the input */
+    struct { struct cb_list repeats; } tile;                                 /* x, [repeats] */
+    struct { int64_t start, end; } shape;             /* end INT64_MAX: the rank */
+    struct { struct cb_list dims; enum cb_dtype dtype; double value; } fill; /* [dims] */
+};
+
+/* The longest list of inputs or outputs a node may have. */
+#define CB_MAX_ARGS 4096
+
+struct cb_node {
+    enum cb_op op;
+    const char *name;  /* for messages; never NULL */
+    int n_in, n_out;
+    int *in, *out;     /* values of the graph; -1: an optional one that is absent */
+    union cb_attr attr;
+};
+
+/* What infer knows of an input, and says of an output. */
+struct cb_arg {
+    enum cb_dtype dtype;           /* CB_DTYPE_NONE: absent */
+    struct cb_shape shape;         /* known */
+    const struct cb_tensor *known; /* its elements, when they are known at plan time; else NULL */
+};
+
+/* One execution of one node. */
+struct cb_op_call {
+    const struct cb_node *node;
+    const struct cb_kernels *kernels;
+    struct cb_threads *threads;
+    const struct cb_tensor *const *in;   /* node->n_in of them; NULL: absent */
+    struct cb_tensor *const *out;        /* written by forward, readable in backward; NULL: not wanted */
+    const struct cb_tensor *const *dout; /* d loss / d out; NULL entry: zero */
+    struct cb_tensor *const *din;        /* backward ADDS d loss / d in; NULL entry: not wanted */
+    const void *packed;                  /* what pack made of constant weights; NULL: they are no constant */
+    void *scratch;                       /* scratch bytes, 64-byte aligned, contents undefined */
+};
+
+struct cb_op_def {
+    const char *name;   /* in messages, dumps and metrics: ONNX's name where there is one */
+    int min_in, max_in, max_out;
+    unsigned params;    /* bit i: input i is a parameter, known when the plan is made; dropped after infer */
+    bool view;          /* out[0] has in[0]'s elements in the same order: the plan may share the memory */
+    bool in_place;      /* forward may be given out[0]->data == in[0]->data */
+    /* Checks everything that forward relies on; fills outputs' type and shape and the attributes that were open.
+     * Messages begin with the node's name. `known` of outputs is the caller's affair. */
+    struct cb_status (*infer)(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[]);
+    /* Bytes; shapes are known, data may be NULL. NULL: none. `backward`: what backward wants. */
+    size_t (*scratch)(const struct cb_op_call *call, bool backward);
+    /* Constant weights (in[1]) in the kernels' form. NULL: the operator uses them as they lie (aligned). */
+    size_t (*packed_bytes)(const struct cb_op_call *call);
+    void (*pack)(const struct cb_op_call *call, void *packed); /* in[1]->data may be unaligned here */
+    void (*forward)(const struct cb_op_call *call);            /* cannot fail: infer checked everything */
+    void (*backward)(const struct cb_op_call *call);           /* NULL: not differentiable */
+};
+
+/* Never NULL for op < CB_OP_COUNT. */
+const struct cb_op_def *cb_op_get(enum cb_op op);
+
+/* A node's attributes at their defaults: windows of stride and dilation 1, lists not given, no activation. */
+union cb_attr cb_attr_default(enum cb_op op);
