@@ -1,0 +1,52 @@
+/* core/train/head_trainer.h - trains a head on bottleneck features, and judges it.
+ *
+ * Softmax regression (full-batch, convex) or one hidden layer with ReLU and dropout (mini-batches, Adam, arXiv:1412.6980).
+ * A stratified part is held out; training stops when the loss on it has not improved for `patience` epochs, and the
+ * best weights are kept. Class weights balance unequal classes. The same seed gives the same head bit for bit. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "core/base/arena.h"
+#include "core/base/threads.h"
+#include "core/model/head.h"
+#include "core/train/evaluation.h"
+
+struct cb_head_config {
+    int hidden;            /* units of the hidden layer; 0: softmax regression */
+    float dropout;         /* 0 to 0.9, on the hidden layer's output */
+    int epochs;            /* at most; 0: as many as early stopping lets it */
+    int patience;          /* epochs without improvement before it stops */
+    float learning_rate;   /* 0: chosen */
+    float l2;              /* weight decay; negative: chosen on the held-out part */
+    float held_out;        /* fraction of each class, 0.05 to 0.5 */
+    bool balance;          /* weight classes by 1 / their count */
+    uint64_t seed;
+};
+extern const struct cb_head_config cb_head_config_default;
+
+/* One line of progress. */
+struct cb_epoch {
+    int epoch, epochs;
+    float train_loss, held_out_loss, held_out_accuracy;
+};
+typedef void cb_epoch_fn(void *ctx, const struct cb_epoch *epoch);
+
+struct cb_head_job {
+    const struct cb_head_config *config;
+    const float *features;  /* [n, inputs] */
+    const int *labels;      /* [n], 0 to classes-1 */
+    int n, inputs, classes;
+    struct cb_threads *threads;
+    cb_epoch_fn *on_epoch;  /* NULL: none */
+    void *ctx;
+    const atomic_bool *cancel; /* NULL: never */
+};
+
+/* Fills `head` (weights in `arena`) and the evaluation on the held-out part. Errors: CB_ERR_CONTENT fewer than 2 classes
+ * or 2 examples of a class (says which); CB_ERR_CANCELLED; CB_ERR_NOMEM. */
+CB_MUST_USE struct cb_status cb_head_train(const struct cb_head_job *job, struct cb_arena *arena, struct cb_head *head,
+                                           struct cb_evaluation *held_out);
+
+/* Logits [n, classes] of a head on features [n, inputs]. */
+void cb_head_run(const struct cb_head *head, int n, const float *features, float *logits);
