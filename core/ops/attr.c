@@ -1,0 +1,80 @@
+/* core/ops/attr.c - what a node's attributes are before anyone says otherwise: ONNX's defaults. */
+#include <math.h>
+
+#include "core/ops/op.h"
+
+#define WINDOW    { .stride = { 1, 1, 1 }, .dilation = { 1, 1, 1 } }
+#define NO_ACT    .lo = -INFINITY, .hi = INFINITY
+#define NOT_GIVEN { .count = -1 }
+#define POOL      { .pool = { .window = WINDOW } }
+#define BINARY    { .binary = { .axis = -1, NO_ACT } }
+#define REDUCE    { .reduce = { .axes = NOT_GIVEN, .keep_dims = true } }
+#define ARG       { .arg = { .keep_dims = true } }
+#define SOFTMAX   { .softmax = { .axis = -1 } }
+#define SHAPED    { .reshape = { .dims = NOT_GIVEN } }
+#define SQUEEZED  { .squeeze = { .axes = NOT_GIVEN } }
+
+static const union cb_attr defaults[CB_OP_COUNT] = {
+    [CB_OP_CONV] = { .conv = { .window = WINDOW, .group = 1, NO_ACT } },
+    [CB_OP_MAX_POOL] = POOL,
+    [CB_OP_AVERAGE_POOL] = POOL,
+    [CB_OP_BATCH_NORM] = { .batch_norm = { .epsilon = 1e-5f, .momentum = 0.9f, NO_ACT } },
+    [CB_OP_LRN] = { .lrn = { .alpha = 1e-4f, .beta = 0.75f, .bias = 1.0f } },
+    [CB_OP_GEMM] = { .gemm = { .alpha = 1.0f, .beta = 1.0f, NO_ACT } },
+    [CB_OP_MATMUL] = { .matmul = { NO_ACT } },
+    [CB_OP_LEAKY_RELU] = { .unary = { .alpha = 0.01f } },
+    [CB_OP_CLIP] = { .clip = { .lo = -INFINITY, .hi = INFINITY } },
+    [CB_OP_HARD_SIGMOID] = { .unary = { .alpha = 0.2f, .beta = 0.5f } },
+    [CB_OP_HARD_SWISH] = { .unary = { .alpha = 1.0f / 6, .beta = 0.5f } },
+    [CB_OP_ELU] = { .unary = { .alpha = 1.0f } },
+    [CB_OP_SELU] = { .unary = { .alpha = 1.67326319217681884765625f, .beta = 1.05070102214813232421875f } },
+    [CB_OP_CELU] = { .unary = { .alpha = 1.0f } },
+    [CB_OP_THRESHOLDED_RELU] = { .unary = { .alpha = 1.0f } },
+    [CB_OP_ADD] = BINARY,
+    [CB_OP_SUB] = BINARY,
+    [CB_OP_MUL] = BINARY,
+    [CB_OP_DIV] = BINARY,
+    [CB_OP_POW] = BINARY,
+    [CB_OP_MOD] = BINARY,
+    [CB_OP_MIN] = BINARY,
+    [CB_OP_MAX] = BINARY,
+    [CB_OP_PRELU] = BINARY,
+    [CB_OP_EQUAL] = BINARY,
+    [CB_OP_GREATER] = BINARY,
+    [CB_OP_LESS] = BINARY,
+    [CB_OP_GREATER_EQUAL] = BINARY,
+    [CB_OP_LESS_EQUAL] = BINARY,
+    [CB_OP_AND] = BINARY,
+    [CB_OP_OR] = BINARY,
+    [CB_OP_XOR] = BINARY,
+    [CB_OP_REDUCE_SUM] = REDUCE,
+    [CB_OP_REDUCE_MEAN] = REDUCE,
+    [CB_OP_REDUCE_MAX] = REDUCE,
+    [CB_OP_REDUCE_MIN] = REDUCE,
+    [CB_OP_REDUCE_PROD] = REDUCE,
+    [CB_OP_REDUCE_L1] = REDUCE,
+    [CB_OP_REDUCE_L2] = REDUCE,
+    [CB_OP_REDUCE_LOG_SUM] = REDUCE,
+    [CB_OP_REDUCE_LOG_SUM_EXP] = REDUCE,
+    [CB_OP_REDUCE_SUM_SQUARE] = REDUCE,
+    [CB_OP_ARG_MAX] = ARG,
+    [CB_OP_ARG_MIN] = ARG,
+    [CB_OP_SOFTMAX] = SOFTMAX,
+    [CB_OP_LOG_SOFTMAX] = SOFTMAX,
+    [CB_OP_RESHAPE] = SHAPED,
+    [CB_OP_EXPAND] = SHAPED,
+    [CB_OP_FLATTEN] = { .axis = { .axis = 1 } },
+    [CB_OP_SQUEEZE] = SQUEEZED,
+    [CB_OP_UNSQUEEZE] = SQUEEZED,
+    [CB_OP_SPLIT] = { .split = { .sizes = NOT_GIVEN } },
+    [CB_OP_SLICE] = { .slice = { NOT_GIVEN, NOT_GIVEN, NOT_GIVEN, NOT_GIVEN } },
+    [CB_OP_PAD] = { .pad = { .begin = NOT_GIVEN, .end = NOT_GIVEN, .axes = NOT_GIVEN } },
+    [CB_OP_TILE] = { .tile = { .repeats = NOT_GIVEN } },
+    [CB_OP_SHAPE] = { .shape = { .end = INT64_MAX } },
+    [CB_OP_CONSTANT_OF_SHAPE] = { .fill = { .dims = NOT_GIVEN, .dtype = CB_FLOAT32 } },
+};
+
+union cb_attr cb_attr_default(enum cb_op op)
+{
+    return defaults[op];
+}
