@@ -15,6 +15,9 @@ CFLAGS += -std=gnu17 $(WARN) $(FLAGS.$(MODE)) -ffp-contract=fast -I. -Ibuild -MM
           $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthreadpool -lpthread -lm
 
+# Criterion's macros do not survive the stricter ones.
+$(OUT)/tests/%: WARN = -Wall -Wextra
+
 # Only the kernel families get flags of an instruction set; nothing else may use it unasked.
 $(OUT)/core/kernels/avx2/%:   ISA = -O3 -mavx2 -mfma
 $(OUT)/core/kernels/avx512/%: ISA = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
