@@ -47,6 +47,11 @@ enum cb_op {
 enum cb_auto_pad { CB_PAD_EXPLICIT, CB_PAD_VALID, CB_PAD_SAME_UPPER, CB_PAD_SAME_LOWER };
 enum cb_pad_mode { CB_PAD_CONSTANT, CB_PAD_REFLECT, CB_PAD_EDGE, CB_PAD_WRAP };
 
+/* Ranks of a Transpose that infer turns into a permutation once it knows the input's rank (below 3: as it stands):
+ * the importer puts these around image operators. */
+#define CB_PERM_TO_LAST (-1)   /* [N,C,spatial...] -> [N,spatial...,C] */
+#define CB_PERM_FROM_LAST (-2) /* [N,spatial...,C] -> [N,C,spatial...] */
+
 /* A window that slides over `rank` spatial axes. infer fills pads of the auto_pad forms. */
 struct cb_window {
     int rank;         /* 1 to CB_MAX_SPATIAL; 0: take it from the input (and the kernel from the filter) */
@@ -82,7 +87,7 @@ union cb_attr {
     struct { struct cb_list axes; } squeeze;                                 /* x, [axes]? ; UNSQUEEZE too */
     struct { int axis; } axis;                        /* FLATTEN, CONCAT, GATHER */
     struct { int axis; struct cb_list sizes; int parts; } split;             /* x, [sizes]? */
-    struct { int rank; int perm[CB_MAX_RANK]; } transpose; /* rank 0: reverse the axes */
+    struct { int rank; int perm[CB_MAX_RANK]; } transpose; /* rank 0: reverse the axes; or CB_PERM_TO_LAST, .. */
     struct { struct cb_list starts, ends, axes, steps; } slice; /* x, [starts], [ends], [axes]?, [steps]? */
     struct { struct cb_list begin, end, axes; enum cb_pad_mode mode; double value; } pad; /* x, [pads], [value]?, [axes]?;
                                                              begin, end per axis once infer has seen the input */
