@@ -35,6 +35,11 @@ const struct cb_recipe *cb_recipe_preset(const char *name);
 /* Row i of the presets' names; NULL past the last. */
 const char *cb_recipe_preset_name(size_t i);
 
-/* Height and width of the tensor that a recipe makes of a photo of this size. */
+/* Width and height of a photo of this size after the recipe's resize, before its crop. The short side's
+ * partner is floor(short x long / short side of the photo). Sides are at least 1. */
+void cb_recipe_resized_size(const struct cb_recipe *recipe, int width, int height, int *out_width,
+                            int *out_height);
+
+/* Width and height of the tensor that a recipe makes of a photo of this size. */
 void cb_recipe_output_size(const struct cb_recipe *recipe, int width, int height, int *out_width,
                            int *out_height);
