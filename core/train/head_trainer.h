@@ -1,8 +1,10 @@
 /* core/train/head_trainer.h - trains a head on bottleneck features, and judges it.
  *
  * Softmax regression (full-batch, convex) or one hidden layer with ReLU and dropout (mini-batches, Adam, arXiv:1412.6980).
- * A stratified part is held out; training stops when the loss on it has not improved for `patience` epochs, and the
- * best weights are kept. Class weights balance unequal classes. The same seed gives the same head bit for bit. */
+ * A stratified part is held out. On it the weight decay is chosen, and training stops when the loss there has not
+ * improved for `patience` epochs; the evaluation is that of the best weights on the held-out part. The head that is
+ * handed out is then trained again with the same choices on all examples. Class weights balance unequal classes. The
+ * same seed gives the same head bit for bit, whatever the number of threads. */
 #pragma once
 
 #include <stdatomic.h>

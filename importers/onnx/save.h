@@ -28,3 +28,17 @@ CB_MUST_USE struct cb_status cb_onnx_save_head(const struct cb_onnx_save *save, 
  * only the old head used are dropped. A float16 bottleneck is cast to float. */
 CB_MUST_USE struct cb_status cb_onnx_save_whole(struct cb_bytes original, const struct cb_onnx_save *save,
                                                 struct cb_buf *out);
+
+/* What cb_onnx_save_head wrote, read back: weights are copied into `arena`, texts too. */
+struct cb_onnx_head_file {
+    struct cb_head head;
+    const struct cb_onnx_property *properties;
+    int n_properties;
+};
+
+/* Errors: CB_ERR_MODEL not a head of ours, or damaged (hostile bytes are fine); CB_ERR_NOMEM. */
+CB_MUST_USE struct cb_status cb_onnx_read_head(struct cb_bytes file, struct cb_arena *arena,
+                                               struct cb_onnx_head_file *out);
+
+/* The value of a property; NULL when there is none. */
+const char *cb_onnx_head_property(const struct cb_onnx_head_file *file, const char *key);
