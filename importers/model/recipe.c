@@ -172,7 +172,7 @@ static cJSON *write_resize_width(const struct cb_recipe *r)
 
 static struct cb_status read_interpolation(const cJSON *item, struct cb_recipe *r)
 {
-    size_t i;
+    size_t i = 0;
     CB_TRY(read_choice(item, interpolations, CB_COUNT_OF(interpolations), "nearest, bilinear or bicubic", &i));
     r->interpolation = (enum cb_interpolation)i;
     return cb_ok();
@@ -254,7 +254,7 @@ static cJSON *write_crop(const struct cb_recipe *r)
 
 static struct cb_status read_color(const cJSON *item, struct cb_recipe *r)
 {
-    size_t i;
+    size_t i = 0;
     CB_TRY(read_choice(item, colors, CB_COUNT_OF(colors), "RGB, BGR or GRAY", &i));
     r->color = (enum cb_color)i;
     return cb_ok();
@@ -298,7 +298,7 @@ static cJSON *write_std(const struct cb_recipe *r)
 
 static struct cb_status read_layout(const cJSON *item, struct cb_recipe *r)
 {
-    size_t i;
+    size_t i = 0;
     CB_TRY(read_choice(item, layouts, CB_COUNT_OF(layouts), "NCHW or NHWC", &i));
     r->layout = (enum cb_layout)i;
     return cb_ok();
