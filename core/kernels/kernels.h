@@ -14,16 +14,18 @@ enum cb_isa { CB_ISA_GENERIC, CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_COUNT };
  * No activation: lo = -INFINITY, hi = INFINITY. ReLU: lo = 0. ReLU6: lo = 0, hi = 6. */
 struct cb_epilogue {
     const float *bias;     /* per output column (channel); NULL: 0 */
-    const float *residual; /* laid out as the output; NULL: none */
+    const float *residual; /* laid out as the output, and may be the output itself; NULL: none */
     float lo, hi;
 };
+
+enum { CB_TILE_ROWS_MAX = 16 }; /* no set has a larger mr */
 
 /* One tile of outputs, m x n. Rows of A are found through pointers, so that one kernel is both the matrix
  * product (taps = 1) and indirect convolution (arXiv:1907.02129): a padded tap points at zeros. */
 struct cb_tile {
     size_t m, n;              /* m <= mr, n <= nr of the set */
     size_t taps, depth;       /* the sum runs over taps x depth */
-    const float *const *rows; /* [taps][mr] pointers to `depth` floats; entries from m on are valid to read */
+    const float *const *rows; /* [taps][mr] pointers to `depth` floats; only the first m of each tap are read */
     const float *panel;       /* [taps * depth][nr], packed, 64-byte aligned */
     float *out;
     size_t out_stride;        /* floats from one row to the next, of the residual too */
@@ -34,6 +36,7 @@ struct cb_kernels {
     const char *name; /* "generic", "avx2", "avx512" */
     enum cb_isa isa;
 
+    size_t vector; /* floats in a register; 1: none */
     size_t mr, nr; /* the largest tile */
     void (*tile)(const struct cb_tile *tile);
 
@@ -41,7 +44,8 @@ struct cb_kernels {
     void (*depthwise)(size_t taps, size_t c, const float *const *rows, const float *w,
                       const struct cb_epilogue *post, float *y);
 
-    /* Pooling: y[i] = max, or scale * sum, over t < count of rows[t][i]. count >= 1. */
+    /* Pooling: y[i] = max, or scale * sum, over t < count of rows[t][i], in this order. count >= 1. The maximum
+     * passes over NaN, but for rows[0]. */
     void (*max_rows)(size_t count, size_t c, const float *const *rows, float *y);
     void (*sum_rows)(size_t count, size_t c, const float *const *rows, float scale, float *y);
 

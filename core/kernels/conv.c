@@ -1,0 +1,55 @@
+#include "core/kernels/conv.h"
+
+#include <stdint.h>
+
+#include "core/base/arena.h"
+#include "core/kernels/conv_parts.h"
+
+const struct cb_conv_algorithm *const cb_conv_algorithms[] = {
+    &cb_conv_depthwise,
+    &cb_conv_product,
+    &cb_conv_indirect,
+    &cb_conv_direct,
+};
+const size_t cb_conv_algorithm_count = sizeof cb_conv_algorithms / sizeof *cb_conv_algorithms;
+
+const struct cb_conv_algorithm *cb_conv_choose(const struct cb_kernels *kernels,
+                                               const struct cb_conv_shape *s)
+{
+    size_t i = 0;
+    while (i + 1 < cb_conv_algorithm_count && !cb_conv_algorithms[i]->fits(kernels, s))
+        i++;
+    return kernels->isa == CB_ISA_GENERIC ? &cb_conv_direct : cb_conv_algorithms[i];
+}
+
+void cb_conv_fill_rows(const struct cb_conv_shape *s, const float *x, const struct cb_conv_pixel *p,
+                       const float *zeros, size_t step, const float **rows)
+{
+    const float *image = x + p->image * s->in[0] * s->in[1] * s->in[2] * s->cin;
+    for (size_t t0 = 0; t0 < s->kernel[0]; t0++) {
+        const size_t i0 = cb_conv_source(s, 0, p->at[0], t0);
+        for (size_t t1 = 0; t1 < s->kernel[1]; t1++) {
+            const size_t i1 = cb_conv_source(s, 1, p->at[1], t1);
+            const size_t width = i0 < s->in[0] && i1 < s->in[1] ? s->in[2] : 0;
+            const size_t line = (i0 * s->in[1] + i1) * s->in[2];
+            for (size_t t2 = 0; t2 < s->kernel[2]; t2++, rows += step) {
+                const size_t i2 = cb_conv_source(s, 2, p->at[2], t2);
+                *rows = i2 < width ? image + (line + i2) * s->cin : zeros;
+            }
+        }
+    }
+}
+
+size_t cb_conv_bytes(size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - CB_ALIGN)
+        return SIZE_MAX;
+    return (bytes + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
+}
+
+size_t cb_conv_bytes_add(size_t a, size_t b)
+{
+    size_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? SIZE_MAX : sum;
+}

@@ -1,0 +1,90 @@
+/* core/kernels/conv_depthwise.c - every channel has its own filter: the vectors run along the channels. */
+#include "core/base/arena.h"
+#include "core/kernels/conv_parts.h"
+
+#include <string.h>
+
+static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
+{
+    (void)kernels;
+    return s->group == s->cin && s->group == s->cout;
+}
+
+static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
+{
+    (void)kernels;
+    return cb_conv_bytes(cb_conv_taps(s), s->cout * sizeof(float));
+}
+
+/* [c, taps] to [taps, c]. */
+static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s, struct cb_threads *threads,
+                 const void *w, const float *scale, void *packed)
+{
+    (void)kernels, (void)threads;
+    const size_t taps = cb_conv_taps(s);
+    const char *from = w;
+    float *to = packed;
+    for (size_t c = 0; c < s->cout; c++)
+        for (size_t t = 0; t < taps; t++, from += sizeof(float)) {
+            float v;
+            memcpy(&v, from, sizeof v);
+            to[t * s->cout + c] = scale ? v * scale[c] : v;
+        }
+}
+
+static size_t worker_bytes(const struct cb_conv_shape *s)
+{
+    return cb_conv_bytes(cb_conv_taps(s), sizeof(float *));
+}
+
+/* Zeros for the padding, then pointers to the rows for each thread. */
+static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t threads)
+{
+    (void)kernels;
+    return cb_conv_bytes_add(cb_conv_bytes(s->cin, sizeof(float)), cb_conv_bytes(threads, worker_bytes(s)));
+}
+
+struct depthwise {
+    const struct cb_kernels *kernels;
+    const struct cb_conv_call *call;
+    const float *zeros;
+    char *rows;
+};
+
+static void run_line(void *ctx, size_t line, size_t worker)
+{
+    const struct depthwise *d = ctx;
+    const struct cb_conv_call *call = d->call;
+    const struct cb_conv_shape *s = call->shape;
+    const float **rows = (const float **)(void *)(d->rows + worker * worker_bytes(s));
+    struct cb_epilogue post = call->post;
+    for (size_t i = 0; i < s->out[2]; i++) {
+        const size_t number = line * s->out[2] + i, at = number * call->y_stride;
+        const struct cb_conv_pixel pixel = cb_conv_pixel_at(s, number);
+        cb_conv_fill_rows(s, call->x, &pixel, d->zeros, 1, rows);
+        if (call->post.residual)
+            post.residual = call->post.residual + at;
+        d->kernels->depthwise(cb_conv_taps(s), s->cout, rows, call->packed, &post, call->y + at);
+    }
+}
+
+static void run(const struct cb_kernels *kernels, const struct cb_conv_call *call)
+{
+    const size_t zeros = cb_conv_bytes(call->shape->cin, sizeof(float));
+    struct depthwise d = {
+        .kernels = kernels,
+        .call = call,
+        .zeros = memset(call->scratch, 0, zeros),
+        .rows = (char *)call->scratch + zeros,
+    };
+    cb_threads_for(call->threads, cb_conv_lines(call->shape), run_line, &d);
+}
+
+const struct cb_conv_algorithm cb_conv_depthwise = {
+    .name = "depthwise",
+    .fits = fits,
+    .packed_bytes = packed_bytes,
+    .pack = pack,
+    .scratch_bytes = scratch_bytes,
+    .run = run,
+};

@@ -1,0 +1,264 @@
+/* core/kernels/conv_indirect.c - any convolution as a product whose rows are found through pointers
+ * (arXiv:1907.02129).
+ *
+ * Per task, a table of pointers [tile][tap][mr] is filled for a block of output pixels, then the panels of weights
+ * pass by. Two forms widen what is too narrow for the tile:
+ * - few input channels: a whole line of the kernel is one tap (kernel width x cin floats lie together); where it
+ *   leaves the picture, a copy with zeros is made;
+ * - few output channels in a group: neighbouring groups are joined until they fill a vector, with zeros off the
+ *   diagonal. */
+#include "core/base/arena.h"
+#include "core/kernels/blocks.h"
+#include "core/kernels/conv_parts.h"
+
+#include <string.h>
+
+enum {
+    BLOCK_TILES = 8,  /* tiles in a task: they share each panel while it is in the cache */
+    NARROW_INPUT = 8, /* channels below which a line of the kernel becomes one tap */
+};
+
+/* The shape as the tiles see it. */
+struct form {
+    bool lines;                             /* a tap is a line of the kernel */
+    size_t joined, groups;                  /* groups joined, and how many there are then */
+    size_t cin, cout;                       /* of a group so joined */
+    size_t taps, depth, panels, panel_size; /* panels of a group, floats in one */
+};
+
+static struct form form_of(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
+{
+    struct form f = { .joined = 1 };
+    for (size_t q = 2; q <= s->group && q * (s->cout / s->group) <= kernels->vector; q++)
+        if (s->group % q == 0)
+            f.joined = q;
+    f.groups = s->group / f.joined;
+    f.cin = s->cin / f.groups;
+    f.cout = s->cout / f.groups;
+    f.lines = s->group == 1 && s->cin < NARROW_INPUT && s->kernel[2] > 1 && s->dilation[2] == 1;
+    f.taps = f.lines ? s->kernel[0] * s->kernel[1] : cb_conv_taps(s);
+    f.depth = f.lines ? s->kernel[2] * f.cin : f.cin;
+    f.panels = f.cout / kernels->nr + (f.cout % kernels->nr != 0);
+    f.panel_size = f.taps * f.depth * kernels->nr;
+    return f;
+}
+
+static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
+{
+    (void)kernels, (void)s;
+    return true;
+}
+
+static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
+{
+    const struct form f = form_of(kernels, s);
+    return cb_conv_bytes(f.groups * f.panels, cb_conv_bytes(f.panel_size, sizeof(float)));
+}
+
+struct pack {
+    const struct cb_kernels *kernels;
+    const struct cb_conv_shape *s;
+    struct form form;
+    const char *w;
+    const float *scale;
+    float *packed;
+};
+
+/* Column `column` of a panel: filter `o`, whose inputs are `first` .. of the group's. */
+static void pack_filter(const struct pack *p, size_t o, size_t first, float *column)
+{
+    const struct cb_conv_shape *s = p->s;
+    const size_t taps = cb_conv_taps(s), cin = s->cin / s->group, nr = p->kernels->nr;
+    const char *w = p->w + o * cin * taps * sizeof(float);
+    const float scale = p->scale ? p->scale[o] : 1;
+    for (size_t c = 0; c < cin; c++)
+        for (size_t t = 0; t < taps; t++, w += sizeof(float)) {
+            float v;
+            memcpy(&v, w, sizeof v);
+            column[(t * p->form.cin + first + c) * nr] = v * scale;
+        }
+}
+
+static void pack_panel(void *ctx, size_t i, size_t worker)
+{
+    (void)worker;
+    const struct pack *p = ctx;
+    const struct form *f = &p->form;
+    const size_t nr = p->kernels->nr, group = i / f->panels, begin = i % f->panels * nr;
+    const size_t cin = p->s->cin / p->s->group, cout = p->s->cout / p->s->group;
+    float *panel = p->packed + i * f->panel_size;
+    memset(panel, 0, f->panel_size * sizeof(float));
+    for (size_t j = begin; j < begin + nr && j < f->cout; j++)
+        pack_filter(p, group * f->cout + j, j / cout * cin, panel + j - begin);
+}
+
+static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s, struct cb_threads *threads,
+                 const void *w, const float *scale, void *packed)
+{
+    struct pack p = {
+        .kernels = kernels, .s = s, .form = form_of(kernels, s), .w = w, .scale = scale, .packed = packed,
+    };
+    cb_threads_for(threads, p.form.groups * p.form.panels, pack_panel, &p);
+}
+
+/* A thread's part of the scratch: the pointers, then the copied lines. */
+static size_t table_bytes(const struct cb_kernels *kernels, const struct form *f)
+{
+    return cb_conv_bytes(f->taps, BLOCK_TILES * kernels->mr * sizeof(float *));
+}
+
+static size_t worker_bytes(const struct cb_kernels *kernels, const struct form *f)
+{
+    const size_t lines = f->lines ? cb_conv_bytes(f->taps * f->depth, BLOCK_TILES * kernels->mr * sizeof(float)) : 0;
+    return cb_conv_bytes_add(table_bytes(kernels, f), lines);
+}
+
+static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t threads)
+{
+    const struct form f = form_of(kernels, s);
+    return cb_conv_bytes_add(cb_conv_bytes(s->cin, sizeof(float)),
+                             cb_conv_bytes(threads, worker_bytes(kernels, &f)));
+}
+
+struct indirect {
+    const struct cb_kernels *kernels;
+    const struct cb_conv_call *call;
+    struct form form;
+    struct cb_blocks blocks;
+    const float *zeros;
+    char *workers;
+};
+
+/* One line of the kernel, kernel[2] x cin floats from input column `left` on (it may leave the picture). */
+static const float *take_line(const struct cb_conv_shape *s, const float *line, size_t left, float *copy)
+{
+    const size_t width = s->kernel[2], cin = s->cin;
+    if (left < s->in[2] && width <= s->in[2] - left)
+        return line + left * cin;
+    for (size_t t = 0; t < width; t++, copy += cin)
+        if (left + t < s->in[2])
+            memcpy(copy, line + (left + t) * cin, cin * sizeof(float));
+        else
+            memset(copy, 0, cin * sizeof(float));
+    return copy - width * cin;
+}
+
+/* As cb_conv_fill_rows, with lines of the kernel as taps. `copies` has room for all lines of this pixel. */
+static void fill_lines(const struct cb_conv_shape *s, const float *x, const struct cb_conv_pixel *p,
+                       float *copies, size_t step, const float **rows)
+{
+    const size_t left = cb_conv_source(s, 2, p->at[2], 0);
+    for (size_t t0 = 0; t0 < s->kernel[0]; t0++) {
+        const size_t i0 = cb_conv_source(s, 0, p->at[0], t0);
+        for (size_t t1 = 0; t1 < s->kernel[1]; t1++, rows += step, copies += s->kernel[2] * s->cin) {
+            const size_t i1 = cb_conv_source(s, 1, p->at[1], t1);
+            if (i0 < s->in[0] && i1 < s->in[1])
+                *rows = take_line(s, x + ((p->image * s->in[0] + i0) * s->in[1] + i1) * s->in[2] * s->cin, left,
+                                  copies);
+            else
+                *rows = memset(copies, 0, s->kernel[2] * s->cin * sizeof(float));
+        }
+    }
+}
+
+/* The table for tiles of a task, for its first group. */
+static void fill_table(const struct indirect *d, const struct cb_task *task, size_t group, char *scratch)
+{
+    const struct form *f = &d->form;
+    const struct cb_conv_shape *s = d->call->shape;
+    const size_t mr = d->kernels->mr;
+    const float **rows = (const float **)(void *)scratch;
+    float *copies = (float *)(void *)(scratch + table_bytes(d->kernels, f));
+    size_t number = cb_blocks_row(&d->blocks, task->tile);
+    struct cb_conv_pixel pixel = cb_conv_pixel_at(s, number);
+    for (size_t tile = task->tile; tile < task->tile_end; tile++, rows += f->taps * mr) {
+        const size_t end = cb_blocks_row(&d->blocks, tile + 1);
+        for (size_t i = 0; number < end; i++, number++, cb_conv_pixel_next(s, &pixel))
+            if (f->lines) {
+                fill_lines(s, d->call->x, &pixel, copies, mr, rows + i);
+                copies += f->taps * f->depth;
+            } else {
+                cb_conv_fill_rows(s, d->call->x + group * f->cin, &pixel, d->zeros + group * f->cin, mr, rows + i);
+            }
+    }
+}
+
+/* Moves the table on to the next group. */
+static void shift_table(const struct indirect *d, const struct cb_task *task, const float **rows)
+{
+    const size_t mr = d->kernels->mr;
+    for (size_t tile = task->tile; tile < task->tile_end; tile++) {
+        const size_t m = cb_blocks_row(&d->blocks, tile + 1) - cb_blocks_row(&d->blocks, tile);
+        for (size_t tap = 0; tap < d->form.taps; tap++, rows += mr)
+            for (size_t i = 0; i < m; i++)
+                rows[i] += d->form.cin;
+    }
+}
+
+static void run_panel(const struct indirect *d, const struct cb_task *task, size_t panel, const float **rows)
+{
+    const struct cb_conv_call *call = d->call;
+    const struct form *f = &d->form;
+    const size_t nr = d->kernels->nr, begin = panel % f->panels * nr;
+    const size_t column = panel / f->panels * f->cout + begin;
+    const float *bias = call->post.bias, *residual = call->post.residual;
+    for (size_t tile = task->tile; tile < task->tile_end; tile++, rows += f->taps * d->kernels->mr) {
+        const size_t row = cb_blocks_row(&d->blocks, tile), at = row * call->y_stride + column;
+        const struct cb_tile t = {
+            .m = cb_blocks_row(&d->blocks, tile + 1) - row,
+            .n = f->cout - begin < nr ? f->cout - begin : nr,
+            .taps = f->taps,
+            .depth = f->depth,
+            .rows = rows,
+            .panel = (const float *)call->packed + panel * f->panel_size,
+            .out = call->y + at,
+            .out_stride = call->y_stride,
+            .post = {
+                .bias = bias ? bias + column : NULL,
+                .residual = residual ? residual + at : NULL,
+                .lo = call->post.lo,
+                .hi = call->post.hi,
+            },
+        };
+        d->kernels->tile(&t);
+    }
+}
+
+static void run_task(void *ctx, size_t i, size_t worker)
+{
+    const struct indirect *d = ctx;
+    const struct cb_task task = cb_blocks_task(&d->blocks, i);
+    char *scratch = d->workers + worker * worker_bytes(d->kernels, &d->form);
+    const float **rows = (const float **)(void *)scratch;
+    fill_table(d, &task, task.panel / d->form.panels, scratch);
+    for (size_t panel = task.panel; panel < task.panel_end; panel++) {
+        if (panel > task.panel && panel % d->form.panels == 0)
+            shift_table(d, &task, rows);
+        run_panel(d, &task, panel, rows);
+    }
+}
+
+static void run(const struct cb_kernels *kernels, const struct cb_conv_call *call)
+{
+    const struct cb_conv_shape *s = call->shape;
+    const size_t zeros = cb_conv_bytes(s->cin, sizeof(float));
+    struct indirect d = {
+        .kernels = kernels,
+        .call = call,
+        .form = form_of(kernels, s),
+        .zeros = memset(call->scratch, 0, zeros),
+        .workers = (char *)call->scratch + zeros,
+    };
+    d.blocks = cb_blocks_for(kernels, cb_threads_count(call->threads), cb_conv_pixels(s),
+                             d.form.groups * d.form.panels, d.form.depth, BLOCK_TILES);
+    cb_threads_for(call->threads, d.blocks.tasks, run_task, &d);
+}
+
+const struct cb_conv_algorithm cb_conv_indirect = {
+    .name = "indirect",
+    .fits = fits,
+    .packed_bytes = packed_bytes,
+    .pack = pack,
+    .scratch_bytes = scratch_bytes,
+    .run = run,
+};

@@ -1,0 +1,72 @@
+/* core/kernels/conv_parts.h - what the convolution algorithms share: their rows of the table, the order of pixels,
+ * where a tap of the kernel falls. Private to core/kernels. */
+#pragma once
+
+#include "core/kernels/conv.h"
+
+extern const struct cb_conv_algorithm cb_conv_depthwise, cb_conv_product, cb_conv_indirect, cb_conv_direct;
+
+static inline size_t cb_conv_taps(const struct cb_conv_shape *s)
+{
+    return s->kernel[0] * s->kernel[1] * s->kernel[2];
+}
+
+/* Lines of output pixels along the last axis. */
+static inline size_t cb_conv_lines(const struct cb_conv_shape *s)
+{
+    return s->n * s->out[0] * s->out[1];
+}
+
+static inline size_t cb_conv_pixels(const struct cb_conv_shape *s)
+{
+    return cb_conv_lines(s) * s->out[2];
+}
+
+static inline size_t cb_conv_in_pixels(const struct cb_conv_shape *s)
+{
+    return s->n * s->in[0] * s->in[1] * s->in[2];
+}
+
+/* An output pixel; they are numbered in the order in which they lie. */
+struct cb_conv_pixel {
+    size_t image, at[3];
+};
+
+static inline struct cb_conv_pixel cb_conv_pixel_at(const struct cb_conv_shape *s, size_t number)
+{
+    const size_t line = number / s->out[2], plane = line / s->out[1];
+    return (struct cb_conv_pixel){
+        .image = plane / s->out[0],
+        .at = { plane % s->out[0], line % s->out[1], number % s->out[2] },
+    };
+}
+
+static inline void cb_conv_pixel_next(const struct cb_conv_shape *s, struct cb_conv_pixel *p)
+{
+    if (++p->at[2] < s->out[2])
+        return;
+    p->at[2] = 0;
+    if (++p->at[1] < s->out[1])
+        return;
+    p->at[1] = 0;
+    if (++p->at[0] < s->out[0])
+        return;
+    p->at[0] = 0;
+    p->image++;
+}
+
+/* The input coordinate that tap t of output coordinate `at` reads; in the padding it is not below s->in[axis]. */
+static inline size_t cb_conv_source(const struct cb_conv_shape *s, int axis, size_t at, size_t t)
+{
+    return at * s->stride[axis] + t * s->dilation[axis] - s->pad[axis];
+}
+
+/* rows[tap * step] = the input pixel under each tap of an output pixel, or `zeros` in the padding. */
+void cb_conv_fill_rows(const struct cb_conv_shape *s, const float *x, const struct cb_conv_pixel *p,
+                       const float *zeros, size_t step, const float **rows);
+
+/* count * size rounded up to CB_ALIGN; SIZE_MAX, which no arena has, when it overflows. */
+size_t cb_conv_bytes(size_t count, size_t size);
+
+/* The sum of two of these, SIZE_MAX when it overflows. */
+size_t cb_conv_bytes_add(size_t a, size_t b);

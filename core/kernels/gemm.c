@@ -1,0 +1,166 @@
+#include "core/kernels/gemm.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "core/kernels/blocks.h"
+
+enum {
+    PANEL_BYTES = 512 << 10, /* of one panel between two visits of the tiles: it has to stay in the second-level cache */
+    PACK_ROWS = 512,         /* rows of B in one packing task */
+    TRANSPOSE = 32,          /* side of a block */
+};
+
+static size_t panel_count(const struct cb_kernels *kernels, size_t n)
+{
+    return n / kernels->nr + (n % kernels->nr != 0);
+}
+
+size_t cb_gemm_packed_bytes(const struct cb_kernels *kernels, size_t k, size_t n)
+{
+    size_t floats, bytes;
+    if (__builtin_mul_overflow(panel_count(kernels, n) * kernels->nr, k, &floats) ||
+        __builtin_mul_overflow(floats, sizeof(float), &bytes))
+        return SIZE_MAX;
+    return bytes;
+}
+
+struct pack {
+    size_t k, n, nr, row_stride, column_stride, row_tasks;
+    const char *b;
+    float *packed;
+};
+
+static float load_float(const char *p)
+{
+    float x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+static void pack_task(void *ctx, size_t i, size_t worker)
+{
+    (void)worker;
+    const struct pack *p = ctx;
+    const size_t panel = i / p->row_tasks, row = i % p->row_tasks * PACK_ROWS;
+    const size_t row_end = p->k - row < PACK_ROWS ? p->k : row + PACK_ROWS;
+    const size_t first = panel * p->nr, columns = p->n - first < p->nr ? p->n - first : p->nr;
+    const size_t step = p->column_stride * sizeof(float);
+    float *out = p->packed + (panel * p->k + row) * p->nr;
+    for (size_t r = row; r < row_end; r++, out += p->nr) {
+        const char *b = p->b + (r * p->row_stride + first * p->column_stride) * sizeof(float);
+        if (p->column_stride == 1)
+            memcpy(out, b, columns * sizeof(float));
+        else
+            for (size_t j = 0; j < columns; j++)
+                out[j] = load_float(b + j * step);
+        for (size_t j = columns; j < p->nr; j++)
+            out[j] = 0;
+    }
+}
+
+void cb_gemm_pack(const struct cb_kernels *kernels, struct cb_threads *threads, size_t k, size_t n, const void *b,
+                  size_t row_stride, size_t column_stride, void *packed)
+{
+    struct pack pack = {
+        .k = k, .n = n, .nr = kernels->nr, .row_stride = row_stride, .column_stride = column_stride,
+        .row_tasks = k / PACK_ROWS + (k % PACK_ROWS != 0), .b = b, .packed = packed,
+    };
+    cb_threads_for(threads, panel_count(kernels, n) * pack.row_tasks, pack_task, &pack);
+}
+
+struct product {
+    const struct cb_kernels *kernels;
+    const struct cb_gemm *gemm;
+    struct cb_blocks blocks;
+};
+
+/* One tile over rows k .. k_end of B. Parts after the first add to what is there; the last one clamps. */
+static void run_tile(const struct product *p, size_t tile, size_t panel, size_t k, size_t k_end)
+{
+    const struct cb_gemm *g = p->gemm;
+    const size_t nr = p->kernels->nr, column = panel * nr;
+    const size_t row = cb_blocks_row(&p->blocks, tile), row_end = cb_blocks_row(&p->blocks, tile + 1);
+    const float *rows[CB_TILE_ROWS_MAX];
+    for (size_t i = row; i < row_end; i++)
+        rows[i - row] = g->a + i * g->lda + k;
+    struct cb_tile t = {
+        .m = row_end - row,
+        .n = g->n - column < nr ? g->n - column : nr,
+        .taps = 1,
+        .depth = k_end - k,
+        .rows = rows,
+        .panel = (const float *)g->packed + (panel * g->k + k) * nr,
+        .out = g->c + row * g->ldc + column,
+        .out_stride = g->ldc,
+        .post = { .lo = -INFINITY, .hi = INFINITY },
+    };
+    if (k > 0) {
+        t.post.residual = t.out;
+    } else {
+        t.post.bias = g->post.bias ? g->post.bias + column : NULL;
+        t.post.residual = g->post.residual ? g->post.residual + row * g->ldc + column : NULL;
+    }
+    if (k_end == g->k) {
+        t.post.lo = g->post.lo;
+        t.post.hi = g->post.hi;
+    }
+    p->kernels->tile(&t);
+}
+
+static void run_task(void *ctx, size_t i, size_t worker)
+{
+    (void)worker;
+    const struct product *p = ctx;
+    const struct cb_task task = cb_blocks_task(&p->blocks, i);
+    const size_t part = task.tile_end - task.tile > 1 ? PANEL_BYTES / (p->kernels->nr * sizeof(float)) : SIZE_MAX;
+    for (size_t panel = task.panel; panel < task.panel_end; panel++) {
+        size_t k = 0, k_end;
+        do {
+            k_end = p->gemm->k - k < part ? p->gemm->k : k + part;
+            for (size_t tile = task.tile; tile < task.tile_end; tile++)
+                run_tile(p, tile, panel, k, k_end);
+            k = k_end;
+        } while (k < p->gemm->k);
+    }
+}
+
+void cb_gemm_run(const struct cb_kernels *kernels, struct cb_threads *threads, const struct cb_gemm *gemm)
+{
+    struct product p = {
+        .kernels = kernels,
+        .gemm = gemm,
+        .blocks = cb_blocks_for(kernels, cb_threads_count(threads), gemm->m, panel_count(kernels, gemm->n), gemm->k,
+                                SIZE_MAX),
+    };
+    cb_threads_for(threads, p.blocks.tasks, run_task, &p);
+}
+
+struct transpose {
+    size_t rows, columns, in_stride, out_stride;
+    const float *in;
+    float *out;
+};
+
+static void transpose_task(void *ctx, size_t i, size_t worker)
+{
+    (void)worker;
+    const struct transpose *t = ctx;
+    const size_t row = i * TRANSPOSE, row_end = t->rows - row < TRANSPOSE ? t->rows : row + TRANSPOSE;
+    for (size_t column = 0; column < t->columns; column += TRANSPOSE) {
+        const size_t column_end = t->columns - column < TRANSPOSE ? t->columns : column + TRANSPOSE;
+        for (size_t c = column; c < column_end; c++)
+            for (size_t r = row; r < row_end; r++)
+                t->out[c * t->out_stride + r] = t->in[r * t->in_stride + c];
+    }
+}
+
+void cb_transpose_2d(struct cb_threads *threads, size_t rows, size_t columns, const float *in, size_t in_stride,
+                     float *out, size_t out_stride)
+{
+    struct transpose t = {
+        .rows = rows, .columns = columns, .in_stride = in_stride, .out_stride = out_stride, .in = in, .out = out,
+    };
+    cb_threads_for(threads, rows / TRANSPOSE + (rows % TRANSPOSE != 0), transpose_task, &t);
+}

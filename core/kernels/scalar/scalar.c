@@ -1,0 +1,125 @@
+/* core/kernels/scalar/scalar.c - every inner loop in plain C: the reference, and the port to any CPU. */
+#include "core/kernels/kernels.h"
+
+enum { MR = 4, NR = 16 };
+
+static float clamp_one(float x, float lo, float hi)
+{
+    return x < lo ? lo : x > hi ? hi : x; /* both comparisons fail for NaN */
+}
+
+static float finish_one(float sum, const struct cb_epilogue *post, size_t column, size_t at)
+{
+    if (post->bias)
+        sum += post->bias[column];
+    if (post->residual)
+        sum += post->residual[at];
+    return clamp_one(sum, post->lo, post->hi);
+}
+
+static void tile(const struct cb_tile *t)
+{
+    for (size_t i = 0; i < t->m; i++) {
+        float acc[NR] = { 0 };
+        const float *b = t->panel;
+        for (size_t tap = 0; tap < t->taps; tap++) {
+            const float *a = t->rows[tap * MR + i];
+            for (size_t k = 0; k < t->depth; k++, b += NR)
+                for (size_t j = 0; j < NR; j++)
+                    acc[j] += a[k] * b[j];
+        }
+        for (size_t j = 0; j < t->n; j++) {
+            const size_t at = i * t->out_stride + j;
+            t->out[at] = finish_one(acc[j], &t->post, j, at);
+        }
+    }
+}
+
+static void depthwise(size_t taps, size_t c, const float *const *rows, const float *w,
+                      const struct cb_epilogue *post, float *y)
+{
+    for (size_t i = 0; i < c; i++) {
+        float sum = 0;
+        for (size_t t = 0; t < taps; t++)
+            sum += rows[t][i] * w[t * c + i];
+        y[i] = finish_one(sum, post, i, i);
+    }
+}
+
+static void max_rows(size_t count, size_t c, const float *const *rows, float *y)
+{
+    for (size_t i = 0; i < c; i++) {
+        float best = rows[0][i];
+        for (size_t t = 1; t < count; t++)
+            best = rows[t][i] > best ? rows[t][i] : best;
+        y[i] = best;
+    }
+}
+
+static void sum_rows(size_t count, size_t c, const float *const *rows, float scale, float *y)
+{
+    for (size_t i = 0; i < c; i++) {
+        float sum = rows[0][i];
+        for (size_t t = 1; t < count; t++)
+            sum += rows[t][i];
+        y[i] = scale * sum;
+    }
+}
+
+static void clamp(size_t n, const float *x, float lo, float hi, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = clamp_one(x[i], lo, hi);
+}
+
+static void add(size_t n, const float *a, const float *b, float lo, float hi, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = clamp_one(a[i] + b[i], lo, hi);
+}
+
+static void mul(size_t n, const float *a, const float *b, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = a[i] * b[i];
+}
+
+static void affine(size_t n, const float *x, const float *scale, const float *shift, float lo, float hi,
+                   float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = clamp_one(x[i] * scale[i] + shift[i], lo, hi);
+}
+
+static void axpy(size_t n, float a, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += a * x[i];
+}
+
+static float dot(size_t n, const float *a, const float *b)
+{
+    float sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+void cb_kernels_use_scalar(struct cb_kernels *k)
+{
+    *k = (struct cb_kernels){
+        .vector = 1,
+        .mr = MR,
+        .nr = NR,
+        .tile = tile,
+        .depthwise = depthwise,
+        .max_rows = max_rows,
+        .sum_rows = sum_rows,
+        .clamp = clamp,
+        .add = add,
+        .mul = mul,
+        .affine = affine,
+        .axpy = axpy,
+        .dot = dot,
+    };
+}

@@ -1,0 +1,33 @@
+/* core/kernels/simd/set.h - all loops of a fast set, over the vector that the including file has defined. */
+#pragma once
+
+static ALWAYS_INLINE vec vec_all(float x)
+{
+    return x - (vec){ 0 };
+}
+
+static ALWAYS_INLINE vec vec_load(const float *p)
+{
+    return vec_load_part(p, W);
+}
+
+#include "core/kernels/simd/elementwise.h"
+#include "core/kernels/simd/rows.h"
+#include "core/kernels/simd/tile.h"
+
+static void use_set(struct cb_kernels *k)
+{
+    k->vector = W;
+    k->mr = MR;
+    k->nr = (size_t)NV * W;
+    k->tile = tile;
+    k->depthwise = depthwise;
+    k->max_rows = max_rows;
+    k->sum_rows = sum_rows;
+    k->clamp = clamp;
+    k->add = add;
+    k->mul = mul;
+    k->affine = affine;
+    k->axpy = axpy;
+    k->dot = dot;
+}

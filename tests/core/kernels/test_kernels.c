@@ -1,0 +1,252 @@
+/* Every set of inner loops against the scalar one, at sizes around every vector width. */
+#include "core/kernels/kernels.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/rng.h"
+#include "tests/support/close.h"
+
+enum { MOST = 1000, ROWS = 11 };
+
+static size_t sizes[] = { 0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, MOST };
+
+#define EACH_SIZE(unit, name)                                                    \
+    ParameterizedTestParameters(unit, name)                                      \
+    {                                                                            \
+        return cr_make_param_array(size_t, sizes, sizeof sizes / sizeof *sizes); \
+    }                                                                            \
+    ParameterizedTest(size_t *n, unit, name)
+
+#define EACH_FAST_SET(isa) for (enum cb_isa isa = CB_ISA_GENERIC + 1; isa <= cb_isa_best(); isa++)
+
+/* Inputs begin one float late, so that vectors are not aligned; what follows an output is a guard. */
+static float a[MOST + 1], b[MOST + 1], c[MOST + 1], want[MOST + 1], got[MOST + 1];
+static float many[ROWS][MOST + 1];
+static const float *rows[ROWS];
+
+static void fill(void)
+{
+    struct cb_rng rng = cb_rng_seed(1);
+    cb_rng_fill(&rng, MOST + 1, a);
+    cb_rng_fill(&rng, MOST + 1, b);
+    cb_rng_fill(&rng, MOST + 1, c);
+    for (size_t t = 0; t < ROWS; t++) {
+        cb_rng_fill(&rng, MOST + 1, many[t]);
+        rows[t] = many[t] + t % 2;
+    }
+    memset(want, 7, sizeof want);
+    memset(got, 7, sizeof got);
+}
+
+static void fill_with_strange_numbers(void)
+{
+    fill();
+    a[1] = a[13] = a[40] = NAN;
+    b[2] = b[33] = INFINITY;
+    b[12] = -INFINITY;
+    many[2][3] = many[0][20] = NAN;
+    many[1][5] = INFINITY;
+}
+
+EACH_SIZE(clamp, every_isa_equals_scalar)
+{
+    fill_with_strange_numbers();
+    cb_kernels_for(CB_ISA_GENERIC).clamp(*n, a + 1, -0.5f, 0.25f, want);
+    EACH_FAST_SET(isa)
+    {
+        const struct cb_kernels k = cb_kernels_for(isa);
+        k.clamp(*n, a + 1, -0.5f, 0.25f, got);
+        cb_expect_equal(MOST + 1, got, want, "%s, n = %zu", k.name, *n);
+    }
+}
+
+EACH_SIZE(add, every_isa_equals_scalar)
+{
+    fill_with_strange_numbers();
+    cb_kernels_for(CB_ISA_GENERIC).add(*n, a + 1, b + 1, -0.5f, INFINITY, want);
+    EACH_FAST_SET(isa)
+    {
+        const struct cb_kernels k = cb_kernels_for(isa);
+        k.add(*n, a + 1, b + 1, -0.5f, INFINITY, got);
+        cb_expect_equal(MOST + 1, got, want, "%s, n = %zu", k.name, *n);
+    }
+}
+
+EACH_SIZE(mul, every_isa_equals_scalar)
+{
+    fill_with_strange_numbers();
+    cb_kernels_for(CB_ISA_GENERIC).mul(*n, a + 1, b + 1, want);
+    EACH_FAST_SET(isa)
+    {
+        const struct cb_kernels k = cb_kernels_for(isa);
+        k.mul(*n, a + 1, b + 1, got);
+        cb_expect_equal(MOST + 1, got, want, "%s, n = %zu", k.name, *n);
+    }
+}
+
+EACH_SIZE(affine, every_isa_equals_scalar)
+{
+    fill();
+    cb_kernels_for(CB_ISA_GENERIC).affine(*n, a + 1, b + 1, c + 1, -0.75f, 1.0f, want);
+    EACH_FAST_SET(isa)
+    {
+        const struct cb_kernels k = cb_kernels_for(isa);
+        k.affine(*n, a + 1, b + 1, c + 1, -0.75f, 1.0f, got);
+        cb_expect_close(MOST + 1, got, want, "%s, n = %zu", k.name, *n);
+    }
+}
+
+EACH_SIZE(axpy, every_isa_equals_scalar)
+{
+    fill();
+    memcpy(want, b, sizeof want);
+    cb_kernels_for(CB_ISA_GENERIC).axpy(*n, 0.3f, a + 1, want);
+    EACH_FAST_SET(isa)
+    {
+        const struct cb_kernels k = cb_kernels_for(isa);
+        memcpy(got, b, sizeof got);
+        k.axpy(*n, 0.3f, a + 1, got);
+        cb_expect_close(MOST + 1, got, want, "%s, n = %zu", k.name, *n);
+    }
+}
+
+EACH_SIZE(dot, every_isa_equals_scalar)
+{
+    fill();
+    for (size_t i = 0; i < MOST + 1; i++)
+        b[i] = 0.5f * b[i] + a[i == MOST ? 0 : i + 1]; /* so that the sum is not near 0 */
+    want[0] = cb_kernels_for(CB_ISA_GENERIC).dot(*n, a + 1, b);
+    EACH_FAST_SET(isa)
+    {
+        const struct cb_kernels k = cb_kernels_for(isa);
+        got[0] = k.dot(*n, a + 1, b);
+        cb_expect_close(1, got, want, "%s, n = %zu", k.name, *n);
+    }
+}
+
+EACH_SIZE(max_rows, every_isa_equals_scalar)
+{
+    static const size_t counts[] = { 1, 2, 9, ROWS };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        fill_with_strange_numbers();
+        cb_kernels_for(CB_ISA_GENERIC).max_rows(counts[i], *n, rows, want);
+        EACH_FAST_SET(isa)
+        {
+            const struct cb_kernels k = cb_kernels_for(isa);
+            k.max_rows(counts[i], *n, rows, got);
+            cb_expect_equal(MOST + 1, got, want, "%s, %zu rows, n = %zu", k.name, counts[i], *n);
+        }
+    }
+}
+
+EACH_SIZE(sum_rows, every_isa_equals_scalar)
+{
+    static const size_t counts[] = { 1, 2, 9, ROWS };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        fill_with_strange_numbers();
+        cb_kernels_for(CB_ISA_GENERIC).sum_rows(counts[i], *n, rows, 0.3f, want);
+        EACH_FAST_SET(isa)
+        {
+            const struct cb_kernels k = cb_kernels_for(isa);
+            k.sum_rows(counts[i], *n, rows, 0.3f, got);
+            cb_expect_equal(MOST + 1, got, want, "%s, %zu rows, n = %zu", k.name, counts[i], *n);
+        }
+    }
+}
+
+EACH_SIZE(depthwise, every_isa_equals_scalar)
+{
+    static float w[ROWS * MOST];
+    struct cb_rng rng = cb_rng_seed(2);
+    cb_rng_fill(&rng, ROWS * MOST, w);
+    for (int form = 0; form < 4; form++) { /* with and without bias and residual */
+        fill();
+        const struct cb_epilogue post = {
+            .bias = form & 1 ? a + 1 : NULL,
+            .residual = form & 2 ? b + 1 : NULL,
+            .lo = -1,
+            .hi = form ? 1 : INFINITY,
+        };
+        cb_kernels_for(CB_ISA_GENERIC).depthwise(ROWS, *n, rows, w, &post, want);
+        EACH_FAST_SET(isa)
+        {
+            const struct cb_kernels k = cb_kernels_for(isa);
+            k.depthwise(ROWS, *n, rows, w, &post, got);
+            cb_expect_close(MOST + 1, got, want, "%s, form %d, n = %zu", k.name, form, *n);
+        }
+    }
+}
+
+Test(kernels, clamp_keeps_nan_on_every_isa)
+{
+    for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++) {
+        const float x[] = { NAN, -INFINITY, INFINITY, -0.0f, 2 };
+        const float expected[] = { NAN, 0, 6, 0, 2 };
+        float y[5];
+        cb_kernels_for(isa).clamp(5, x, 0, 6, y);
+        cb_expect_equal(5, y, expected, "isa %d", (int)isa);
+    }
+}
+
+/* One tile of the set, m x n, whose taps are scattered rows; returns it in a square of MOST floats. */
+static void run_tile(const struct cb_kernels *k, size_t m, size_t n, const struct cb_epilogue *post, float *out)
+{
+    enum { TAPS = 3, DEPTH = 5 };
+    static float panel[TAPS * DEPTH * 64] __attribute__((aligned(64)));
+    static const float *table[TAPS * CB_TILE_ROWS_MAX];
+    for (size_t t = 0; t < TAPS * DEPTH; t++)
+        for (size_t j = 0; j < k->nr; j++)
+            panel[t * k->nr + j] = c[t * 32 + j];
+    for (size_t t = 0; t < TAPS; t++)
+        for (size_t i = 0; i < m; i++)
+            table[t * k->mr + i] = a + 1 + (t * 31 + i * 17) % 900;
+    k->tile(&(struct cb_tile){
+        .m = m, .n = n, .taps = TAPS, .depth = DEPTH, .rows = table, .panel = panel,
+        .out = out, .out_stride = 37, .post = *post,
+    });
+}
+
+Test(tile, every_isa_and_size_equals_scalar_and_writes_nothing_else)
+{
+    EACH_FAST_SET(isa)
+    {
+        const struct cb_kernels k = cb_kernels_for(isa);
+        struct cb_kernels reference = cb_kernels_for(CB_ISA_GENERIC);
+        for (size_t m = 0; m <= k.mr; m++)
+            for (size_t n = 0; n <= k.nr; n++)
+                for (int form = 0; form < 4; form++) {
+                    fill();
+                    struct cb_epilogue post = { .lo = -1, .hi = form ? 0.5f : INFINITY };
+                    for (size_t row = 0; row < m; row++)
+                        for (size_t column = 0; column < n; column++) {
+                            const float *taps[3];
+                            float w[15];
+                            for (size_t t = 0; t < 3; t++)
+                                taps[t] = a + 1 + (t * 31 + row * 17) % 900;
+                            float sum = form & 1 ? b[column] : 0;
+                            for (size_t t = 0; t < 15; t++) {
+                                w[t] = c[t * 32 + column];
+                                sum += taps[t / 5][t % 5] * w[t];
+                            }
+                            sum += form & 2 ? many[0][row * 37 + column] : 0;
+                            reference.clamp(1, &sum, post.lo, post.hi, want + row * 37 + column);
+                        }
+                    post.bias = form & 1 ? b : NULL;
+                    post.residual = form & 2 ? many[0] : NULL;
+                    run_tile(&k, m, n, &post, got);
+                    cb_expect_close(MOST + 1, got, want, "%s, %zu x %zu, form %d", k.name, m, n, form);
+                }
+    }
+}
+
+Test(kernels, a_set_is_found_by_its_name)
+{
+    for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++)
+        cr_expect_eq(cb_isa_find(cb_kernels_for(isa).name), isa);
+    cr_expect_eq(cb_isa_find("sse9"), CB_ISA_COUNT);
+    cr_expect_eq(cb_kernels_for(CB_ISA_COUNT).isa, cb_isa_best());
+}
