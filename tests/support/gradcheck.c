@@ -4,9 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#pragma weak cb_kernels_for
-#pragma weak cb_isa_best
-
 #define SEEDS 3
 
 static double dot(size_t n, const float *a, const float *b)

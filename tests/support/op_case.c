@@ -4,9 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#pragma weak cb_kernels_for
-#pragma weak cb_isa_best
-
 #define ARENA_BYTES ((size_t)1 << 32) /* address space */
 #define GUARD       64
 
