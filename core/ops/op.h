@@ -140,6 +140,7 @@ struct cb_op_def {
     size_t (*scratch)(const struct cb_op_call *call, bool backward);
     /* Constant weights (in[1]) in the kernels' form. NULL: the operator uses them as they lie (aligned). */
     size_t (*packed_bytes)(const struct cb_op_call *call);
+    uint64_t (*packed_form)(const struct cb_op_call *call);    /* differs where the layout does; NULL: one form */
     void (*pack)(const struct cb_op_call *call, void *packed); /* in[1]->data may be unaligned here */
     void (*forward)(const struct cb_op_call *call);            /* cannot fail: infer checked everything */
     void (*backward)(const struct cb_op_call *call);           /* NULL: not differentiable */

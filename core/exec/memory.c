@@ -1,0 +1,168 @@
+/* Where every activation lies. Values that share memory (views, results written over their input) form a block; a block
+ * lives from the node that makes it to the last that reads it. Blocks are placed largest first, each at the lowest
+ * offset where no block that lives at the same time lies ("greedy by size", arXiv:2001.03288). */
+#include <stdlib.h>
+
+#include "core/exec/plan_internal.h"
+
+struct block {
+    int first, last; /* nodes; an input is there before node 0 */
+    size_t bytes, offset;
+};
+
+struct layout {
+    struct cb_plan *plan;
+    int *block_of, *last; /* [n_values]; block -1: none */
+    struct block *blocks;
+    int n_blocks;
+};
+
+static size_t value_bytes(const struct cb_plan *plan, int value)
+{
+    const struct cb_tensor t = cb_value_tensor(&plan->graph.values[value]);
+    return (cb_tensor_bytes(&t) + CB_ALIGN - 1) & ~(size_t)(CB_ALIGN - 1);
+}
+
+static void find_last_uses(struct layout *l)
+{
+    const struct cb_graph *g = &l->plan->graph;
+    for (int v = 0; v < g->n_values; v++)
+        l->last[v] = l->plan->kept[v] ? g->n_nodes : -1;
+    for (int i = 0; i < g->n_nodes; i++)
+        for (int k = 0; k < g->nodes[i].n_in; k++)
+            if (g->nodes[i].in[k] >= 0 && l->last[g->nodes[i].in[k]] < i)
+                l->last[g->nodes[i].in[k]] = i;
+}
+
+static void open_block(struct layout *l, int value, int at)
+{
+    l->blocks[l->n_blocks] = (struct block){
+        .first = at, .last = l->last[value] > at ? l->last[value] : at, .bytes = value_bytes(l->plan, value)
+    };
+    l->block_of[value] = l->n_blocks++;
+}
+
+/* The block whose memory out[0] of node i may take over; -1: none. */
+static int shared_block(const struct layout *l, int i)
+{
+    const struct cb_node *n = &l->plan->graph.nodes[i];
+    const struct cb_op_def *def = cb_op_get(n->op);
+    const int b = n->n_in && n->in[0] >= 0 ? l->block_of[n->in[0]] : -1;
+    if (b < 0 || (!def->view && !def->in_place))
+        return -1;
+    if (def->view)
+        return b;
+    if (l->blocks[b].last != i || value_bytes(l->plan, n->in[0]) != value_bytes(l->plan, n->out[0]))
+        return -1;
+    for (int k = 1; k < n->n_in; k++)
+        if (n->in[k] >= 0 && l->block_of[n->in[k]] == b)
+            return -1;
+    return b;
+}
+
+static void form_blocks(struct layout *l)
+{
+    const struct cb_graph *g = &l->plan->graph;
+    for (int i = 0; i < g->n_inputs; i++)
+        if (!g->values[g->inputs[i]].data && l->block_of[g->inputs[i]] < 0)
+            open_block(l, g->inputs[i], -1);
+    for (int i = 0; i < g->n_nodes; i++)
+        for (int k = 0; k < g->nodes[i].n_out; k++) {
+            const int v = g->nodes[i].out[k];
+            const int b = k == 0 && v >= 0 ? shared_block(l, i) : -1;
+            if (v < 0)
+                continue;
+            if (b < 0) {
+                open_block(l, v, i);
+                continue;
+            }
+            l->block_of[v] = b;
+            if (l->blocks[b].last < l->last[v])
+                l->blocks[b].last = l->last[v];
+        }
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct block *x = *(struct block *const *)a, *y = *(struct block *const *)b;
+    return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : x->first - y->first;
+}
+
+static int lower_first(const void *a, const void *b)
+{
+    const struct block *x = *(struct block *const *)a, *y = *(struct block *const *)b;
+    return x->offset != y->offset ? (x->offset < y->offset ? -1 : 1) : 0;
+}
+
+/* The end of the arena that the blocks need. `order` and `near` have room for all blocks. */
+static size_t place_blocks(struct layout *l, struct block **order, struct block **near)
+{
+    size_t end = 0;
+    for (int i = 0; i < l->n_blocks; i++)
+        order[i] = &l->blocks[i];
+    qsort(order, (size_t)l->n_blocks, sizeof *order, larger_first);
+    for (int i = 0; i < l->n_blocks; i++) {
+        struct block *b = order[i];
+        size_t n_near = 0;
+        for (int k = 0; k < i; k++)
+            if (order[k]->first <= b->last && b->first <= order[k]->last)
+                near[n_near++] = order[k];
+        qsort(near, n_near, sizeof *near, lower_first);
+        b->offset = 0;
+        for (size_t k = 0; k < n_near && near[k]->offset < b->offset + b->bytes; k++)
+            if (near[k]->offset + near[k]->bytes > b->offset)
+                b->offset = near[k]->offset + near[k]->bytes;
+        if (b->offset + b->bytes > end)
+            end = b->offset + b->bytes;
+    }
+    return end;
+}
+
+static struct cb_status largest_scratch(struct cb_plan *plan, size_t *out)
+{
+    struct cb_sketch sketch;
+    size_t most = 0;
+    CB_TRY(cb_sketch_init(&sketch, plan));
+    for (int i = 0; i < plan->graph.n_nodes; i++) {
+        const struct cb_op_def *def = cb_op_get(plan->graph.nodes[i].op);
+        if (!def->scratch)
+            continue;
+        cb_sketch_node(&sketch, plan, &plan->graph.nodes[i]);
+        sketch.call.packed = plan->packed[i];
+        for (int backward = 0; backward <= (plan->on_path && plan->on_path[i]); backward++) {
+            const size_t bytes = def->scratch(&sketch.call, backward);
+            if (bytes > most)
+                most = bytes;
+        }
+    }
+    *out = most;
+    return cb_ok();
+}
+
+struct cb_status cb_plan_lay_out(struct cb_plan *plan)
+{
+    const struct cb_graph *g = &plan->graph;
+    const size_t n_values = (size_t)g->n_values;
+    struct layout l = { .plan = plan };
+    struct block **order, **near;
+    size_t scratch;
+    CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *l.block_of, "plan", &l.block_of));
+    CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *l.last, "plan", &l.last));
+    CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *l.blocks, "plan", &l.blocks));
+    CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *order, "plan", &order));
+    CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *near, "plan", &near));
+    CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *plan->offset, "plan", &plan->offset));
+    for (int v = 0; v < g->n_values; v++)
+        l.block_of[v] = -1;
+    find_last_uses(&l);
+    form_blocks(&l);
+    plan->scratch_offset = place_blocks(&l, order, near);
+    for (int v = 0; v < g->n_values; v++)
+        plan->offset[v] = l.block_of[v] < 0 ? CB_NO_OFFSET : l.blocks[l.block_of[v]].offset;
+    CB_TRY(largest_scratch(plan, &scratch));
+    plan->activation_bytes = plan->scratch_offset + scratch;
+    if (plan->activation_bytes > plan->engine->plan_budget)
+        return cb_fail(CB_ERR_NOMEM, "activations want %zu MB, the limit is %zu MB", plan->activation_bytes >> 20,
+                       plan->engine->plan_budget >> 20);
+    return cb_ok();
+}

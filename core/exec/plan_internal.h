@@ -1,0 +1,44 @@
+/* core/exec/plan_internal.h - what a plan consists of; for exec/ alone. */
+#pragma once
+
+#include "core/exec/plan.h"
+
+#define CB_NO_OFFSET SIZE_MAX
+
+struct cb_plan {
+    struct cb_arena arena; /* the plan itself, its graph, its constants */
+    const struct cb_engine *engine;
+    struct cb_weights *weights;
+    struct cb_graph graph;
+    int *outputs, n_outputs; /* values wanted, in the caller's order */
+    int *wrt, n_wrt;
+    bool *wanted;            /* [n_values when the plan began] its gradient is wanted */
+    int n_wanted;
+    const void **constant;   /* [n_values] a constant's aligned elements; NULL: computed, or only used packed */
+    size_t *offset;          /* [n_values] in the activation arena; CB_NO_OFFSET: none */
+    bool *kept;              /* [n_values] readable after a run */
+    const void **packed;     /* [n_nodes] weights in the kernels' form; NULL: none */
+    bool *on_path;           /* [n_nodes] gradients flow back through it; NULL without wrt */
+    bool *has_grad;          /* [n_values] depends on a wrt, or is one; NULL without wrt */
+    size_t activation_bytes; /* of the whole arena, scratch at its end included */
+    size_t scratch_offset;
+    int widest;              /* most inputs or outputs of a node */
+};
+
+/* infer.c: types and shapes of all values for these inputs; what depends on known values alone becomes constant. */
+CB_MUST_USE struct cb_status cb_plan_infer(struct cb_plan *plan, const struct cb_plan_options *options);
+
+/* path.c: which nodes gradients flow through, and what must stay readable after a run. */
+CB_MUST_USE struct cb_status cb_plan_find_path(struct cb_plan *plan);
+
+/* memory.c: offsets. Needs shapes, kept, packed. */
+CB_MUST_USE struct cb_status cb_plan_lay_out(struct cb_plan *plan);
+
+/* One node's call with the shapes of its tensors and no data, for asking sizes. */
+struct cb_sketch {
+    struct cb_op_call call;
+    struct cb_tensor *tensors;   /* [2 * widest] */
+    struct cb_tensor **pointers; /* [2 * widest] */
+};
+CB_MUST_USE struct cb_status cb_sketch_init(struct cb_sketch *sketch, struct cb_plan *plan);
+void cb_sketch_node(struct cb_sketch *sketch, const struct cb_plan *plan, const struct cb_node *node);

@@ -1,0 +1,117 @@
+#include "core/exec/session.h"
+
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/exec/plan_internal.h"
+#include "core/exec/session_internal.h"
+
+static struct cb_status wire_values(struct cb_session *s)
+{
+    const struct cb_plan *plan = s->plan;
+    const struct cb_graph *g = &plan->graph;
+    CB_TRY(cb_arena_get(&s->arena, (size_t)g->n_values, sizeof *s->tensors, "session", &s->tensors));
+    for (int v = 0; v < g->n_values; v++) {
+        s->tensors[v] = (struct cb_tensor){ .shape = g->values[v].shape, .dtype = g->values[v].dtype };
+        if (plan->offset[v] != CB_NO_OFFSET)
+            s->tensors[v].data = s->activations + plan->offset[v];
+        else if (plan->constant[v])
+            s->tensors[v].data = (void *)(uintptr_t)plan->constant[v];
+    }
+    return cb_ok();
+}
+
+static struct cb_status wire_calls(struct cb_session *s)
+{
+    const struct cb_plan *plan = s->plan;
+    const struct cb_graph *g = &plan->graph;
+    CB_TRY(cb_arena_get(&s->arena, (size_t)g->n_nodes, sizeof *s->calls, "session", &s->calls));
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct cb_node *n = &g->nodes[i];
+        struct cb_tensor **in, **out;
+        CB_TRY(cb_arena_get(&s->arena, (size_t)n->n_in, sizeof *in, "session", &in));
+        CB_TRY(cb_arena_get(&s->arena, (size_t)n->n_out, sizeof *out, "session", &out));
+        for (int k = 0; k < n->n_in; k++)
+            in[k] = n->in[k] < 0 ? NULL : &s->tensors[n->in[k]];
+        for (int k = 0; k < n->n_out; k++)
+            out[k] = n->out[k] < 0 ? NULL : &s->tensors[n->out[k]];
+        s->calls[i] = (struct cb_op_call){
+            .node = n,
+            .kernels = &plan->engine->kernels,
+            .threads = plan->engine->threads,
+            .in = (const struct cb_tensor *const *)in,
+            .out = out,
+            .packed = plan->packed[i],
+            .scratch = s->activations + plan->scratch_offset,
+        };
+    }
+    return cb_ok();
+}
+
+struct cb_status cb_session_create(const struct cb_plan *plan, struct cb_session **out)
+{
+    struct cb_arena arena;
+    struct cb_session *s;
+    struct cb_status st;
+    const size_t pointers = (size_t)plan->graph.n_nodes * 2 * ((size_t)plan->widest * sizeof(void *) + CB_ALIGN);
+    CB_TRY(cb_arena_init(&arena, plan->activation_bytes + pointers + ((size_t)1 << 16) +
+                                     (size_t)plan->graph.n_values * sizeof(struct cb_tensor) +
+                                     (size_t)plan->graph.n_nodes * sizeof(struct cb_op_call)));
+    s = cb_arena_alloc(&arena, 1, sizeof *s);
+    s->arena = arena;
+    s->plan = plan;
+    s->activations = cb_arena_alloc(&s->arena, plan->activation_bytes ? plan->activation_bytes : 1, 1);
+    st = s->activations ? wire_values(s) : cb_fail(CB_ERR_NOMEM, "session: no room for activations");
+    if (!st.code)
+        st = wire_calls(s);
+    if (st.code)
+        cb_session_destroy(s);
+    else
+        *out = s;
+    return st;
+}
+
+void cb_session_destroy(struct cb_session *session)
+{
+    struct cb_arena arena;
+    if (!session)
+        return;
+    arena = session->arena;
+    cb_arena_deinit(&arena);
+}
+
+struct cb_tensor *cb_session_input(struct cb_session *session, int i)
+{
+    return &session->tensors[session->plan->graph.inputs[i]];
+}
+
+const struct cb_tensor *cb_session_output(const struct cb_session *session, int i)
+{
+    return &session->tensors[session->plan->outputs[i]];
+}
+
+const struct cb_tensor *cb_session_value(const struct cb_session *session, int value)
+{
+    return &session->tensors[value];
+}
+
+void cb_session_run(struct cb_session *session)
+{
+    const struct cb_graph *g = &session->plan->graph;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const int64_t start = session->times ? cb_clock_ns() : 0;
+        cb_op_get(g->nodes[i].op)->forward(&session->calls[i]);
+        if (session->times)
+            session->times[i] = cb_clock_ns() - start;
+    }
+}
+
+void cb_session_profile(struct cb_session *session, int64_t *times)
+{
+    session->times = times;
+}
+
+const struct cb_plan *cb_session_plan(const struct cb_session *session)
+{
+    return session->plan;
+}
