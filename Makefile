@@ -48,6 +48,10 @@ $(OUT)/unit-tests: $(call OBJ,$(TEST_SRC)) $(OUT)/libcambium.a
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lcriterion
 
+$(OUT)/bench-kernels: $(OUT)/bench/kernels.o $(OUT)/libcambium.a
+	@echo "LD $@"
+	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
 $(OUT)/%.o: %.c | $(GEN)/onnx.pb-c.h
 	@mkdir -p $(@D)
 	@echo "CC $<"
@@ -71,9 +75,13 @@ help:
 check: $(OUT)/unit-tests $(OUT)/cambium
 	@CAMBIUM_BIN=$(abspath $(OUT)/cambium) $(OUT)/unit-tests --timeout 300
 
+## bench-kernels: GFLOP/s of convolutions and products by shape, set and threads
+bench-kernels: $(OUT)/bench-kernels
+	@$<
+
 ## clean: remove build/
 clean:
 	rm -rf build
 
-.PHONY: all help check clean
+.PHONY: all help check bench-kernels clean
 .DELETE_ON_ERROR:

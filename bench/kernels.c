@@ -1,0 +1,202 @@
+/* bench/kernels.c - how fast convolutions and matrix products run: GFLOP/s by shape, set and threads.
+ *
+ * Usage: bench-kernels [FILTER [ISA [THREADS]]]; FILTER is a part of a row's name. A row shows the best and the median
+ * of its runs: on a shared machine the best is what the code can do, the median what it got. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/rng.h"
+#include "core/kernels/conv.h"
+#include "core/kernels/gemm.h"
+
+enum { RUNS_MAX = 400 };
+#define SECONDS 0.3
+
+struct row {
+    const char *name;
+    size_t n, size, cin, cout, kernel, stride, group; /* square pictures; kernel 0: a matrix product [n, cin, cout] */
+};
+
+static const struct row rows[] = {
+    { "resnet 7x7/2 3>64 @224", 1, 224, 3, 64, 7, 2, 1 },
+    { "resnet 1x1 64>64 @56", 1, 56, 64, 64, 1, 1, 1 },
+    { "resnet 3x3 64>64 @56", 1, 56, 64, 64, 3, 1, 1 },
+    { "resnet 1x1 64>256 @56", 1, 56, 64, 256, 1, 1, 1 },
+    { "resnet 1x1 256>64 @56", 1, 56, 256, 64, 1, 1, 1 },
+    { "resnet 3x3 128>128 @28", 1, 28, 128, 128, 3, 1, 1 },
+    { "resnet 1x1 128>512 @28", 1, 28, 128, 512, 1, 1, 1 },
+    { "resnet 1x1/2 256>512 @56", 1, 56, 256, 512, 1, 2, 1 },
+    { "resnet 3x3/2 128>128 @56", 1, 56, 128, 128, 3, 2, 1 },
+    { "resnet 3x3 256>256 @14", 1, 14, 256, 256, 3, 1, 1 },
+    { "resnet 1x1 1024>256 @14", 1, 14, 1024, 256, 1, 1, 1 },
+    { "resnet 1x1 256>1024 @14", 1, 14, 256, 1024, 1, 1, 1 },
+    { "resnet 3x3 512>512 @7", 1, 7, 512, 512, 3, 1, 1 },
+    { "resnet 1x1 2048>512 @7", 1, 7, 2048, 512, 1, 1, 1 },
+    { "resnet 1x1 512>2048 @7", 1, 7, 512, 2048, 1, 1, 1 },
+    { "resnet fc 2048>1000", 1, 1, 2048, 1000, 0, 1, 1 },
+    { "resnet fc 2048>1000 x16", 16, 1, 2048, 1000, 0, 1, 1 },
+    { "vgg 3x3 3>64 @224", 1, 224, 3, 64, 3, 1, 1 },
+    { "vgg 3x3 64>64 @224", 1, 224, 64, 64, 3, 1, 1 },
+    { "vgg 3x3 256>256 @56", 1, 56, 256, 256, 3, 1, 1 },
+    { "vgg 3x3 512>512 @28", 1, 28, 512, 512, 3, 1, 1 },
+    { "vgg 3x3 512>512 @14", 1, 14, 512, 512, 3, 1, 1 },
+    { "vgg fc 25088>4096", 1, 1, 25088, 4096, 0, 1, 1 },
+    { "vgg fc 25088>4096 x16", 16, 1, 25088, 4096, 0, 1, 1 },
+    { "alexnet 11x11/4 3>64 @224", 1, 224, 3, 64, 11, 4, 1 },
+    { "mobilenet 3x3/2 3>32 @224", 1, 224, 3, 32, 3, 2, 1 },
+    { "mobilenet 1x1 32>16 @112", 1, 112, 32, 16, 1, 1, 1 },
+    { "mobilenet 1x1 16>96 @112", 1, 112, 16, 96, 1, 1, 1 },
+    { "mobilenet 1x1 144>24 @56", 1, 56, 144, 24, 1, 1, 1 },
+    { "mobilenet 1x1 96>576 @14", 1, 14, 96, 576, 1, 1, 1 },
+    { "mobilenet 1x1 960>160 @7", 1, 7, 960, 160, 1, 1, 1 },
+    { "mobilenet dw 3x3 32 @112", 1, 112, 32, 32, 3, 1, 32 },
+    { "mobilenet dw 3x3/2 96 @112", 1, 112, 96, 96, 3, 2, 96 },
+    { "mobilenet dw 3x3 144 @56", 1, 56, 144, 144, 3, 1, 144 },
+    { "mobilenet dw 3x3 384 @14", 1, 14, 384, 384, 3, 1, 384 },
+    { "mobilenet dw 3x3 960 @7", 1, 7, 960, 960, 3, 1, 960 },
+    { "resnext 3x3 128 g32 @56", 1, 56, 128, 128, 3, 1, 32 },
+    { "resnext 3x3 256 g32 @28", 1, 28, 256, 256, 3, 1, 32 },
+    { "resnext 3x3 1024 g32 @7", 1, 7, 1024, 1024, 3, 1, 32 },
+};
+
+/* One thing to time, whatever it is. */
+struct job {
+    const struct cb_kernels *kernels;
+    struct cb_threads *threads;
+    const struct cb_conv_algorithm *algorithm; /* NULL: the product */
+    struct cb_conv_call call;
+    struct cb_gemm gemm;
+};
+
+static void *take(struct cb_arena *arena, size_t bytes)
+{
+    void *p = cb_arena_alloc(arena, bytes + 1, 1);
+    if (!p)
+        exit(1);
+    return p;
+}
+
+static float *numbers(struct cb_arena *arena, size_t n)
+{
+    struct cb_rng rng = cb_rng_seed(1);
+    float *p = take(arena, n * sizeof(float));
+    cb_rng_fill(&rng, n, p);
+    return p;
+}
+
+static void run(const struct job *job)
+{
+    if (job->algorithm)
+        job->algorithm->run(job->kernels, &job->call);
+    else
+        cb_gemm_run(job->kernels, job->threads, &job->gemm);
+}
+
+static struct cb_conv_shape shape_of(const struct row *r)
+{
+    const size_t out = (r->size - 1) / r->stride + 1;
+    return (struct cb_conv_shape){
+        .n = r->n, .cin = r->cin, .cout = r->cout, .group = r->group,
+        .in = { 1, r->size, r->size }, .out = { 1, out, out }, .kernel = { 1, r->kernel, r->kernel },
+        .stride = { 1, r->stride, r->stride }, .dilation = { 1, 1, 1 },
+        .pad = { 0, r->kernel / 2, r->kernel / 2 },
+    };
+}
+
+static double flops(const struct row *r, const struct cb_conv_shape *s)
+{
+    const double products = (double)r->cin * (double)r->cout;
+    if (r->kernel == 0)
+        return 2 * (double)r->n * products;
+    return 2 * (double)(r->n * s->out[1] * s->out[2] * r->kernel * r->kernel) * products / (double)r->group;
+}
+
+static void prepare_conv(struct job *job, struct cb_arena *arena, const struct cb_conv_shape *s)
+{
+    const struct cb_conv_algorithm *a = job->algorithm = cb_conv_choose(job->kernels, s);
+    const size_t out = s->n * s->out[1] * s->out[2] * s->cout;
+    const float *w = numbers(arena, s->cout * (s->cin / s->group) * s->kernel[1] * s->kernel[2]);
+    void *packed = take(arena, a->packed_bytes(job->kernels, s));
+    a->pack(job->kernels, s, job->threads, w, NULL, packed);
+    job->call = (struct cb_conv_call){
+        .shape = s,
+        .x = numbers(arena, s->n * s->in[1] * s->in[2] * s->cin),
+        .packed = packed,
+        .y = numbers(arena, out),
+        .y_stride = s->cout,
+        .post = { .bias = numbers(arena, s->cout), .lo = 0, .hi = INFINITY },
+        .scratch = take(arena, a->scratch_bytes(job->kernels, s, cb_threads_count(job->threads))),
+        .threads = job->threads,
+    };
+}
+
+static void prepare_product(struct job *job, struct cb_arena *arena, const struct row *r)
+{
+    void *packed = take(arena, cb_gemm_packed_bytes(job->kernels, r->cin, r->cout));
+    cb_gemm_pack(job->kernels, job->threads, r->cin, r->cout, numbers(arena, r->cin * r->cout), 1, r->cin, packed);
+    job->gemm = (struct cb_gemm){
+        .m = r->n, .n = r->cout, .k = r->cin, .a = numbers(arena, r->n * r->cin), .lda = r->cin, .packed = packed,
+        .c = numbers(arena, r->n * r->cout), .ldc = r->cout,
+        .post = { .bias = numbers(arena, r->cout), .lo = -INFINITY, .hi = INFINITY },
+    };
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void measure(const struct row *r, const struct cb_kernels *kernels, struct cb_threads *threads)
+{
+    struct cb_arena arena;
+    if (cb_arena_init(&arena, (size_t)4 << 30).code)
+        exit(1);
+    struct job job = { .kernels = kernels, .threads = threads };
+    const struct cb_conv_shape s = shape_of(r);
+    if (r->kernel)
+        prepare_conv(&job, &arena, &s);
+    else
+        prepare_product(&job, &arena, r);
+    double ms[RUNS_MAX];
+    size_t runs = 0;
+    run(&job);
+    for (const double end = cb_clock_ms() + 1e3 * SECONDS; runs < 5 || (runs < RUNS_MAX && cb_clock_ms() < end);) {
+        const double start = cb_clock_ms();
+        run(&job);
+        ms[runs++] = cb_clock_ms() - start;
+    }
+    qsort(ms, runs, sizeof *ms, by_value);
+    const double work = flops(r, &s) / 1e6;
+    printf("%-27s %-9s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s\n", r->name,
+           job.algorithm ? job.algorithm->name : "product", kernels->name, cb_threads_count(threads), ms[0],
+           work / ms[0], work / ms[runs / 2]);
+    fflush(stdout);
+    cb_arena_deinit(&arena);
+}
+
+int main(int argc, char **argv)
+{
+    const char *filter = argc > 1 ? argv[1] : "";
+    const enum cb_isa only = argc > 2 ? cb_isa_find(argv[2]) : CB_ISA_COUNT;
+    const size_t threads_only = argc > 3 ? (size_t)atoi(argv[3]) : 0;
+    for (size_t count = 1; count <= 2; count++) {
+        struct cb_threads *threads;
+        if ((threads_only && count != threads_only) || cb_threads_create(count, &threads).code)
+            continue;
+        for (enum cb_isa isa = only < CB_ISA_COUNT ? only : CB_ISA_AVX2; isa <= cb_isa_best(); isa++) {
+            const struct cb_kernels kernels = cb_kernels_for(isa);
+            for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+                if (strstr(rows[i].name, filter))
+                    measure(&rows[i], &kernels, threads);
+            if (only < CB_ISA_COUNT)
+                break;
+        }
+        cb_threads_destroy(threads);
+    }
+    return 0;
+}
