@@ -1,7 +1,5 @@
 #include "core/image/preprocess.h"
 
-#include <string.h>
-
 #include "core/image/resize.h"
 
 /* Where the crop lies on one axis of the resized photo: [from, from + n) of it goes to `at` in the tensor;
@@ -30,15 +28,10 @@ static void fill_table(const struct cb_recipe *recipe, float table[3][256])
             table[c][v] = (float)((low + width * v / 255.0 - recipe->mean[c]) / recipe->std[c]);
 }
 
-static int luma(const uint8_t *p)
-{
-    return (p[0] * 19595 + p[1] * 38470 + p[2] * 7471 + 0x8000) >> 16;
-}
-
 static void write_gray(float table[3][256], size_t n, const uint8_t *rgb, float *out)
 {
     for (size_t i = 0; i < n; i++, rgb += 3)
-        out[i] = table[0][luma(rgb)];
+        out[i] = table[0][cb_luma(rgb)];
 }
 
 static void write_rgb(float table[3][256], size_t n, const uint8_t *rgb, float *out)
@@ -79,7 +72,7 @@ struct cb_status cb_preprocess(struct cb_arena *scratch, const struct cb_recipe 
     const struct span x = central(width, recipe->crop_width), y = central(height, recipe->crop_height);
     CB_TRY(cb_resize_run(scratch, image,
                          &(struct cb_resize){ width, height, recipe->interpolation, recipe->antialias,
-                                              x.from, y.from, x.n, y.n },
+                                              recipe->color == CB_GRAY, x.from, y.from, x.n, y.n },
                          &part));
     fill_table(recipe, table);
     if (x.n < out_width || y.n < out_height)

@@ -173,6 +173,13 @@ static void rows_needed(const struct cb_resize_taps *down, int *first, int *end)
     }
 }
 
+/* ITU-R 601 luma of n pixels, in all three channels. */
+static void to_gray(size_t n, const uint8_t *rgb, uint8_t *gray)
+{
+    for (size_t i = 0; i < n; i++, rgb += 3, gray += 3)
+        gray[0] = gray[1] = gray[2] = cb_luma(rgb);
+}
+
 /* Rows [first, end) of `in`, resized across, or cut where no resize is needed. */
 static struct cb_status pass_across(struct cb_arena *arena, const struct cb_image *in,
                                     const struct cb_resize *how, int first, int end, uint8_t *to)
@@ -180,14 +187,22 @@ static struct cb_status pass_across(struct cb_arena *arena, const struct cb_imag
     const struct axis axis = { in->width, how->width, how->left, how->window_width };
     const size_t in_len = (size_t)in->width * 3, out_len = (size_t)axis.n * 3;
     struct cb_resize_taps taps;
-    if (axis.in == axis.out) {
-        for (int y = first; y < end; y++, to += out_len)
-            memcpy(to, in->rgb + (size_t)y * in_len + (size_t)axis.from * 3, out_len);
-        return cb_ok();
+    uint8_t *line = NULL;
+    if (how->gray)
+        CB_TRY(cb_arena_get(arena, in_len, 1, "resize", &line));
+    if (axis.in != axis.out)
+        CB_TRY(axis_taps(arena, how, &axis, &taps));
+    for (int y = first; y < end; y++, to += out_len) {
+        const uint8_t *row = in->rgb + (size_t)y * in_len;
+        if (how->gray) {
+            to_gray((size_t)in->width, row, line);
+            row = line;
+        }
+        if (axis.in == axis.out)
+            memcpy(to, row + (size_t)axis.from * 3, out_len);
+        else
+            cb_resize_row_across(&taps, in->width, row, to);
     }
-    CB_TRY(axis_taps(arena, how, &axis, &taps));
-    for (int y = first; y < end; y++, to += out_len)
-        cb_resize_row_across(&taps, in->width, in->rgb + (size_t)y * in_len, to);
     return cb_ok();
 }
 
@@ -246,6 +261,8 @@ struct cb_status cb_image_resize(struct cb_arena *arena, const struct cb_image *
                                  enum cb_interpolation interpolation, bool antialias, struct cb_image *out)
 {
     return cb_resize_run(arena, in,
-                         &(struct cb_resize){ width, height, interpolation, antialias, 0, 0, width, height },
+                         &(struct cb_resize){ .width = width, .height = height,
+                                              .interpolation = interpolation, .antialias = antialias,
+                                              .window_width = width, .window_height = height },
                          out);
 }

@@ -14,6 +14,7 @@ struct cb_resize {
     int width, height; /* of the whole result */
     enum cb_interpolation interpolation;
     bool antialias;
+    bool gray;         /* every pixel becomes its luma before it is resized (not for CB_NEAREST) */
     int left, top;     /* the part of it that is wanted: lies inside the result */
     int window_width, window_height;
 };

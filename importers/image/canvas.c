@@ -42,9 +42,14 @@ struct cb_status cb_canvas_begin(struct cb_canvas *canvas, int width, int height
     CB_TRY(cb_arena_get(canvas->arena, rows, row, "photo", &canvas->image.rgb));
     canvas->rgb = canvas->image.rgb;
     if (canvas->orientation > 1)
-        CB_TRY(cb_arena_get(canvas->arena, rows, row, "photo", &canvas->rgb));
-    memset(canvas->rgb, GRAY, rows * row);
+        return cb_arena_get(canvas->arena, rows, row, "photo", &canvas->rgb);
     return cb_ok();
+}
+
+void cb_canvas_gray(struct cb_canvas *canvas, int row)
+{
+    const size_t len = (size_t)canvas->width * 3;
+    memset(canvas->rgb + (size_t)row * len, GRAY, (size_t)(canvas->height - row) * len);
 }
 
 /* One block of the upright picture; step: bytes in the file's picture per column and row of it. */

@@ -10,10 +10,10 @@ struct cb_canvas {
     struct cb_arena *arena;
     const struct cb_decode_limits *limits;
     const char *format;
-    int orientation;       /* EXIF: 1 to 8 */
+    int orientation;             /* EXIF: 1 to 8 */
     int full_width, full_height; /* of the photo, as it lies in the file */
-    int width, height;     /* of what is decoded, as it lies in the file */
-    uint8_t *rgb;          /* [height, width, 3]: where the codec writes; gray until then */
+    int width, height;           /* of what is decoded of it */
+    uint8_t *rgb;          /* [height, width, 3]: where the codec writes */
     struct cb_image image; /* the upright result */
 };
 
@@ -22,8 +22,11 @@ struct cb_canvas {
 CB_MUST_USE struct cb_status cb_canvas_check(struct cb_canvas *canvas, int64_t full_width,
                                              int64_t full_height);
 
-/* Takes the memory for a picture of this size, and fills it with middle gray. Errors: CB_ERR_NOMEM. */
+/* Takes the memory for a picture of this size, black. Errors: CB_ERR_NOMEM. */
 CB_MUST_USE struct cb_status cb_canvas_begin(struct cb_canvas *canvas, int width, int height);
+
+/* Makes the rows from `row` on middle gray: what a file cut short does not have. */
+void cb_canvas_gray(struct cb_canvas *canvas, int row);
 
 /* Turns the picture upright and gives back what was taken for that. */
 void cb_canvas_finish(struct cb_canvas *canvas);

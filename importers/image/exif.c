@@ -42,7 +42,7 @@ static uint32_t number(struct cb_bytes bytes, size_t at, size_t n, bool little)
  * tag, type, count and value: 2, 2, 4 and 4 bytes. */
 int cb_exif_orientation(struct cb_bytes block)
 {
-    const struct cb_bytes tiff = starts(block, "Exif\0", 6) ? after(block, 6) : block;
+    const struct cb_bytes tiff = starts(block, "Exif", 5) ? after(block, 6) : block;
     const bool little = starts(tiff, "II*", 4);
     if (!little && !starts(tiff, "MM\0*", 4))
         return 1;
@@ -74,7 +74,7 @@ int cb_exif_of_jpeg(struct cb_bytes file)
         if (marker == MARKER_SOS || marker == MARKER_EOI || len < 2)
             break;
         const struct cb_bytes body = first(after(at, 4), len - 2);
-        if (marker == MARKER_APP1 && starts(body, "Exif\0", 6))
+        if (marker == MARKER_APP1 && starts(body, "Exif", 5))
             return cb_exif_orientation(body);
         at = after(at, 2 + (size_t)len);
     }

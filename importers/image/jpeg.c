@@ -27,9 +27,8 @@ struct job {
     struct cb_canvas *canvas;
     int wanted_short_side;
     int max_scans;
-    bool ended;      /* more bytes were wanted than there are */
-    bool ended_late; /* and by then at least one row of blocks was there */
-    bool starved;    /* a scan had too few bits */
+    bool ended;   /* the file was over before its end marker */
+    bool starved; /* a scan was over before its last block */
 };
 
 static _Noreturn void leave(struct job *job, struct cb_status st)
@@ -50,11 +49,19 @@ static void on_error(j_common_ptr cinfo)
     leave(cinfo->client_data, cb_fail(code_of(cinfo->err->msg_code), "jpeg: %s", text));
 }
 
-static void on_message(j_common_ptr cinfo, int level)
+/* A scan met a marker before its last block. A restart marker only lost some; any other ends the scan, and
+ * libjpeg leaves the rest gray. */
+static void on_message(j_common_ptr base, int level)
 {
-    struct job *job = cinfo->client_data;
-    if (level < 0 && cinfo->err->msg_code == JWRN_HIT_MARKER)
-        job->starved = true;
+    struct job *job = base->client_data;
+    const struct jpeg_decompress_struct *cinfo = &job->cinfo;
+    const int marker = cinfo->unread_marker;
+    if (level >= 0 || base->err->msg_code != JWRN_HIT_MARKER ||
+        (marker >= JPEG_RST0 && marker < JPEG_RST0 + 8))
+        return;
+    if (!job->starved && cinfo->input_scan_number <= 1 && cinfo->input_iMCU_row == 0)
+        leave(job, cb_fail(CB_ERR_CONTENT, "jpeg: cut short before the first row of blocks was whole"));
+    job->starved = true;
 }
 
 static void no_output(j_common_ptr cinfo)
@@ -75,13 +82,11 @@ static void source_nothing(j_decompress_ptr cinfo)
     (void)cinfo;
 }
 
-/* The file is over: an end marker is put in its place, so that libjpeg leaves the rest gray. */
+/* The file is over: libjpeg is given the end marker that should have been there. */
 static boolean source_more(j_decompress_ptr cinfo)
 {
     static const JOCTET end[] = { 0xff, JPEG_EOI };
     struct job *job = cinfo->client_data;
-    if (!job->ended)
-        job->ended_late = cinfo->input_scan_number > 1 || cinfo->input_iMCU_row > 0;
     job->ended = true;
     cinfo->src->next_input_byte = end;
     cinfo->src->bytes_in_buffer = sizeof end;
@@ -111,16 +116,18 @@ static void ink_to_rgb(size_t n, const uint8_t *cmyk, uint8_t *rgb)
         }
 }
 
-/* libjpeg can decode at M/8 of the size. Taken only where M/8 of both sides is whole (the picture's geometry
- * stays exact) and what remains is at least SPARE times the wanted side. */
+/* libjpeg decodes at M/8 of the size in less time. Taken only where M/8 of both sides is whole, so that the
+ * picture's geometry stays exact, and never for inks, whose product with black is far from linear. */
 static void choose_scale(struct job *job)
 {
     static const unsigned eighths[] = { 1, 2, 4 };
     struct jpeg_decompress_struct *cinfo = &job->cinfo;
     const unsigned w = cinfo->image_width, h = cinfo->image_height, side = w < h ? w : h;
-    for (size_t i = 0; job->wanted_short_side > 0 && i < CB_COUNT_OF(eighths); i++) {
+    if (job->wanted_short_side < 1 || cinfo->out_color_space == JCS_CMYK)
+        return;
+    for (size_t i = 0; i < CB_COUNT_OF(eighths); i++) {
         const unsigned m = eighths[i];
-        if (w * m % 8 || h * m % 8 || side * m / 8 < 2u * (unsigned)job->wanted_short_side)
+        if (w * m % 8 || h * m % 8 || side * m / 8 / CB_DECODE_SPARE < (unsigned)job->wanted_short_side)
             continue;
         cinfo->scale_num = m;
         cinfo->scale_denom = 8;
@@ -217,8 +224,6 @@ struct cb_status cb_jpeg_read(struct cb_canvas *canvas, struct cb_bytes file, in
         .term_source = source_nothing,
     };
     CB_TRY(guarded(&job));
-    if (job.ended && !job.ended_late)
-        return cb_fail(CB_ERR_CONTENT, "jpeg: cut short before the first row");
-    *truncated = job.ended && (job.starved || job.cinfo.input_scan_number > 1);
+    *truncated = job.starved || (job.ended && job.cinfo.input_scan_number > 1);
     return cb_ok();
 }

@@ -16,6 +16,11 @@ static const struct pass {
     { 0, 2, 2, 4 }, { 1, 0, 2, 2 }, { 0, 1, 1, 2 },
 };
 
+/* How far apart the pixels lie that all passes before pass i have given (the first: that it would give). */
+static const struct { size_t x, y; } grids[] = {
+    { 8, 8 }, { 8, 8 }, { 4, 8 }, { 4, 4 }, { 2, 4 }, { 2, 2 }, { 1, 2 },
+};
+
 struct job {
     spng_ctx *ctx;
     struct cb_canvas *canvas;
@@ -32,7 +37,7 @@ static struct cb_status failed(int code)
 
 static struct cb_status open_file(struct job *job, struct cb_bytes file)
 {
-    struct spng_trns trns;
+    struct spng_trns transparent;
     int code = spng_set_image_limits(job->ctx, INT_MAX, INT_MAX); /* ours are held below, and named */
     if (!code)
         code = spng_set_chunk_limits(job->ctx, MAX_CHUNK, MAX_CHUNK);
@@ -45,9 +50,11 @@ static struct cb_status open_file(struct job *job, struct cb_bytes file)
     if (code)
         return failed(code);
     CB_TRY(cb_canvas_check(job->canvas, job->header.width, job->header.height));
-    job->alpha = job->header.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA ||
-                 job->header.color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA ||
-                 spng_get_trns(job->ctx, &trns) == SPNG_OK;
+    code = spng_get_trns(job->ctx, &transparent);
+    if (code && code != SPNG_ECHUNKAVAIL)
+        return failed(code);
+    job->alpha = code == SPNG_OK || job->header.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA ||
+                 job->header.color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA;
     return cb_ok();
 }
 
@@ -55,6 +62,8 @@ static struct cb_status take_memory(struct job *job)
 {
     const int width = (int)job->header.width, height = (int)job->header.height;
     CB_TRY(cb_canvas_begin(job->canvas, width, height));
+    if (job->header.interlace_method)
+        cb_canvas_gray(job->canvas, 0);
     job->line_len = (size_t)width * (job->alpha ? 4 : 3);
     if (!job->alpha && !job->header.interlace_method)
         return cb_ok();
@@ -81,36 +90,53 @@ static void put_line(struct job *job, const struct spng_row_info *info)
     }
 }
 
-/* Reads lines to the end; lines counts those that were whole. SPNG_EOI: all are there. */
-static int read_lines(struct job *job, size_t *lines)
+/* An interlaced picture whose data ended in this pass: its blocks get the colour of their first pixel. */
+static void spread(struct job *job, int pass)
+{
+    const size_t width = job->header.width, height = job->header.height;
+    uint8_t *rgb = job->canvas->rgb;
+    for (size_t y = 0; y < height; y++)
+        for (size_t x = 0; x < width; x++) {
+            const size_t from_y = y - y % grids[pass].y, from_x = x - x % grids[pass].x;
+            memmove(rgb + (y * width + x) * 3, rgb + (from_y * width + from_x) * 3, 3);
+        }
+}
+
+/* What a picture cut short lacks after this line. */
+static void fill_rest(struct job *job, const struct spng_row_info *line)
+{
+    if (job->header.interlace_method)
+        spread(job, line->pass);
+    else
+        cb_canvas_gray(job->canvas, (int)line->row_num);
+}
+
+/* Reads lines to the end, or to where it breaks off: `line` is then the one that is not there. */
+static int read_lines(struct job *job, struct spng_row_info *line)
 {
     const int format = job->alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8;
     const int flags = SPNG_DECODE_PROGRESSIVE | (job->alpha ? SPNG_DECODE_TRNS : 0);
     int code = spng_decode_image(job->ctx, NULL, 0, format, flags);
-    for (*lines = 0; !code; (*lines)++) {
-        struct spng_row_info info;
-        if ((code = spng_get_row_info(job->ctx, &info)))
-            break;
-        uint8_t *row = job->canvas->rgb + (size_t)info.row_num * job->header.width * 3;
+    while (!code && !(code = spng_get_row_info(job->ctx, line))) {
+        uint8_t *row = job->canvas->rgb + (size_t)line->row_num * job->header.width * 3;
         code = spng_decode_scanline(job->ctx, job->line ? job->line : row, job->line_len);
-        if (code && code != SPNG_EOI)
-            break;
-        if (job->line)
-            put_line(job, &info);
+        if (job->line && (!code || code == SPNG_EOI))
+            put_line(job, line);
     }
     return code;
 }
 
 static struct cb_status read_all(struct job *job, struct cb_bytes file, bool *truncated)
 {
-    size_t lines;
+    struct spng_row_info line = { 0 };
     CB_TRY(open_file(job, file));
     CB_TRY(take_memory(job));
-    const int code = read_lines(job, &lines);
+    const int code = read_lines(job, &line);
     if (code == SPNG_EOI)
         return cb_ok();
-    if (code != SPNG_IO_EOF || lines == 0)
+    if ((code != SPNG_IO_EOF && code != SPNG_EIDAT_TOO_SHORT) || (line.scanline_idx == 0 && line.pass == 0))
         return failed(code);
+    fill_rest(job, &line);
     *truncated = true;
     return cb_ok();
 }

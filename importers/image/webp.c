@@ -109,6 +109,9 @@ struct cb_status cb_webp_read(struct cb_canvas *canvas, struct cb_bytes file, in
     if (features.has_animation) /* what no frame covers is transparent */
         memset(canvas->rgb, 255, (size_t)features.width * (size_t)features.height * 3);
     CB_TRY(place_frame(canvas, &frame, &rows));
-    *truncated = rows < frame.height;
+    if (rows < frame.height) {
+        cb_canvas_gray(canvas, frame.y + rows);
+        *truncated = true;
+    }
     return cb_ok();
 }
