@@ -57,6 +57,8 @@ $(OUT)/%.o: %.c | $(GEN)/onnx.pb-c.h
 	@echo "CC $<"
 	@$(CC) $(CFLAGS) $(ISA) -c $< -o $@
 
+$(OUT)/importers/model/seedling.o: importers/model/seedling.onnx
+
 $(OUT)/proto/onnx.pb-c.o: $(GEN)/onnx.pb-c.h
 	@mkdir -p $(@D)
 	@$(CC) -O2 -I build -c $(GEN)/onnx.pb-c.c -o $@
