@@ -190,7 +190,7 @@ static struct cb_status infer_node(struct inference *f, struct cb_node *n, bool 
 struct cb_status cb_plan_infer(struct cb_plan *plan, const struct cb_plan_options *options)
 {
     struct cb_graph *g = &plan->graph;
-    struct inference f = { .plan = plan, .fold_all = !options->no_passes };
+    struct inference f = { .plan = plan, .fold_all = !options->no_passes && !options->shapes_only };
     const size_t wide = (size_t)plan->widest;
     int kept = 0;
     CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_values, sizeof *f.parameter, "plan", &f.parameter));

@@ -211,6 +211,8 @@ static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph
     CB_TRY(cb_graph_verify(&plan->graph, "import"));
     find_widest(plan);
     CB_TRY(cb_plan_infer(plan, options));
+    if (options->shapes_only)
+        return cb_ok();
     if (plan->n_wrt) {
         pass.wanted_grad = plan->wanted;
         pass.n_wanted = plan->n_wanted;
@@ -235,7 +237,7 @@ struct cb_status cb_plan_create(const struct cb_engine *engine, const struct cb_
     plan = cb_arena_alloc(&arena, 1, sizeof *plan); /* first thing in its own arena */
     plan->arena = arena;
     plan->engine = engine;
-    plan->weights = cb_weights_acquire(weights);
+    plan->weights = weights ? cb_weights_acquire(weights) : NULL;
     st = cb_arena_init(&temporary, TEMPORARY_ARENA_BYTES);
     if (!st.code)
         st = build(plan, graph, options, &temporary);

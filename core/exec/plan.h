@@ -17,6 +17,7 @@ struct cb_plan_options {
     const int *wrt;                 /* values whose gradient will be asked for (grad.h); NULL: none */
     int n_wrt;
     bool no_passes;                 /* the graph as imported: the reference for every pass */
+    bool shapes_only;               /* stops after inference: for looking at the graph, not for sessions */
     bool nhwc_input;                /* input 0 is given [N,H,W,C] although the graph wants [N,C,H,W] */
 };
 

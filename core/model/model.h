@@ -26,6 +26,7 @@ struct cb_model {
     int n_labels;
     int classes;                  /* length of logits; 0: the network has no classifier */
     int input, logits, bottleneck, cam_layer; /* values of graph; -1: there is none */
+    int batch;                    /* photos that the graph insists on; 0: open */
     int height, width, channels;  /* the input photo tensor; height, width 0: open (the recipe decides) */
     int opset;
     bool trained_here;            /* a head that this program trained: trunk by reference */
@@ -36,6 +37,9 @@ struct cb_model {
  * given). Errors: CB_ERR_INPUT names a tensor of the recipe that the graph does not have; CB_ERR_UNSUPPORTED when
  * input 0 is no picture ([N,C,H,W] or [N,H,W,C] with 1 or 3 channels). */
 CB_MUST_USE struct cb_status cb_model_find_anatomy(struct cb_model *model);
+
+/* The size of the input tensor when nothing is known of the photo: the graph's, else the recipe's, else 224. */
+void cb_model_default_size(const struct cb_model *model, int *height, int *width);
 
 /* Label of a class, "class 17" (into text) when there is none. */
 const char *cb_model_label(const struct cb_model *model, int index, char text[32]);

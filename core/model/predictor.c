@@ -1,0 +1,352 @@
+#include "core/model/predictor.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/exec/session.h"
+#include "core/grad/grad.h"
+#include "core/image/preprocess.h"
+
+#define MAX_LANES 6               /* plans kept ready; the least recently used goes */
+#define MAX_BATCH 16              /* photos of one run; more are run in parts */
+#define SCRATCH_BYTES ((size_t)2 << 30) /* address space for resizing one photo */
+
+enum purpose { SCORES, FEATURES, CAM };
+
+/* A plan and a session for one purpose and one input size. */
+struct lane {
+    enum purpose purpose;
+    int layer; /* CAM's */
+    int n, height, width;
+    struct cb_plan *plan; /* NULL: the lane is free */
+    struct cb_session *session;
+    struct cb_grad *grad;
+    uint64_t used;
+};
+
+struct cb_predictor {
+    struct cb_arena arena;
+    const struct cb_engine *engine;
+    const struct cb_model *model;
+    struct lane lanes[MAX_LANES];
+    uint64_t clock;
+    struct cb_arena *scratch; /* one per worker */
+    size_t workers;
+};
+
+struct cb_status cb_predictor_create(const struct cb_engine *engine, const struct cb_model *model,
+                                     struct cb_predictor **out)
+{
+    const size_t workers = cb_threads_count(engine->threads);
+    struct cb_arena arena;
+    struct cb_predictor *p;
+    struct cb_status st = cb_ok();
+    CB_TRY(cb_arena_init(&arena, ((size_t)1 << 16) + workers * 2 * sizeof *p->scratch));
+    p = cb_arena_alloc(&arena, 1, sizeof *p);
+    p->scratch = cb_arena_alloc(&arena, workers, sizeof *p->scratch);
+    p->arena = arena;
+    p->engine = engine;
+    p->model = model;
+    for (; p->workers < workers && !st.code; p->workers++)
+        st = cb_arena_init(&p->scratch[p->workers], SCRATCH_BYTES);
+    if (st.code)
+        cb_predictor_destroy(p);
+    else
+        *out = p;
+    return st;
+}
+
+static void close_lane(struct lane *lane)
+{
+    cb_grad_destroy(lane->grad);
+    cb_session_destroy(lane->session);
+    cb_plan_destroy(lane->plan);
+    *lane = (struct lane){ 0 };
+}
+
+void cb_predictor_destroy(struct cb_predictor *predictor)
+{
+    struct cb_arena arena;
+    if (!predictor)
+        return;
+    for (size_t i = 0; i < MAX_LANES; i++)
+        close_lane(&predictor->lanes[i]);
+    for (size_t i = 0; i < predictor->workers; i++)
+        cb_arena_deinit(&predictor->scratch[i]);
+    arena = predictor->arena;
+    cb_arena_deinit(&arena);
+}
+
+static struct cb_status open_lane(struct cb_predictor *p, struct lane *lane)
+{
+    const struct cb_model *m = p->model;
+    const bool nhwc = m->recipe.layout == CB_NHWC;
+    const int output = lane->purpose == FEATURES ? m->bottleneck : m->logits;
+    const struct cb_tensor input = { .shape = { 4, { lane->n, lane->height, lane->width, m->channels } },
+                                     .dtype = m->graph.values[m->input].dtype };
+    const struct cb_plan_options options = {
+        .inputs = &input,
+        .outputs = &output,
+        .n_outputs = 1,
+        .wrt = &lane->layer,
+        .n_wrt = lane->purpose == CAM,
+        .nhwc_input = !nhwc,
+    };
+    CB_TRY(cb_plan_create(p->engine, &m->graph, m->weights, &options, &lane->plan));
+    CB_TRY(cb_session_create(lane->plan, &lane->session));
+    return lane->purpose == CAM ? cb_grad_create(lane->session, &lane->grad) : cb_ok();
+}
+
+static struct cb_status get_lane(struct cb_predictor *p, const struct lane *want, struct lane **out)
+{
+    struct lane *oldest = &p->lanes[0];
+    struct cb_status st;
+    for (size_t i = 0; i < MAX_LANES; i++) {
+        struct lane *l = &p->lanes[i];
+        if (l->plan && l->purpose == want->purpose && l->layer == want->layer && l->n == want->n &&
+            l->height == want->height && l->width == want->width) {
+            l->used = ++p->clock;
+            *out = l;
+            return cb_ok();
+        }
+        if (l->used < oldest->used)
+            oldest = l;
+    }
+    close_lane(oldest);
+    *oldest = *want;
+    oldest->used = ++p->clock;
+    st = open_lane(p, oldest);
+    if (st.code)
+        close_lane(oldest);
+    else
+        *out = oldest;
+    return st;
+}
+
+struct filling {
+    struct cb_predictor *predictor;
+    const struct cb_image *images;
+    struct cb_tensor *input;
+    size_t per_image;
+    struct cb_status status[MAX_BATCH];
+};
+
+static void fill_one(void *ctx, size_t i, size_t worker)
+{
+    struct filling *f = ctx;
+    struct cb_arena *scratch = &f->predictor->scratch[worker];
+    const struct cb_recipe *recipe = &f->predictor->model->recipe;
+    if (cb_dtype_get(f->input->dtype)->is_float) {
+        f->status[i] = cb_preprocess(scratch, recipe, &f->images[i], f->input->f + i * f->per_image);
+    } else { /* a network that takes bytes */
+        const size_t mark = scratch->used;
+        float *pixels = cb_arena_alloc(scratch, f->per_image, sizeof *pixels);
+        f->status[i] = pixels ? cb_preprocess(scratch, recipe, &f->images[i], pixels)
+                              : cb_fail(CB_ERR_NOMEM, "photo: no room for its pixels");
+        for (size_t k = 0; k < f->per_image && !f->status[i].code; k++)
+            f->input->i[i * f->per_image + k] = lrintf(pixels[k]);
+        cb_arena_rewind(scratch, mark);
+    }
+}
+
+/* Preprocesses the lane's n images into its input, and runs it. */
+static struct cb_status run_lane(struct cb_predictor *p, struct lane *lane, const struct cb_image *images)
+{
+    struct filling f = { .predictor = p, .images = images, .input = cb_session_input(lane->session, 0) };
+    f.per_image = cb_tensor_count(f.input) / (size_t)lane->n;
+    cb_threads_for(p->engine->threads, (size_t)lane->n, fill_one, &f);
+    for (int i = 0; i < lane->n; i++)
+        CB_TRY(f.status[i]);
+    cb_session_run(lane->session);
+    return cb_ok();
+}
+
+static void image_size(const struct cb_predictor *p, const struct cb_image *image, int *height, int *width)
+{
+    cb_recipe_output_size(&p->model->recipe, image->width, image->height, width, height);
+}
+
+static struct cb_status check_size(const struct cb_predictor *p, int height, int width)
+{
+    const struct cb_model *m = p->model;
+    if ((m->height && m->height != height) || (m->width && m->width != width))
+        return cb_fail(CB_ERR_INPUT, "%s wants pictures of %dx%d, its recipe makes %dx%d", m->name, m->width, m->height,
+                       width, height);
+    return cb_ok();
+}
+
+/* How many of the next photos go into one run: a power of two of the same size, so that few plans serve all. */
+static int next_batch(const struct cb_predictor *p, const struct cb_image *images, int n, int height, int width)
+{
+    int same = 1, batch = 1, limit = p->model->batch ? p->model->batch : MAX_BATCH;
+    for (; same < n && same < limit && same < MAX_BATCH; same++) {
+        int h, w;
+        image_size(p, &images[same], &h, &w);
+        if (h != height || w != width)
+            break;
+    }
+    while (batch * 2 <= same)
+        batch *= 2;
+    return batch;
+}
+
+typedef void take_fn(const struct cb_tensor *tensor, int n, size_t per_image, float *out);
+
+/* Runs n photos in parts; each part's output goes through `take` into out [n, per_image]. */
+static struct cb_status run_all(struct cb_predictor *p, enum purpose purpose, const struct cb_image *images, int n,
+                                size_t per_image, take_fn *take, float *out)
+{
+    for (int done = 0, part; done < n; done += part) {
+        struct lane want = { .purpose = purpose, .layer = -1 }, *lane;
+        const struct cb_tensor *y;
+        image_size(p, &images[done], &want.height, &want.width);
+        CB_TRY(check_size(p, want.height, want.width));
+        part = want.n = next_batch(p, &images[done], n - done, want.height, want.width);
+        CB_TRY(get_lane(p, &want, &lane));
+        CB_TRY(run_lane(p, lane, &images[done]));
+        y = cb_session_output(lane->session, 0);
+        if (y->shape.rank < 1 || cb_tensor_count(y) % (size_t)part || y->shape.dim[0] != part)
+            return cb_fail(CB_ERR_UNSUPPORTED, "%s: its output has no row for each of %d photos", p->model->name, part);
+        take(y, part, per_image, out + (size_t)done * per_image);
+    }
+    return cb_ok();
+}
+
+static void softmax(const float *x, size_t n, float *y)
+{
+    float most = x[0];
+    double sum = 0;
+    for (size_t i = 1; i < n; i++)
+        most = x[i] > most ? x[i] : most;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)(y[i] = expf(x[i] - most));
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)(y[i] / sum);
+}
+
+static void take_probabilities(const struct cb_tensor *logits, int n, size_t classes, float *out)
+{
+    for (int i = 0; i < n; i++)
+        softmax(logits->f + (size_t)i * classes, classes, out + (size_t)i * classes);
+}
+
+struct cb_status cb_predict(struct cb_predictor *predictor, const struct cb_image *images, int n, float *probabilities)
+{
+    const struct cb_model *m = predictor->model;
+    if (m->logits < 0 || m->classes < 1)
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s has no classifier: train a head on it", m->name);
+    return run_all(predictor, SCORES, images, n, (size_t)m->classes, take_probabilities, probabilities);
+}
+
+/* [n, C, spatial...] averaged over space, or flat. */
+static void take_features(const struct cb_tensor *x, int n, size_t length, float *out)
+{
+    const size_t area = cb_tensor_count(x) / ((size_t)n * length);
+    for (size_t i = 0; i < (size_t)n * length; i++) {
+        double sum = 0;
+        for (size_t k = 0; k < area; k++)
+            sum += (double)x->f[i * area + k];
+        out[i] = (float)(sum / (double)area);
+    }
+}
+
+struct cb_status cb_feature_length(struct cb_predictor *predictor, int *out)
+{
+    const struct cb_model *m = predictor->model;
+    struct lane want = { .purpose = FEATURES, .layer = -1, .n = 1 }, *lane;
+    const struct cb_tensor *x;
+    if (m->bottleneck < 0)
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s: no bottleneck was found; its recipe can name one", m->name);
+    cb_model_default_size(m, &want.height, &want.width);
+    CB_TRY(get_lane(predictor, &want, &lane));
+    x = cb_session_output(lane->session, 0);
+    *out = (int)(x->shape.rank > 2 ? x->shape.dim[1] : (int64_t)cb_tensor_count(x));
+    return cb_ok();
+}
+
+struct cb_status cb_features(struct cb_predictor *predictor, const struct cb_image *images, int n, float *features)
+{
+    int length;
+    CB_TRY(cb_feature_length(predictor, &length));
+    return run_all(predictor, FEATURES, images, n, (size_t)length, take_features, features);
+}
+
+static struct cb_status check_cam(const struct cb_model *m, int class_index, int layer)
+{
+    if (m->logits < 0)
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s has no classifier to explain", m->name);
+    if (layer < 0)
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s has no layer with height and width for Grad-CAM", m->name);
+    if (class_index >= m->classes)
+        return cb_fail(CB_ERR_INPUT, "class %d: %s has classes 0 to %d", class_index, m->name, m->classes - 1);
+    return cb_ok();
+}
+
+/* arXiv:1610.02391, equations 1 and 2: relu(sum over c of mean(dy/dA_c) A_c). */
+static void weigh(const struct cb_tensor *activation, const struct cb_tensor *gradient, float *map)
+{
+    const size_t channels = (size_t)activation->shape.dim[1];
+    const size_t area = (size_t)(activation->shape.dim[2] * activation->shape.dim[3]);
+    for (size_t c = 0; c < channels; c++) {
+        double sum = 0;
+        for (size_t i = 0; i < area; i++)
+            sum += (double)gradient->f[c * area + i];
+        for (size_t i = 0; i < area; i++)
+            map[i] += (float)(sum / (double)area) * activation->f[c * area + i];
+    }
+    for (size_t i = 0; i < area; i++)
+        map[i] = map[i] > 0 ? map[i] : 0;
+}
+
+struct cb_status cb_grad_cam(struct cb_predictor *predictor, const struct cb_image *image, int class_index, int layer,
+                             struct cb_arena *arena, struct cb_cam *out)
+{
+    const struct cb_model *m = predictor->model;
+    struct lane want = { .purpose = CAM, .layer = layer < 0 ? m->cam_layer : layer, .n = 1 }, *lane;
+    const struct cb_tensor *logits, *activation, *gradient;
+    struct cb_cam cam = { .class_index = class_index, .layer = want.layer };
+    float *probabilities;
+    CB_TRY(check_cam(m, class_index, want.layer));
+    image_size(predictor, image, &want.height, &want.width);
+    CB_TRY(check_size(predictor, want.height, want.width));
+    CB_TRY(get_lane(predictor, &want, &lane));
+    activation = cb_session_value(lane->session, want.layer);
+    gradient = cb_grad_of(lane->grad, 0);
+    if (activation->shape.rank != 4 || !activation->data || !gradient->data)
+        return cb_fail(CB_ERR_INPUT, "layer '%s' of %s is no [N,C,H,W] tensor on the way to the scores",
+                       m->graph.values[want.layer].name, m->name);
+    CB_TRY(run_lane(predictor, lane, image));
+    logits = cb_session_output(lane->session, 0);
+    CB_TRY(cb_arena_get(arena, (size_t)m->classes, sizeof(float), "Grad-CAM", &probabilities));
+    softmax(logits->f, (size_t)m->classes, probabilities);
+    if (cam.class_index < 0)
+        cb_top_k(probabilities, m->classes, 1, &cam.class_index);
+    cb_grad_clear(lane->grad);
+    cb_grad_seed(lane->grad, 0)->f[cam.class_index] = 1;
+    cb_grad_run(lane->grad);
+    cam.probability = probabilities[cam.class_index];
+    cam.height = (int)activation->shape.dim[2];
+    cam.width = (int)activation->shape.dim[3];
+    CB_TRY(cb_arena_get(arena, (size_t)(cam.height * cam.width), sizeof(float), "Grad-CAM", &cam.map));
+    weigh(activation, gradient, cam.map);
+    *out = cam;
+    return cb_ok();
+}
+
+int cb_top_k(const float *probabilities, int n, int k, int *index)
+{
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        int at = count < k ? count : k;
+        while (at > 0 && !(probabilities[index[at - 1]] >= probabilities[i]))
+            at--;
+        if (at >= k)
+            continue;
+        if (count < k)
+            count++;
+        for (int j = count - 1; j > at; j--)
+            index[j] = index[j - 1];
+        index[at] = i;
+    }
+    return count;
+}
