@@ -67,6 +67,8 @@ struct cb_status cb_preprocess(struct cb_arena *scratch, const struct cb_recipe 
     float table[3][256];
     struct cb_image part;
     int width, height, out_width, out_height;
+    if (image->width < 1 || image->height < 1)
+        return cb_fail(CB_ERR_INPUT, "a photo of %d x %d pixels", image->width, image->height);
     cb_recipe_resized_size(recipe, image->width, image->height, &width, &height);
     cb_recipe_output_size(recipe, image->width, image->height, &out_width, &out_height);
     const struct span x = central(width, recipe->crop_width), y = central(height, recipe->crop_height);
