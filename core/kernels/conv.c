@@ -23,18 +23,21 @@ const struct cb_conv_algorithm *cb_conv_choose(const struct cb_kernels *kernels,
 }
 
 void cb_conv_fill_rows(const struct cb_conv_shape *s, const float *x, const struct cb_conv_pixel *p,
-                       const float *zeros, size_t step, const float **rows)
+                       size_t count, const float *zeros, size_t step, const float **rows)
 {
-    const float *image = x + p->image * s->in[0] * s->in[1] * s->in[2] * s->cin;
+    const size_t stride = s->stride[2], cin = s->cin;
     for (size_t t0 = 0; t0 < s->kernel[0]; t0++) {
         const size_t i0 = cb_conv_source(s, 0, p->at[0], t0);
         for (size_t t1 = 0; t1 < s->kernel[1]; t1++) {
             const size_t i1 = cb_conv_source(s, 1, p->at[1], t1);
             const size_t width = i0 < s->in[0] && i1 < s->in[1] ? s->in[2] : 0;
-            const size_t line = (i0 * s->in[1] + i1) * s->in[2];
+            const size_t line = ((p->image * s->in[0] + i0) * s->in[1] + i1) * s->in[2];
             for (size_t t2 = 0; t2 < s->kernel[2]; t2++, rows += step) {
-                const size_t i2 = cb_conv_source(s, 2, p->at[2], t2);
-                *rows = i2 < width ? image + (line + i2) * s->cin : zeros;
+                const size_t first = cb_conv_source(s, 2, p->at[2], t2);
+                for (size_t i = 0; i < count; i++) {
+                    const size_t i2 = first + i * stride;
+                    rows[i] = i2 < width ? x + (line + i2) * cin : zeros;
+                }
             }
         }
     }

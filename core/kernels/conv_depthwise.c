@@ -34,7 +34,7 @@ static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s
 
 static size_t worker_bytes(const struct cb_conv_shape *s)
 {
-    return cb_conv_bytes(cb_conv_taps(s), sizeof(float *));
+    return cb_conv_bytes(cb_conv_taps(s), CB_DEPTHWISE_PIXELS * sizeof(float *));
 }
 
 /* Zeros for the padding, then pointers to the rows for each thread. */
@@ -57,14 +57,26 @@ static void run_line(void *ctx, size_t line, size_t worker)
     const struct cb_conv_call *call = d->call;
     const struct cb_conv_shape *s = call->shape;
     const float **rows = (const float **)(void *)(d->rows + worker * worker_bytes(s));
-    struct cb_epilogue post = call->post;
-    for (size_t i = 0; i < s->out[2]; i++) {
-        const size_t number = line * s->out[2] + i, at = number * call->y_stride;
-        const struct cb_conv_pixel pixel = cb_conv_pixel_at(s, number);
-        cb_conv_fill_rows(s, call->x, &pixel, d->zeros, 1, rows);
-        if (call->post.residual)
-            post.residual = call->post.residual + at;
-        d->kernels->depthwise(cb_conv_taps(s), s->cout, rows, call->packed, &post, call->y + at);
+    struct cb_conv_pixel pixel = cb_conv_pixel_at(s, line * s->out[2]);
+    struct cb_depthwise part = {
+        .taps = cb_conv_taps(s),
+        .channels = s->cout,
+        .rows = rows,
+        .w = call->packed,
+        .out = call->y + line * s->out[2] * call->y_stride,
+        .out_stride = call->y_stride,
+        .post = call->post,
+    };
+    if (part.post.residual)
+        part.post.residual += line * s->out[2] * call->y_stride;
+    for (; pixel.at[2] < s->out[2]; pixel.at[2] += part.m) {
+        const size_t left = s->out[2] - pixel.at[2];
+        part.m = left < CB_DEPTHWISE_PIXELS ? left : CB_DEPTHWISE_PIXELS;
+        cb_conv_fill_rows(s, call->x, &pixel, part.m, d->zeros, CB_DEPTHWISE_PIXELS, rows);
+        d->kernels->depthwise(&part);
+        part.out += part.m * call->y_stride;
+        if (part.post.residual)
+            part.post.residual += part.m * call->y_stride;
     }
 }
 

@@ -81,7 +81,7 @@ static void run_line(void *ctx, size_t line, size_t worker)
     for (size_t i = 0; i < s->out[2]; i++) {
         const size_t number = line * s->out[2] + i, at = number * call->y_stride;
         const struct cb_conv_pixel pixel = cb_conv_pixel_at(s, number);
-        cb_conv_fill_rows(s, call->x, &pixel, NULL, 1, rows);
+        cb_conv_fill_rows(s, call->x, &pixel, 1, NULL, 1, rows);
         sum_pixel(s, rows, call->packed, sums);
         finish_pixel(s->cout, sums, &call->post, call->post.residual ? call->post.residual + at : NULL,
                      call->y + at);

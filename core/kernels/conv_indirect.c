@@ -113,11 +113,16 @@ static size_t worker_bytes(const struct cb_kernels *kernels, const struct form *
     return cb_conv_bytes_add(table_bytes(kernels, f), lines);
 }
 
+/* Read in place of padding: a tap of any group. */
+static size_t zeros_bytes(const struct cb_conv_shape *s, const struct form *f)
+{
+    return cb_conv_bytes(f->lines ? f->depth : s->cin, sizeof(float));
+}
+
 static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t threads)
 {
     const struct form f = form_of(kernels, s);
-    return cb_conv_bytes_add(cb_conv_bytes(s->cin, sizeof(float)),
-                             cb_conv_bytes(threads, worker_bytes(kernels, &f)));
+    return cb_conv_bytes_add(zeros_bytes(s, &f), cb_conv_bytes(threads, worker_bytes(kernels, &f)));
 }
 
 struct indirect {
@@ -129,57 +134,66 @@ struct indirect {
     char *workers;
 };
 
-/* One line of the kernel, kernel[2] x cin floats from input column `left` on (it may leave the picture). */
-static const float *take_line(const struct cb_conv_shape *s, const float *line, size_t left, float *copy)
+/* A line of the kernel that leaves the picture: kernel[2] x cin floats from input column `left` on. */
+static const float *copy_line(const struct cb_conv_shape *s, const float *line, size_t left, float *copy)
 {
-    const size_t width = s->kernel[2], cin = s->cin;
-    if (left < s->in[2] && width <= s->in[2] - left)
-        return line + left * cin;
-    for (size_t t = 0; t < width; t++, copy += cin)
-        if (left + t < s->in[2])
-            memcpy(copy, line + (left + t) * cin, cin * sizeof(float));
-        else
-            memset(copy, 0, cin * sizeof(float));
-    return copy - width * cin;
+    const size_t cin = s->cin;
+    for (size_t t = 0; t < s->kernel[2]; t++)
+        for (size_t c = 0; c < cin; c++)
+            copy[t * cin + c] = left + t < s->in[2] ? line[(left + t) * cin + c] : 0;
+    return copy;
 }
 
-/* As cb_conv_fill_rows, with lines of the kernel as taps. `copies` has room for all lines of this pixel. */
-static void fill_lines(const struct cb_conv_shape *s, const float *x, const struct cb_conv_pixel *p,
-                       float *copies, size_t step, const float **rows)
+/* As cb_conv_fill_rows, with lines of the kernel as taps. `copies` has room for taps x depth floats a pixel. */
+static void fill_lines(const struct cb_conv_shape *s, const float *x, const struct cb_conv_pixel *p, size_t count,
+                       const float *zeros, float *copies, size_t step, const float **rows)
 {
-    const size_t left = cb_conv_source(s, 2, p->at[2], 0);
+    const size_t width = s->kernel[2], depth = width * s->cin, left = cb_conv_source(s, 2, p->at[2], 0);
     for (size_t t0 = 0; t0 < s->kernel[0]; t0++) {
         const size_t i0 = cb_conv_source(s, 0, p->at[0], t0);
-        for (size_t t1 = 0; t1 < s->kernel[1]; t1++, rows += step, copies += s->kernel[2] * s->cin) {
+        for (size_t t1 = 0; t1 < s->kernel[1]; t1++, rows += step, copies += count * depth) {
             const size_t i1 = cb_conv_source(s, 1, p->at[1], t1);
-            if (i0 < s->in[0] && i1 < s->in[1])
-                *rows = take_line(s, x + ((p->image * s->in[0] + i0) * s->in[1] + i1) * s->in[2] * s->cin, left,
-                                  copies);
-            else
-                *rows = memset(copies, 0, s->kernel[2] * s->cin * sizeof(float));
+            const bool inside = i0 < s->in[0] && i1 < s->in[1];
+            const float *line = x + ((p->image * s->in[0] + i0) * s->in[1] + i1) * s->in[2] * s->cin;
+            for (size_t i = 0; i < count; i++) {
+                const size_t at = left + i * s->stride[2];
+                if (!inside)
+                    rows[i] = zeros;
+                else if (at < s->in[2] && width <= s->in[2] - at)
+                    rows[i] = line + at * s->cin;
+                else
+                    rows[i] = copy_line(s, line, at, copies + i * depth);
+            }
         }
     }
 }
 
-/* The table for tiles of a task, for its first group. */
+/* The table for the tiles of a task, for its first group. */
 static void fill_table(const struct indirect *d, const struct cb_task *task, size_t group, char *scratch)
 {
     const struct form *f = &d->form;
     const struct cb_conv_shape *s = d->call->shape;
-    const size_t mr = d->kernels->mr;
+    const size_t mr = d->kernels->mr, skip = group * f->cin;
     const float **rows = (const float **)(void *)scratch;
     float *copies = (float *)(void *)(scratch + table_bytes(d->kernels, f));
     size_t number = cb_blocks_row(&d->blocks, task->tile);
     struct cb_conv_pixel pixel = cb_conv_pixel_at(s, number);
     for (size_t tile = task->tile; tile < task->tile_end; tile++, rows += f->taps * mr) {
-        const size_t end = cb_blocks_row(&d->blocks, tile + 1);
-        for (size_t i = 0; number < end; i++, number++, cb_conv_pixel_next(s, &pixel))
+        const size_t begin = number, end = cb_blocks_row(&d->blocks, tile + 1);
+        while (number < end) {
+            const size_t left = s->out[2] - pixel.at[2], count = left < end - number ? left : end - number;
+            const float **to = rows + number - begin;
             if (f->lines) {
-                fill_lines(s, d->call->x, &pixel, copies, mr, rows + i);
-                copies += f->taps * f->depth;
+                fill_lines(s, d->call->x, &pixel, count, d->zeros, copies, mr, to);
+                copies += count * f->taps * f->depth;
             } else {
-                cb_conv_fill_rows(s, d->call->x + group * f->cin, &pixel, d->zeros + group * f->cin, mr, rows + i);
+                cb_conv_fill_rows(s, d->call->x + skip, &pixel, count, d->zeros + skip, mr, to);
             }
+            number += count;
+            pixel.at[2] += count;
+            if (pixel.at[2] == s->out[2])
+                cb_conv_pixel_next_line(s, &pixel);
+        }
     }
 }
 
@@ -241,14 +255,10 @@ static void run_task(void *ctx, size_t i, size_t worker)
 static void run(const struct cb_kernels *kernels, const struct cb_conv_call *call)
 {
     const struct cb_conv_shape *s = call->shape;
-    const size_t zeros = cb_conv_bytes(s->cin, sizeof(float));
-    struct indirect d = {
-        .kernels = kernels,
-        .call = call,
-        .form = form_of(kernels, s),
-        .zeros = memset(call->scratch, 0, zeros),
-        .workers = (char *)call->scratch + zeros,
-    };
+    struct indirect d = { .kernels = kernels, .call = call, .form = form_of(kernels, s) };
+    const size_t zeros = zeros_bytes(s, &d.form);
+    d.zeros = memset(call->scratch, 0, zeros);
+    d.workers = (char *)call->scratch + zeros;
     d.blocks = cb_blocks_for(kernels, cb_threads_count(call->threads), cb_conv_pixels(s),
                              d.form.groups * d.form.panels, d.form.depth, BLOCK_TILES);
     cb_threads_for(call->threads, d.blocks.tasks, run_task, &d);

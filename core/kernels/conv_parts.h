@@ -41,10 +41,9 @@ static inline struct cb_conv_pixel cb_conv_pixel_at(const struct cb_conv_shape *
     };
 }
 
-static inline void cb_conv_pixel_next(const struct cb_conv_shape *s, struct cb_conv_pixel *p)
+/* The start of the line after p's. */
+static inline void cb_conv_pixel_next_line(const struct cb_conv_shape *s, struct cb_conv_pixel *p)
 {
-    if (++p->at[2] < s->out[2])
-        return;
     p->at[2] = 0;
     if (++p->at[1] < s->out[1])
         return;
@@ -61,9 +60,10 @@ static inline size_t cb_conv_source(const struct cb_conv_shape *s, int axis, siz
     return at * s->stride[axis] + t * s->dilation[axis] - s->pad[axis];
 }
 
-/* rows[tap * step] = the input pixel under each tap of an output pixel, or `zeros` in the padding. */
+/* rows[tap * step + i] = the input pixel under each tap of output pixel `p` + i, or `zeros` in the padding, for
+ * i < count pixels of one line. */
 void cb_conv_fill_rows(const struct cb_conv_shape *s, const float *x, const struct cb_conv_pixel *p,
-                       const float *zeros, size_t step, const float **rows);
+                       size_t count, const float *zeros, size_t step, const float **rows);
 
 /* count * size rounded up to CB_ALIGN; SIZE_MAX, which no arena has, when it overflows. */
 size_t cb_conv_bytes(size_t count, size_t size);

@@ -32,6 +32,19 @@ struct cb_tile {
     struct cb_epilogue post;  /* bias and residual already moved to this tile; bias may be shorter than nr */
 };
 
+enum { CB_DEPTHWISE_PIXELS = 4 };
+
+/* Depthwise convolution of m pixels, which share each weight that is loaded:
+ * out[i][c] = epilogue(sum over taps t of rows[t][i][c] * w[t][c]), i < m, c < channels. */
+struct cb_depthwise {
+    size_t m, taps, channels; /* m <= CB_DEPTHWISE_PIXELS */
+    const float *const *rows; /* [taps][CB_DEPTHWISE_PIXELS] pointers; only the first m of each tap are read */
+    const float *w;
+    float *out;
+    size_t out_stride; /* floats from one pixel to the next, of the residual too */
+    struct cb_epilogue post;
+};
+
 struct cb_kernels {
     const char *name; /* "generic", "avx2", "avx512" */
     enum cb_isa isa;
@@ -40,9 +53,7 @@ struct cb_kernels {
     size_t mr, nr; /* the largest tile */
     void (*tile)(const struct cb_tile *tile);
 
-    /* Depthwise: y[i] = clamp(bias[i] + sum over t of rows[t][i] * w[t*c + i] + residual[i]), i < c. */
-    void (*depthwise)(size_t taps, size_t c, const float *const *rows, const float *w,
-                      const struct cb_epilogue *post, float *y);
+    void (*depthwise)(const struct cb_depthwise *call);
 
     /* Pooling: y[i] = max, or scale * sum, over t < count of rows[t][i], in this order. count >= 1. The maximum
      * passes over NaN, but for rows[0]. */

@@ -35,15 +35,16 @@ static void tile(const struct cb_tile *t)
     }
 }
 
-static void depthwise(size_t taps, size_t c, const float *const *rows, const float *w,
-                      const struct cb_epilogue *post, float *y)
+static void depthwise(const struct cb_depthwise *d)
 {
-    for (size_t i = 0; i < c; i++) {
-        float sum = 0;
-        for (size_t t = 0; t < taps; t++)
-            sum += rows[t][i] * w[t * c + i];
-        y[i] = finish_one(sum, post, i, i);
-    }
+    for (size_t i = 0; i < d->m; i++)
+        for (size_t c = 0; c < d->channels; c++) {
+            const size_t at = i * d->out_stride + c;
+            float sum = 0;
+            for (size_t t = 0; t < d->taps; t++)
+                sum += d->rows[t * CB_DEPTHWISE_PIXELS + i][c] * d->w[t * d->channels + c];
+            d->out[at] = finish_one(sum, &d->post, c, at);
+        }
 }
 
 static void max_rows(size_t count, size_t c, const float *const *rows, float *y)

@@ -12,6 +12,7 @@ static ALWAYS_INLINE vec vec_load(const float *p)
 }
 
 #include "core/kernels/simd/elementwise.h"
+#include "core/kernels/simd/depthwise.h"
 #include "core/kernels/simd/rows.h"
 #include "core/kernels/simd/tile.h"
 

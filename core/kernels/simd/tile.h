@@ -6,7 +6,6 @@
 static ALWAYS_INLINE void finish_row(const struct cb_tile *t, size_t row, const vec *sums, const vec *bias,
                                      int vectors, size_t part)
 {
-    const vec lo = vec_all(t->post.lo), hi = vec_all(t->post.hi);
     const size_t at = row * t->out_stride;
     UNROLL
     for (int j = 0; j < vectors; j++) {
@@ -14,7 +13,7 @@ static ALWAYS_INLINE void finish_row(const struct cb_tile *t, size_t row, const 
         vec v = sums[j] + bias[j];
         if (t->post.residual)
             v += vec_load_part(t->post.residual + at + column, n);
-        vec_store_part(t->out + at + column, n, vec_min(hi, vec_max(lo, v)));
+        vec_store_part(t->out + at + column, n, vec_clamp(v, t->post.lo, t->post.hi));
     }
 }
 

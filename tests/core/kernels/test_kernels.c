@@ -160,23 +160,37 @@ EACH_SIZE(sum_rows, every_isa_equals_scalar)
 
 EACH_SIZE(depthwise, every_isa_equals_scalar)
 {
-    static float w[ROWS * MOST];
+    enum { TAPS = 5, MOST_CHANNELS = MOST / CB_DEPTHWISE_PIXELS - 1 };
+    static float w[TAPS * MOST];
+    static const float *table[TAPS][CB_DEPTHWISE_PIXELS];
     struct cb_rng rng = cb_rng_seed(2);
-    cb_rng_fill(&rng, ROWS * MOST, w);
-    for (int form = 0; form < 4; form++) { /* with and without bias and residual */
+    cb_rng_fill(&rng, TAPS * MOST, w);
+    for (size_t form = 0; form < 4 * (CB_DEPTHWISE_PIXELS + 1); form++) { /* bias or not, residual or not */
         fill();
-        const struct cb_epilogue post = {
-            .bias = form & 1 ? a + 1 : NULL,
-            .residual = form & 2 ? b + 1 : NULL,
-            .lo = -1,
-            .hi = form ? 1 : INFINITY,
+        for (size_t i = 0; i < TAPS * CB_DEPTHWISE_PIXELS; i++)
+            table[i / CB_DEPTHWISE_PIXELS][i % CB_DEPTHWISE_PIXELS] = rows[i * 7 % ROWS];
+        struct cb_depthwise d = {
+            .m = form / 4,
+            .taps = TAPS,
+            .channels = *n < MOST_CHANNELS ? *n : MOST_CHANNELS,
+            .rows = table[0],
+            .w = w,
+            .out = want,
+            .out_stride = MOST_CHANNELS + 1,
+            .post = {
+                .bias = form & 1 ? a + 1 : NULL,
+                .residual = form & 2 ? b + 1 : NULL,
+                .lo = -1,
+                .hi = form ? 1 : INFINITY,
+            },
         };
-        cb_kernels_for(CB_ISA_GENERIC).depthwise(ROWS, *n, rows, w, &post, want);
+        cb_kernels_for(CB_ISA_GENERIC).depthwise(&d);
         EACH_FAST_SET(isa)
         {
             const struct cb_kernels k = cb_kernels_for(isa);
-            k.depthwise(ROWS, *n, rows, w, &post, got);
-            cb_expect_close(MOST + 1, got, want, "%s, form %d, n = %zu", k.name, form, *n);
+            d.out = got;
+            k.depthwise(&d);
+            cb_expect_close(MOST + 1, got, want, "%s, form %zu, n = %zu", k.name, form, *n);
         }
     }
 }
