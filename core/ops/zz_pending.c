@@ -1,4 +1,4 @@
-/* core/ops/zz_pending.c - a refusal for every operator whose family is not linked yet; goes when the last one is. */
+/* core/ops/zz_pending.c - a refusal for every operator whose family is not linked yet; a family takes its rows out. */
 #include "core/ops/defs.h"
 
 static struct cb_status refuse(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
@@ -10,11 +10,6 @@ static struct cb_status refuse(struct cb_node *node, const struct cb_arg in[], s
 #define PENDING(id) \
     __attribute__((weak)) const struct cb_op_def cb_op_##id = { .name = #id, .max_in = 8, .max_out = 8, .infer = refuse };
 
-PENDING(conv)
-PENDING(max_pool)
-PENDING(average_pool)
-PENDING(global_average_pool)
-PENDING(global_max_pool)
 PENDING(batch_norm)
 PENDING(lrn)
 PENDING(gemm)
