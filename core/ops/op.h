@@ -94,6 +94,7 @@ union cb_attr {
     struct { struct cb_list repeats; } tile;                                 /* x, [repeats] */
     struct { int64_t start, end; } shape;             /* end INT64_MAX: the rank */
     struct { struct cb_list dims; enum cb_dtype dtype; double value; } fill; /* [dims] */
+    struct { enum cb_dtype dtype; double start, limit, step; } range;        /* [start], [limit], [step] */
 };
 
 /* The longest list of inputs or outputs a node may have. */
