@@ -1,4 +1,4 @@
-# Cambium. `make help` lists the targets; MODE=release|asan|debug picks the variant (build/MODE).
+# Cambium. `make help` lists the targets; MODE=release|clang|debug|asan|tsan|fuzz picks the variant (build/MODE).
 
 MODE    ?= release
 CC      ?= cc
@@ -9,9 +9,12 @@ PACKAGES := libmicrohttpd libcjson libprotobuf-c libturbojpeg libjpeg spng libwe
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 FLAGS.release := -O2 -g
+FLAGS.clang   := -O2
 FLAGS.debug   := -O0 -g
 FLAGS.asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-CFLAGS += -std=gnu17 $(WARN) $(FLAGS.$(MODE)) -ffp-contract=fast -I. -Ibuild -MMD -MP \
+FLAGS.tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+FLAGS.fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+CFLAGS += -std=gnu17 $(WARN) $(FLAGS.$(MODE)) $(EXTRA) -ffp-contract=fast -I. -Ibuild -MMD -MP \
           $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthreadpool -lpthread -lm
 
@@ -81,9 +84,73 @@ check: $(OUT)/unit-tests $(OUT)/cambium
 bench-kernels: $(OUT)/bench-kernels
 	@$<
 
+## sanitize: the tests under the address and undefined-behaviour sanitizers; leaks fail too
+sanitize:
+	@rm -rf build/asan-log && mkdir -p build/asan-log
+	@$(MAKE) MODE=asan build/asan/unit-tests build/asan/cambium
+	@ASAN_OPTIONS=log_path=$(CURDIR)/build/asan-log/r UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) MODE=asan check
+	@! cat build/asan-log/* 2>/dev/null | grep .
+
+FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_SECONDS ?= 60
+
+## fuzz: every parser of foreign bytes under libFuzzer, FUZZ_SECONDS each (needs clang)
+fuzz:
+	@$(MAKE) MODE=fuzz CC=clang $(FUZZERS:%=build/fuzz/%)
+	@for f in $(FUZZERS); do mkdir -p build/corpus/$$f tests/fuzz/corpus/$$f; \
+	    build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=3000 \
+	        -artifact_prefix=build/corpus/$$f- build/corpus/$$f tests/fuzz/corpus/$$f || exit 1; done
+
+build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libcambium.a
+	@echo "LD $@"
+	@$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+## bench: this build's speed on the models of MODELS (files or folders)
+bench: all
+	@for m in $(MODELS); do echo "$$m"; build/cambium bench "$$m" --seconds 2; done
+
+## check-layers: every include points sideways or down
+check-layers:
+	@tools/check_layers.sh
+
+## format: clang-format over all sources (tables are exempt by their own marks)
+format:
+	@find core importers server cli tests bench tools -name '*.[ch]' | xargs clang-format -i
+
+DEBIAN := gcc clang make pkg-config protobuf-c-compiler libprotobuf-c-dev libmicrohttpd-dev libcjson-dev libjpeg62-turbo-dev \
+          libspng-dev libwebp-dev libarchive-dev libsqlite3-dev libpthreadpool-dev nettle-dev libcriterion-dev \
+          libcurl4-gnutls-dev ca-certificates curl zip
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+## deps: install the Debian packages that build, tests and server need
+deps:
+	@if ! dpkg-query -W -f '$${db:Status-Abbrev}\n' $(DEBIAN) 2>/dev/null | awk '$$1 != "ii" { bad = 1 } END { exit bad || NR < $(words $(DEBIAN)) }'; then \
+	    $(SUDO) apt-get update -q && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -q --no-install-recommends $(DEBIAN); fi
+
+## test: set up, build, run all tests
+test: deps
+	@$(MAKE) all check
+
+## run: set up, build, serve seedling and the models in MODELS_DIR; prints curl lines to try
+run: deps
+	@$(MAKE) all
+	@build/cambium serve --hints $(if $(MODELS_DIR),--models $(MODELS_DIR)) $(ARGS)
+
+## seedling: make the embedded model again: pictures, training, ONNX file
+seedling: $(OUT)/seedling
+	@$< importers/model/seedling.onnx
+
+## install: the program, the library and its headers, under DESTDIR/PREFIX
+install: all
+	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib
+	@install -m 755 build/cambium $(DESTDIR)$(PREFIX)/bin/cambium
+	@install -m 644 build/libcambium.a $(DESTDIR)$(PREFIX)/lib/libcambium.a
+	@find core importers -name '*.h' ! -name '*_internal.h' | while read -r h; do \
+	    install -D -m 644 $$h $(DESTDIR)$(PREFIX)/include/cambium/$$h; done
+
 ## clean: remove build/
 clean:
 	rm -rf build
 
-.PHONY: all help check bench-kernels clean
+.PHONY: all help check sanitize fuzz bench bench-kernels check-layers format deps test run seedling install clean
 .DELETE_ON_ERROR:
