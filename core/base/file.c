@@ -18,14 +18,12 @@ static struct cb_status fail_errno(const char *path)
                    strerror(errno));
 }
 
-struct cb_status cb_file_map(const char *path, struct cb_bytes *out)
+/* Maps the file behind fd, and closes it. */
+static struct cb_status map_and_close(int fd, const char *path, struct cb_bytes *out)
 {
     struct stat info;
     void *p = NULL;
     struct cb_status st = cb_ok();
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return fail_errno(path);
     if (fstat(fd, &info))
         st = fail_errno(path);
     else if (!S_ISREG(info.st_mode))
@@ -37,6 +35,46 @@ struct cb_status cb_file_map(const char *path, struct cb_bytes *out)
         *out = (struct cb_bytes){ p, (size_t)info.st_size };
     close(fd);
     return st;
+}
+
+struct cb_status cb_file_map(const char *path, struct cb_bytes *out)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return fd < 0 ? fail_errno(path) : map_and_close(fd, path, out);
+}
+
+/* One step of a path from outside: fd of `name` in the folder `at`, which is closed. */
+static int step_into(int at, const char *name, bool last)
+{
+    const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | (last ? O_NONBLOCK : O_DIRECTORY);
+    const int fd = openat(at, name, flags), error = errno;
+    close(at);
+    errno = error;
+    return fd;
+}
+
+struct cb_status cb_file_map_inside(const char *folder, const char *relative, struct cb_bytes *out)
+{
+    char path[PATH_MAX];
+    char *part = path, *next;
+    int fd;
+    if (relative[0] == '/' || snprintf(path, sizeof path, "%s", relative) >= (int)sizeof path)
+        return cb_fail(CB_ERR_INPUT, "%.200s: not a path inside the folder", relative);
+    if ((fd = open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY)) < 0)
+        return fail_errno(folder);
+    do {
+        if ((next = strchr(part, '/')))
+            *next++ = 0;
+        if (strcmp(part, "..") == 0) {
+            close(fd);
+            return cb_fail(CB_ERR_INPUT, "%.200s: not a path inside the folder", relative);
+        }
+        if ((fd = step_into(fd, *part ? part : ".", !next)) < 0)
+            return errno == ELOOP ? cb_fail(CB_ERR_INPUT, "%.200s: links are not followed", relative)
+                                  : fail_errno(relative);
+        part = next;
+    } while (next);
+    return map_and_close(fd, relative, out);
 }
 
 void cb_file_unmap(struct cb_bytes *bytes)

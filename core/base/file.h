@@ -19,6 +19,10 @@ struct cb_bytes {
 CB_MUST_USE struct cb_status cb_file_map(const char *path, struct cb_bytes *out);
 void cb_file_unmap(struct cb_bytes *bytes);
 
+/* The same for a path from outside, below `folder`. Errors: CB_ERR_INPUT for an absolute path, one with "..", or with a
+ * link anywhere on the way. */
+CB_MUST_USE struct cb_status cb_file_map_inside(const char *folder, const char *relative, struct cb_bytes *out);
+
 /* The pages of a mapped range may go: they come back from the file when read again. */
 void cb_file_let_go(const void *data, size_t len);
 
