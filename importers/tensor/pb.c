@@ -1,0 +1,34 @@
+#include "importers/tensor/pb.h"
+
+#include "importers/onnx/parse.h"
+#include "importers/onnx/tensors.h"
+#include "importers/tensor/convert.h"
+
+#define SCRATCH ((size_t)1 << 20) /* dims and names; the data are not parsed */
+
+static struct cb_status read_with(struct cb_arena *scratch, struct cb_arena *arena, struct cb_bytes file,
+                                  struct cb_tensor *out)
+{
+    struct cb_onnx_files files = { .model = file, .arena = arena };
+    Onnx__TensorProto *proto;
+    struct cb_tensor t;
+    bool in_place;
+    CB_TRY(cb_onnx_parse_tensor(scratch, file, &proto));
+    CB_TRY(cb_onnx_tensor_read(&files, proto, &t, &in_place));
+    if (in_place) {
+        const void *data = t.data;
+        CB_TRY(cb_arena_get(arena, cb_tensor_count(&t), cb_dtype_size(t.dtype), "a tensor", &t.data));
+        cb_convert_in(t.dtype, cb_tensor_count(&t), data, t.data);
+    }
+    *out = t;
+    return cb_ok();
+}
+
+struct cb_status cb_pb_read(struct cb_arena *arena, struct cb_bytes file, struct cb_tensor *out)
+{
+    struct cb_arena scratch;
+    CB_TRY(cb_arena_init(&scratch, SCRATCH));
+    const struct cb_status st = read_with(&scratch, arena, file, out);
+    cb_arena_deinit(&scratch);
+    return st;
+}
