@@ -55,6 +55,11 @@ $(OUT)/bench-kernels: $(OUT)/bench/kernels.o $(OUT)/libcambium.a
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
+# tests/fuzz/fuzz_X.c over files, without libFuzzer: make MODE=asan build/asan/replay-X
+$(OUT)/replay-%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/replay_main.o $(OUT)/libcambium.a
+	@echo "LD $@"
+	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
 $(OUT)/%.o: %.c | $(GEN)/onnx.pb-c.h
 	@mkdir -p $(@D)
 	@echo "CC $<"
