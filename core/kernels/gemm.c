@@ -8,6 +8,9 @@
 
 enum {
     PANEL_BYTES = 512 << 10, /* of one panel between two visits of the tiles: it has to stay in the second-level cache */
+    PAGE = 4096,             /* rows this far apart share the same few lines of the first-level cache */
+    COPY_DEPTH = 256,        /* columns of A copied at a time where that happens */
+    COPY_STRIDE = COPY_DEPTH + 16,
     PACK_ROWS = 512,         /* rows of B in one packing task */
     TRANSPOSE = 32,          /* side of a block */
 };
@@ -76,15 +79,17 @@ struct product {
     struct cb_blocks blocks;
 };
 
-/* One tile over rows k .. k_end of B. Parts after the first add to what is there; the last one clamps. */
-static void run_tile(const struct product *p, size_t tile, size_t panel, size_t k, size_t k_end)
+/* One tile over rows k .. k_end of B; `a` is its first row from column k on. Parts after the first add to what is
+ * there; the last one clamps. */
+static void run_tile(const struct product *p, const float *a, size_t lda, size_t tile, size_t panel, size_t k,
+                     size_t k_end)
 {
     const struct cb_gemm *g = p->gemm;
     const size_t nr = p->kernels->nr, column = panel * nr;
     const size_t row = cb_blocks_row(&p->blocks, tile), row_end = cb_blocks_row(&p->blocks, tile + 1);
     const float *rows[CB_TILE_ROWS_MAX];
-    for (size_t i = row; i < row_end; i++)
-        rows[i - row] = g->a + i * g->lda + k;
+    for (size_t i = 0; i < row_end - row; i++)
+        rows[i] = a + i * lda;
     struct cb_tile t = {
         .m = row_end - row,
         .n = g->n - column < nr ? g->n - column : nr,
@@ -109,21 +114,49 @@ static void run_tile(const struct product *p, size_t tile, size_t panel, size_t 
     p->kernels->tile(&t);
 }
 
+/* Panel by panel: a part of one stays in the cache while the tiles pass by. */
+static void run_plain(const struct product *p, const struct cb_task *task)
+{
+    const struct cb_gemm *g = p->gemm;
+    const size_t part = task->tile_end - task->tile > 1 ? PANEL_BYTES / (p->kernels->nr * sizeof(float)) : SIZE_MAX;
+    for (size_t panel = task->panel; panel < task->panel_end; panel++) {
+        size_t k = 0, k_end;
+        do {
+            k_end = g->k - k < part ? g->k : k + part;
+            for (size_t tile = task->tile; tile < task->tile_end; tile++)
+                run_tile(p, g->a + cb_blocks_row(&p->blocks, tile) * g->lda + k, g->lda, tile, panel, k, k_end);
+            k = k_end;
+        } while (k < g->k);
+    }
+}
+
+/* Tile by tile: a part of its rows is copied to where they do not push each other out, and the panels pass by. */
+static void run_copied(const struct product *p, const struct cb_task *task)
+{
+    const struct cb_gemm *g = p->gemm;
+    float copy[CB_TILE_ROWS_MAX * COPY_STRIDE] __attribute__((aligned(64)));
+    for (size_t k = 0; k < g->k; k += COPY_DEPTH) {
+        const size_t k_end = g->k - k < COPY_DEPTH ? g->k : k + COPY_DEPTH;
+        for (size_t tile = task->tile; tile < task->tile_end; tile++) {
+            const size_t row = cb_blocks_row(&p->blocks, tile), row_end = cb_blocks_row(&p->blocks, tile + 1);
+            for (size_t i = row; i < row_end; i++)
+                memcpy(copy + (i - row) * COPY_STRIDE, g->a + i * g->lda + k, (k_end - k) * sizeof(float));
+            for (size_t panel = task->panel; panel < task->panel_end; panel++)
+                run_tile(p, copy, COPY_STRIDE, tile, panel, k, k_end);
+        }
+    }
+}
+
 static void run_task(void *ctx, size_t i, size_t worker)
 {
     (void)worker;
     const struct product *p = ctx;
     const struct cb_task task = cb_blocks_task(&p->blocks, i);
-    const size_t part = task.tile_end - task.tile > 1 ? PANEL_BYTES / (p->kernels->nr * sizeof(float)) : SIZE_MAX;
-    for (size_t panel = task.panel; panel < task.panel_end; panel++) {
-        size_t k = 0, k_end;
-        do {
-            k_end = p->gemm->k - k < part ? p->gemm->k : k + part;
-            for (size_t tile = task.tile; tile < task.tile_end; tile++)
-                run_tile(p, tile, panel, k, k_end);
-            k = k_end;
-        } while (k < p->gemm->k);
-    }
+    const bool crowded = p->gemm->lda * sizeof(float) % PAGE == 0 && p->gemm->m > 4 && p->gemm->k > 0;
+    if (crowded)
+        run_copied(p, &task);
+    else
+        run_plain(p, &task);
 }
 
 void cb_gemm_run(const struct cb_kernels *kernels, struct cb_threads *threads, const struct cb_gemm *gemm)
