@@ -1,13 +1,14 @@
 /* bench/kernels.c - how fast convolutions and matrix products run: GFLOP/s by shape, set and threads.
  *
- * Usage: bench-kernels [FILTER [ISA [THREADS]]]; FILTER is a part of a row's name. A row shows the best and the median
- * of its runs: on a shared machine the best is what the code can do, the median what it got. One thread is timed by the CPU
- * time that it used, several by the wall clock. */
+ * bench-kernels [-b] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -b: the derivatives too. A row shows the best and the
+ * median of its runs: on a shared machine the best is what the code can do, the median what it got. One thread is
+ * timed by the CPU time that it used, several by the wall clock. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base/arena.h"
 #include "core/base/clock.h"
@@ -66,11 +67,15 @@ static const struct row rows[] = {
 };
 
 /* One thing to time, whatever it is. */
+enum kind { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS };
+
 struct job {
+    enum kind kind;
     const struct cb_kernels *kernels;
     struct cb_threads *threads;
     const struct cb_conv_algorithm *algorithm; /* NULL: the product */
     struct cb_conv_call call;
+    float *w, *dx;
     struct cb_gemm gemm;
 };
 
@@ -101,8 +106,13 @@ static double now_ms(const struct cb_threads *threads)
 
 static void run(const struct job *job)
 {
-    if (job->algorithm)
-        job->algorithm->run(job->kernels, &job->call);
+    const struct cb_conv_call *call = &job->call;
+    if (job->kind == BACKWARD_DATA)
+        cb_conv_backward_data(job->kernels, job->threads, call->shape, call->y, job->w, call->scratch, job->dx);
+    else if (job->kind == BACKWARD_WEIGHTS)
+        cb_conv_backward_weights(job->kernels, job->threads, call->shape, call->x, call->y, call->scratch, job->w);
+    else if (job->algorithm)
+        job->algorithm->run(job->kernels, call);
     else
         cb_gemm_run(job->kernels, job->threads, &job->gemm);
 }
@@ -130,19 +140,24 @@ static void prepare_conv(struct job *job, struct cb_arena *arena, const struct c
 {
     const struct cb_conv_algorithm *a = job->algorithm = cb_conv_choose(job->kernels, s);
     const size_t out = s->n * s->out[1] * s->out[2] * s->cout;
-    const float *w = numbers(arena, s->cout * (s->cin / s->group) * s->kernel[1] * s->kernel[2]);
+    const size_t threads = cb_threads_count(job->threads), in = s->n * s->in[1] * s->in[2] * s->cin;
+    const size_t forward = a->scratch_bytes(job->kernels, s, threads);
+    const size_t backward = cb_conv_backward_scratch_bytes(job->kernels, s, threads);
+    float *w = job->w = numbers(arena, s->cout * (s->cin / s->group) * s->kernel[1] * s->kernel[2]);
     void *packed = take(arena, a->packed_bytes(job->kernels, s));
     a->pack(job->kernels, s, job->threads, w, NULL, packed);
     job->call = (struct cb_conv_call){
         .shape = s,
-        .x = numbers(arena, s->n * s->in[1] * s->in[2] * s->cin),
+        .x = numbers(arena, in),
         .packed = packed,
         .y = numbers(arena, out),
         .y_stride = s->cout,
         .post = { .bias = numbers(arena, s->cout), .lo = 0, .hi = INFINITY },
-        .scratch = take(arena, a->scratch_bytes(job->kernels, s, cb_threads_count(job->threads))),
+        .scratch = take(arena, job->kind == FORWARD ? forward : backward),
         .threads = job->threads,
     };
+    if (job->kind == BACKWARD_DATA)
+        job->dx = numbers(arena, in);
 }
 
 static void prepare_product(struct job *job, struct cb_arena *arena, const struct row *r)
@@ -162,12 +177,14 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void measure(const struct row *r, const struct cb_kernels *kernels, struct cb_threads *threads)
+static void measure(const struct row *r, enum kind kind, const struct cb_kernels *kernels,
+                    struct cb_threads *threads)
 {
+    static const char *const kinds[] = { NULL, "d-data", "d-weights" };
     struct cb_arena arena;
     if (cb_arena_init(&arena, (size_t)4 << 30).code)
         exit(1);
-    struct job job = { .kernels = kernels, .threads = threads };
+    struct job job = { .kind = kind, .kernels = kernels, .threads = threads };
     const struct cb_conv_shape s = shape_of(r);
     if (r->kernel)
         prepare_conv(&job, &arena, &s);
@@ -184,7 +201,7 @@ static void measure(const struct row *r, const struct cb_kernels *kernels, struc
     qsort(ms, runs, sizeof *ms, by_value);
     const double work = flops(r, &s) / 1e6;
     printf("%-27s %-9s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s\n", r->name,
-           job.algorithm ? job.algorithm->name : "product", kernels->name, cb_threads_count(threads), ms[0],
+           kind != FORWARD ? kinds[kind] : job.algorithm ? job.algorithm->name : "product", kernels->name, cb_threads_count(threads), ms[0],
            work / ms[0], work / ms[runs / 2]);
     fflush(stdout);
     cb_arena_deinit(&arena);
@@ -192,20 +209,32 @@ static void measure(const struct row *r, const struct cb_kernels *kernels, struc
 
 int main(int argc, char **argv)
 {
-    const char *filter = argc > 1 ? argv[1] : "";
-    const enum cb_isa only = argc > 2 ? cb_isa_find(argv[2]) : CB_ISA_COUNT;
-    const size_t threads_only = argc > 3 ? (size_t)atoi(argv[3]) : 0;
-    for (size_t count = 1; count <= 2; count++) {
+    const char *filter = "";
+    enum cb_isa first = CB_ISA_AVX2, last = cb_isa_best();
+    size_t count_first = 1, count_last = 2;
+    enum kind kind_last = FORWARD;
+    for (int option; (option = getopt(argc, argv, "bf:i:t:")) != -1;) {
+        if (option == 'b')
+            kind_last = BACKWARD_WEIGHTS;
+        else if (option == 'f')
+            filter = optarg;
+        else if (option == 'i')
+            first = last = cb_isa_find(optarg);
+        else if (option == 't')
+            count_first = count_last = (size_t)atoi(optarg);
+        else
+            return 2;
+    }
+    for (size_t count = count_first; count <= count_last; count++) {
         struct cb_threads *threads;
-        if ((threads_only && count != threads_only) || cb_threads_create(count, &threads).code)
-            continue;
-        for (enum cb_isa isa = only < CB_ISA_COUNT ? only : CB_ISA_AVX2; isa <= cb_isa_best(); isa++) {
+        if (cb_threads_create(count, &threads).code)
+            return 1;
+        for (enum cb_isa isa = first; isa <= last; isa++) {
             const struct cb_kernels kernels = cb_kernels_for(isa);
             for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-                if (strstr(rows[i].name, filter))
-                    measure(&rows[i], &kernels, threads);
-            if (only < CB_ISA_COUNT)
-                break;
+                for (enum kind kind = FORWARD; kind <= (rows[i].kernel ? kind_last : FORWARD); kind++)
+                    if (strstr(rows[i].name, filter))
+                        measure(&rows[i], kind, &kernels, threads);
         }
         cb_threads_destroy(threads);
     }

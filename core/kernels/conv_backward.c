@@ -1,4 +1,5 @@
-/* core/kernels/conv_backward.c - the two derivatives of convolution with plain loops: the reference. */
+/* core/kernels/conv_backward.c - the two derivatives of convolution: with plain loops, the reference, for the generic
+ * set; conv_backward_data.c and conv_backward_weights.c for the others. */
 #include "core/kernels/conv_parts.h"
 
 struct backward {
@@ -10,8 +11,11 @@ struct backward {
 size_t cb_conv_backward_scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
                                       size_t threads)
 {
-    (void)kernels, (void)s, (void)threads;
-    return 0;
+    if (kernels->isa == CB_ISA_GENERIC)
+        return 0;
+    const size_t data = cb_conv_data_scratch_bytes(kernels, s, threads);
+    const size_t weights = cb_conv_weights_scratch_bytes(kernels, s, threads);
+    return data > weights ? data : weights;
 }
 
 /* The number of the input pixel under a tap of an output pixel; SIZE_MAX in the padding. */
@@ -55,7 +59,10 @@ void cb_conv_backward_data(const struct cb_kernels *kernels, struct cb_threads *
                            const struct cb_conv_shape *s, const float *dy, const float *w, void *scratch,
                            float *dx)
 {
-    (void)kernels, (void)scratch;
+    if (kernels->isa != CB_ISA_GENERIC) {
+        cb_conv_data_run(kernels, threads, s, dy, w, scratch, dx);
+        return;
+    }
     struct backward b = { .s = s, .w = w, .dy = dy, .dx = dx };
     cb_threads_for(threads, s->n, data_of_image, &b);
 }
@@ -84,7 +91,10 @@ void cb_conv_backward_weights(const struct cb_kernels *kernels, struct cb_thread
                               const struct cb_conv_shape *s, const float *x, const float *dy, void *scratch,
                               float *dw)
 {
-    (void)kernels, (void)scratch;
+    if (kernels->isa != CB_ISA_GENERIC) {
+        cb_conv_weights_run(kernels, threads, s, x, dy, scratch, dw);
+        return;
+    }
     struct backward b = { .s = s, .x = x, .dy = dy, .dw = dw };
     cb_threads_for(threads, s->cout, weights_of_filter, &b);
 }

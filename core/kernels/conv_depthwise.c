@@ -63,6 +63,7 @@ static void run_line(void *ctx, size_t line, size_t worker)
         .channels = s->cout,
         .rows = rows,
         .w = call->packed,
+        .w_stride = s->cout,
         .out = call->y + line * s->out[2] * call->y_stride,
         .out_stride = call->y_stride,
         .post = call->post,

@@ -70,3 +70,11 @@ size_t cb_conv_bytes(size_t count, size_t size);
 
 /* The sum of two of these, SIZE_MAX when it overflows. */
 size_t cb_conv_bytes_add(size_t a, size_t b);
+
+/* The two derivatives on the fast sets; conv_backward.c has the plain ones and chooses. */
+size_t cb_conv_data_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *, size_t threads);
+void cb_conv_data_run(const struct cb_kernels *, struct cb_threads *, const struct cb_conv_shape *,
+                      const float *dy, const float *w, void *scratch, float *dx);
+size_t cb_conv_weights_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *, size_t threads);
+void cb_conv_weights_run(const struct cb_kernels *, struct cb_threads *, const struct cb_conv_shape *,
+                         const float *x, const float *dy, void *scratch, float *dw);

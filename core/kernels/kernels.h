@@ -39,9 +39,9 @@ enum { CB_DEPTHWISE_PIXELS = 4 };
 struct cb_depthwise {
     size_t m, taps, channels; /* m <= CB_DEPTHWISE_PIXELS */
     const float *const *rows; /* [taps][CB_DEPTHWISE_PIXELS] pointers; only the first m of each tap are read */
-    const float *w;
+    const float *w;           /* [taps], w_stride floats apart */
     float *out;
-    size_t out_stride; /* floats from one pixel to the next, of the residual too */
+    size_t w_stride, out_stride; /* out_stride: from one pixel to the next, of the residual too */
     struct cb_epilogue post;
 };
 

@@ -42,7 +42,7 @@ static void depthwise(const struct cb_depthwise *d)
             const size_t at = i * d->out_stride + c;
             float sum = 0;
             for (size_t t = 0; t < d->taps; t++)
-                sum += d->rows[t * CB_DEPTHWISE_PIXELS + i][c] * d->w[t * d->channels + c];
+                sum += d->rows[t * CB_DEPTHWISE_PIXELS + i][c] * d->w[t * d->w_stride + c];
             d->out[at] = finish_one(sum, &d->post, c, at);
         }
 }

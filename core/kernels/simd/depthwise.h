@@ -14,7 +14,7 @@ static ALWAYS_INLINE void depthwise_channels(const struct cb_depthwise *d, const
             sums[i][j] = vec_all(0);
     const float *const *rows = d->rows;
     const float *w = d->w + c;
-    for (size_t t = 0; t < d->taps; t++, rows += CB_DEPTHWISE_PIXELS, w += d->channels)
+    for (size_t t = 0; t < d->taps; t++, rows += CB_DEPTHWISE_PIXELS, w += d->w_stride)
         UNROLL
         for (int j = 0; j < vectors; j++) {
             const size_t n = j < vectors - 1 ? W : part;

@@ -175,6 +175,7 @@ EACH_SIZE(depthwise, every_isa_equals_scalar)
             .channels = *n < MOST_CHANNELS ? *n : MOST_CHANNELS,
             .rows = table[0],
             .w = w,
+            .w_stride = MOST_CHANNELS + 3,
             .out = want,
             .out_stride = MOST_CHANNELS + 1,
             .post = {

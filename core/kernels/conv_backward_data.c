@@ -1,0 +1,196 @@
+/* core/kernels/conv_backward_data.c - the derivative of convolution by its input, as convolutions again.
+ *
+ * dx[i] = sum over taps t, where (i + pad - t * dilation) / stride is an output o: dy[o] * w[t]. Of the input pixels
+ * i = r + stride * j with the same rest r, all use the same taps, and o goes up by one with j: so each rest (of each
+ * axis) is a convolution of dy with stride 1, whose kernel is these taps in reverse order and whose inputs and
+ * outputs have changed places. The table of algorithms runs it. */
+#include "core/kernels/conv_parts.h"
+
+#include <math.h>
+#include <stdint.h>
+
+/* One axis of one rest: taps first, first + step, ...; the shape's own fields say the rest of it. */
+struct axis {
+    size_t first, step, count;   /* taps of w */
+    size_t dilation, pad, pixels; /* of the convolution of dy */
+};
+
+static size_t gcd(size_t a, size_t b)
+{
+    while (b) {
+        const size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* count = 0 where no tap reaches this rest. Differences below zero wrap, as cb_conv_source wants them. */
+static struct axis axis_of(const struct cb_conv_shape *s, int i, size_t rest)
+{
+    const size_t stride = s->stride[i], dilation = s->dilation[i], common = gcd(stride, dilation);
+    struct axis a = { .step = stride / common, .dilation = dilation / common };
+    a.pixels = rest < s->in[i] ? (s->in[i] - rest - 1) / stride + 1 : 0;
+    while (a.first < s->kernel[i] && (a.first * dilation) % stride != (rest + s->pad[i]) % stride)
+        a.first++;
+    if (a.first == s->kernel[i])
+        return a;
+    a.count = (s->kernel[i] - a.first - 1) / a.step + 1;
+    const size_t at = rest + s->pad[i], begin = a.first * dilation;
+    const size_t shift = at >= begin ? (at - begin) / stride : 0 - (begin - at) / stride;
+    a.pad = (a.count - 1) * a.dilation - shift;
+    return a;
+}
+
+struct rest {
+    size_t at[3];
+    struct axis axis[3];
+    struct cb_conv_shape shape; /* of the convolution of dy */
+    bool any;                   /* some tap and some pixel */
+};
+
+static size_t rest_count(const struct cb_conv_shape *s, int i)
+{
+    return s->stride[i] < s->in[i] ? s->stride[i] : s->in[i];
+}
+
+static size_t all_rests(const struct cb_conv_shape *s)
+{
+    return rest_count(s, 0) * rest_count(s, 1) * rest_count(s, 2);
+}
+
+static struct rest rest_of(const struct cb_conv_shape *s, size_t number)
+{
+    const size_t n1 = rest_count(s, 1), n2 = rest_count(s, 2);
+    struct rest r = {
+        .at = { number / n2 / n1, number / n2 % n1, number % n2 },
+        .shape = { .n = s->n, .cin = s->cout, .cout = s->cin, .group = s->group, .stride = { 1, 1, 1 } },
+        .any = true,
+    };
+    for (int i = 0; i < 3; i++) {
+        r.axis[i] = axis_of(s, i, r.at[i]);
+        r.shape.in[i] = s->out[i];
+        r.shape.out[i] = r.axis[i].pixels;
+        r.shape.kernel[i] = r.axis[i].count;
+        r.shape.dilation[i] = r.axis[i].dilation;
+        r.shape.pad[i] = r.axis[i].pad;
+        r.any = r.any && r.axis[i].count > 0 && r.axis[i].pixels > 0;
+    }
+    return r;
+}
+
+/* What lies in the scratch, one after the other. */
+struct sizes {
+    size_t weights, packed, run, result;
+};
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static struct sizes sizes_of(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t threads)
+{
+    struct sizes z = { 0 };
+    z.weights = cb_conv_bytes(s->cout * (s->cin / s->group), cb_conv_taps(s) * sizeof(float));
+    for (size_t i = 0; i < all_rests(s); i++) {
+        const struct rest r = rest_of(s, i);
+        if (!r.any)
+            continue;
+        const struct cb_conv_algorithm *a = cb_conv_choose(kernels, &r.shape);
+        z.packed = larger(z.packed, cb_conv_bytes(a->packed_bytes(kernels, &r.shape), 1));
+        z.run = larger(z.run, cb_conv_bytes(a->scratch_bytes(kernels, &r.shape, threads), 1));
+        if (all_rests(s) > 1)
+            z.result = larger(z.result, cb_conv_bytes(cb_conv_pixels(&r.shape), s->cin * sizeof(float)));
+    }
+    return z;
+}
+
+size_t cb_conv_data_scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t threads)
+{
+    const struct sizes z = sizes_of(kernels, s, threads);
+    return cb_conv_bytes_add(cb_conv_bytes_add(z.weights, z.packed), cb_conv_bytes_add(z.run, z.result));
+}
+
+struct data {
+    const struct cb_kernels *kernels;
+    const struct cb_conv_shape *s;
+    const float *w;
+    float *weights, *result, *dx; /* weights, result: of the rest in hand */
+    struct rest rest;
+};
+
+/* weights[c][o][taps in reverse] = w[o][c][taps] for one input channel c. */
+static void turn_weights(void *ctx, size_t c, size_t worker)
+{
+    (void)worker;
+    const struct data *d = ctx;
+    const struct cb_conv_shape *s = d->s;
+    const struct axis *a = d->rest.axis;
+    const size_t cin = s->cin / s->group, cout = s->cout / s->group, taps = cb_conv_taps(s);
+    float *to = d->weights + c * cout * cb_conv_taps(&d->rest.shape);
+    for (size_t o = 0; o < cout; o++) {
+        const float *w = d->w + ((c / cin * cout + o) * cin + c % cin) * taps;
+        for (size_t t0 = a[0].count; t0-- > 0;)
+            for (size_t t1 = a[1].count; t1-- > 0;)
+                for (size_t t2 = a[2].count; t2-- > 0;)
+                    *to++ = w[((a[0].first + t0 * a[0].step) * s->kernel[1] + a[1].first + t1 * a[1].step) *
+                                  s->kernel[2] + a[2].first + t2 * a[2].step];
+    }
+}
+
+/* Adds one line of the result to its pixels of dx. */
+static void add_line(void *ctx, size_t line, size_t worker)
+{
+    (void)worker;
+    const struct data *d = ctx;
+    const struct cb_conv_shape *s = d->s, *r = &d->rest.shape;
+    const struct cb_conv_pixel p = cb_conv_pixel_at(r, line * r->out[2]);
+    const size_t i0 = d->rest.at[0] + p.at[0] * s->stride[0], i1 = d->rest.at[1] + p.at[1] * s->stride[1];
+    const float *from = d->result + line * r->out[2] * s->cin;
+    float *to = d->dx + (((p.image * s->in[0] + i0) * s->in[1] + i1) * s->in[2] + d->rest.at[2]) * s->cin;
+    for (size_t i = 0; i < r->out[2]; i++, from += s->cin, to += s->stride[2] * s->cin)
+        d->kernels->axpy(s->cin, 1, from, to);
+}
+
+static void run_rest(struct data *d, struct cb_threads *threads, const float *dy, void *packed, void *scratch)
+{
+    const struct cb_conv_shape *s = &d->rest.shape;
+    const struct cb_conv_algorithm *a = cb_conv_choose(d->kernels, s);
+    const bool whole = all_rests(d->s) == 1; /* its pixels are those of dx, in their order */
+    cb_threads_for(threads, d->s->cin, turn_weights, d);
+    a->pack(d->kernels, s, threads, d->weights, NULL, packed);
+    const struct cb_conv_call call = {
+        .shape = s,
+        .x = dy,
+        .packed = packed,
+        .y = whole ? d->dx : d->result,
+        .y_stride = s->cout,
+        .post = { .residual = whole ? d->dx : NULL, .lo = -INFINITY, .hi = INFINITY },
+        .scratch = scratch,
+        .threads = threads,
+    };
+    a->run(d->kernels, &call);
+    if (!whole)
+        cb_threads_for(threads, cb_conv_lines(s), add_line, d);
+}
+
+void cb_conv_data_run(const struct cb_kernels *kernels, struct cb_threads *threads, const struct cb_conv_shape *s,
+                      const float *dy, const float *w, void *scratch, float *dx)
+{
+    const struct sizes z = sizes_of(kernels, s, cb_threads_count(threads));
+    char *at = scratch, *packed = at + z.weights, *run = packed + z.packed;
+    struct data d = {
+        .kernels = kernels,
+        .s = s,
+        .w = w,
+        .weights = (float *)(void *)at,
+        .result = (float *)(void *)(run + z.run),
+        .dx = dx,
+    };
+    for (size_t i = 0; i < all_rests(s); i++) {
+        d.rest = rest_of(s, i);
+        if (d.rest.any)
+            run_rest(&d, threads, dy, packed, run);
+    }
+}
