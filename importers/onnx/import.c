@@ -71,9 +71,9 @@ static struct cb_status add_constant(struct cb_onnx_node *node, const char *what
 struct cb_status cb_onnx_add_scalar(struct cb_onnx_node *node, const char *what, enum cb_dtype dtype, double value,
                                     int *out)
 {
-    struct cb_tensor t = { .dtype = dtype };
-    CB_TRY(cb_arena_get(node->import->graph->arena, 1, cb_dtype_size(dtype), what, &t.data));
-    if (cb_dtype_get(dtype)->is_float)
+    struct cb_tensor t = { .dtype = dtype == CB_DTYPE_NONE ? CB_FLOAT32 : dtype };
+    CB_TRY(cb_arena_get(node->import->graph->arena, 1, cb_dtype_size(t.dtype), what, &t.data));
+    if (cb_dtype_get(t.dtype)->is_float)
         t.f[0] = (float)value;
     else
         t.i[0] = (int64_t)value;

@@ -57,7 +57,7 @@ CB_MUST_USE struct cb_status cb_onnx_add_same(struct cb_onnx_node *node, const u
 /* A new value "NAME@what" of the type of value `like`, which it is named after. */
 CB_MUST_USE struct cb_status cb_onnx_temp(struct cb_onnx_node *node, int like, const char *what, int *out);
 
-/* New constants, named "NODE@what". */
+/* New constants, named "NODE@what". A type that is not known (CB_DTYPE_NONE) is taken for float. */
 CB_MUST_USE struct cb_status cb_onnx_add_scalar(struct cb_onnx_node *node, const char *what, enum cb_dtype dtype,
                                                 double value, int *out);
 CB_MUST_USE struct cb_status cb_onnx_add_ints(struct cb_onnx_node *node, const char *what, int count,

@@ -122,10 +122,26 @@ struct cb_status cb_onnx_import_prelu_1(struct cb_onnx_node *node)
     return cb_onnx_add_same(node, &attr);
 }
 
+/* Real numbers without fmod, in files of opset 10 to 12: the sign follows b, y = a - floor(a / b) * b. */
+static struct cb_status add_floor_mod(struct cb_onnx_node *node)
+{
+    const int a = node->in[0], b = node->in[1];
+    int ratio, whole, multiple;
+    CB_TRY(cb_onnx_temp(node, node->out[0], "ratio", &ratio));
+    CB_TRY(cb_onnx_temp(node, node->out[0], "whole", &whole));
+    CB_TRY(cb_onnx_temp(node, node->out[0], "multiple", &multiple));
+    CB_TRY(cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(a, b), CB_ONNX_ARGS(ratio)));
+    CB_TRY(cb_onnx_add(node, CB_OP_FLOOR, NULL, CB_ONNX_ARGS(ratio), CB_ONNX_ARGS(whole)));
+    CB_TRY(cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(whole, b), CB_ONNX_ARGS(multiple)));
+    return cb_onnx_add(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(a, multiple), CB_ONNX_ARGS(node->out[0]));
+}
+
 struct cb_status cb_onnx_import_mod(struct cb_onnx_node *node)
 {
     union cb_attr attr = cb_attr_default(CB_OP_MOD);
     CB_TRY(cb_onnx_attr_flag(node, "fmod", false, &attr.binary.fmod));
+    if (!attr.binary.fmod && cb_dtype_get(cb_onnx_in(node, 0)->dtype)->is_float)
+        return add_floor_mod(node);
     return cb_onnx_add_same(node, &attr);
 }
 

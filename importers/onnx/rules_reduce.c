@@ -37,7 +37,22 @@ struct cb_status cb_onnx_import_softmax_1(struct cb_onnx_node *node)
     return cb_onnx_add_same(node, &attr);
 }
 
-/* LpNormalization: y = x / norm(x) along one axis, p 1 or 2. */
+/* x / norm, and 0 where the norm is 0: there x is 0 too, and is divided by 1. */
+static struct cb_status add_division_by_norm(struct cb_onnx_node *node, int norm)
+{
+    const int x = node->in[0];
+    const enum cb_dtype dtype = cb_onnx_in(node, 0)->dtype;
+    int zero, one, is_zero, divisor;
+    CB_TRY(cb_onnx_add_scalar(node, "zero", dtype, 0, &zero));
+    CB_TRY(cb_onnx_add_scalar(node, "one", dtype, 1, &one));
+    CB_TRY(cb_onnx_temp(node, x, "is_zero", &is_zero));
+    CB_TRY(cb_onnx_temp(node, x, "divisor", &divisor));
+    CB_TRY(cb_onnx_add(node, CB_OP_EQUAL, NULL, CB_ONNX_ARGS(norm, zero), CB_ONNX_ARGS(is_zero)));
+    CB_TRY(cb_onnx_add(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(is_zero, one, norm), CB_ONNX_ARGS(divisor)));
+    return cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(x, divisor), CB_ONNX_ARGS(node->out[0]));
+}
+
+/* LpNormalization along one axis, p 1 or 2. */
 struct cb_status cb_onnx_import_lp_normalization(struct cb_onnx_node *node)
 {
     union cb_attr attr = cb_attr_default(CB_OP_REDUCE_L2);
@@ -52,5 +67,5 @@ struct cb_status cb_onnx_import_lp_normalization(struct cb_onnx_node *node)
     CB_TRY(cb_onnx_temp(node, x, "norm", &norm));
     CB_TRY(cb_onnx_add(node, p == 1 ? CB_OP_REDUCE_L1 : CB_OP_REDUCE_L2, &attr, CB_ONNX_ARGS(x),
                        CB_ONNX_ARGS(norm)));
-    return cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(x, norm), CB_ONNX_ARGS(node->out[0]));
+    return add_division_by_norm(node, norm);
 }

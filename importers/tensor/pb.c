@@ -1,5 +1,6 @@
 #include "importers/tensor/pb.h"
 
+#include "core/tensor/half.h"
 #include "importers/onnx/parse.h"
 #include "importers/onnx/tensors.h"
 #include "importers/tensor/convert.h"
@@ -31,4 +32,21 @@ struct cb_status cb_pb_read(struct cb_arena *arena, struct cb_bytes file, struct
     const struct cb_status st = read_with(&scratch, arena, file, out);
     cb_arena_deinit(&scratch);
     return st;
+}
+
+struct cb_status cb_pb_read_as(struct cb_arena *arena, struct cb_bytes file, enum cb_dtype dtype,
+                               struct cb_tensor *out)
+{
+    struct cb_tensor t;
+    CB_TRY(cb_pb_read(arena, file, &t));
+    if (dtype == CB_BFLOAT16 && t.dtype == CB_UINT16) {
+        const int64_t *bits = t.i;
+        const size_t count = cb_tensor_count(&t);
+        CB_TRY(cb_arena_get(arena, count, sizeof(float), "a tensor", &t.data));
+        for (size_t i = 0; i < count; i++)
+            t.f[i] = cb_half_bfloat_to_float((uint16_t)bits[i]);
+        t.dtype = CB_BFLOAT16;
+    }
+    *out = t;
+    return cb_ok();
 }
