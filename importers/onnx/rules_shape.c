@@ -221,17 +221,18 @@ struct cb_status cb_onnx_import_constant(struct cb_onnx_node *node)
     return cb_fail(CB_ERR_MODEL, "no value");
 }
 
-/* The mask of a Dropout that drops nothing: ones in x's shape. bool from opset 10, before it the type of x. */
+/* The mask of a Dropout that drops nothing, in x's shape: from opset 12 ones (what is kept); before it ONNX does not say,
+ * and ONNX Runtime gives zeros. bool from opset 10, before it the type of x. */
 static struct cb_status add_mask(struct cb_onnx_node *node)
 {
-    union cb_attr ones = cb_attr_default(CB_OP_CONSTANT_OF_SHAPE);
+    union cb_attr mask = cb_attr_default(CB_OP_CONSTANT_OF_SHAPE);
     const enum cb_dtype dtype = cb_onnx_in(node, 0)->dtype;
     int shape;
-    ones.fill.dtype = node->rule->since >= 10 ? CB_BOOL : dtype == CB_DTYPE_NONE ? CB_FLOAT32 : dtype;
-    ones.fill.value = 1;
+    mask.fill.dtype = node->rule->since >= 10 ? CB_BOOL : dtype == CB_DTYPE_NONE ? CB_FLOAT32 : dtype;
+    mask.fill.value = node->rule->since >= 12;
     CB_TRY(cb_onnx_temp(node, node->out[1], "shape", &shape));
     CB_TRY(cb_onnx_add(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(shape)));
-    return cb_onnx_add(node, CB_OP_CONSTANT_OF_SHAPE, &ones, CB_ONNX_ARGS(shape), CB_ONNX_ARGS(node->out[1]));
+    return cb_onnx_add(node, CB_OP_CONSTANT_OF_SHAPE, &mask, CB_ONNX_ARGS(shape), CB_ONNX_ARGS(node->out[1]));
 }
 
 /* Inference: y is x. Only training (opset 12: an input that says so) with a ratio above 0 would drop anything. */
