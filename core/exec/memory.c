@@ -20,7 +20,7 @@ struct layout {
 static size_t value_bytes(const struct cb_plan *plan, int value)
 {
     const struct cb_tensor t = cb_value_tensor(&plan->graph.values[value]);
-    return (cb_tensor_bytes(&t) + CB_ALIGN - 1) & ~(size_t)(CB_ALIGN - 1);
+    return cb_tensor_bytes(&t);
 }
 
 static void find_last_uses(struct layout *l)
@@ -36,8 +36,9 @@ static void find_last_uses(struct layout *l)
 
 static void open_block(struct layout *l, int value, int at)
 {
+    const size_t bytes = (value_bytes(l->plan, value) + CB_ALIGN - 1) & ~(size_t)(CB_ALIGN - 1);
     l->blocks[l->n_blocks] = (struct block){
-        .first = at, .last = l->last[value] > at ? l->last[value] : at, .bytes = value_bytes(l->plan, value)
+        .first = at, .last = l->last[value] > at ? l->last[value] : at, .bytes = bytes
     };
     l->block_of[value] = l->n_blocks++;
 }
