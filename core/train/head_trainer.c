@@ -1,0 +1,324 @@
+#include "core/train/head_trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/train/cross_entropy.h"
+#include "core/train/hidden_layer.h"
+#include "core/train/softmax_regression.h"
+#include "core/train/split.h"
+
+#define SCRATCH_BUDGET ((size_t)8 << 30) /* address space; bounds what one training may take */
+#define FOLDS 4
+#define MANY_EXAMPLES 5000               /* from here on one fold judges instead of all */
+#define DEFAULT_EPOCHS 300
+#define DEFAULT_RATE 1e-3f
+#define DEFAULT_DECAY 1e-2f
+
+const struct cb_head_config cb_head_config_default = {
+    .dropout = 0.3f, .patience = 20, .l2 = -1, .held_out = 0.2f, .balance = true, .seed = 1
+};
+
+/* A training under way. Arrays lie in scratch. */
+struct trainer {
+    const struct cb_head_job *job;
+    struct cb_arena scratch;
+    struct cb_products products;
+    bool *held_out;               /* [n] */
+    float *all, *teach, *judge;   /* [n] weights of the examples: each, those that teach, those held out */
+    int n_judge;
+    float *mean, scale;           /* x = (feature - mean) x scale */
+    float *x;                     /* [n, inputs] */
+    int epochs;
+};
+
+static struct cb_status check(const struct cb_head_job *job, struct cb_arena *scratch)
+{
+    int *count;
+    if (job->classes < 2)
+        return cb_fail(CB_ERR_CONTENT, "training wants at least 2 classes, has %d", job->classes);
+    CB_TRY(cb_arena_get(scratch, (size_t)job->classes, sizeof(int), "class counts", &count));
+    for (int i = 0; i < job->n; i++)
+        count[job->labels[i]]++;
+    for (int c = 0; c < job->classes; c++)
+        if (count[c] < 2)
+            return cb_fail(CB_ERR_CONTENT, "class %d wants at least 2 examples, has %d", c, count[c]);
+    for (int i = 0; i < job->n; i++)
+        for (int k = 0; k < job->inputs; k++)
+            if (!isfinite(job->features[(size_t)i * (size_t)job->inputs + (size_t)k]))
+                return cb_fail(CB_ERR_CONTENT, "example %d: feature %d is not finite", i, k);
+    return cb_ok();
+}
+
+static struct cb_status weigh(struct trainer *t)
+{
+    const struct cb_head_job *job = t->job;
+    const size_t n = (size_t)job->n;
+    float *class_weight;
+    CB_TRY(cb_split_held_out(&t->scratch, job->labels, job->n, job->classes, job->config->held_out,
+                             job->config->seed, &t->held_out));
+    CB_TRY(cb_arena_get(&t->scratch, (size_t)job->classes, sizeof(float), "class weights", &class_weight));
+    CB_TRY(cb_arena_get(&t->scratch, n, sizeof(float), "example weights", &t->all));
+    CB_TRY(cb_arena_get(&t->scratch, n, sizeof(float), "example weights", &t->teach));
+    CB_TRY(cb_arena_get(&t->scratch, n, sizeof(float), "example weights", &t->judge));
+    cb_split_class_weights(job->labels, job->n, job->classes, job->config->balance, class_weight);
+    for (size_t i = 0; i < n; i++) {
+        t->all[i] = class_weight[job->labels[i]];
+        t->teach[i] = t->held_out[i] ? 0 : t->all[i];
+        t->judge[i] = t->held_out[i] ? t->all[i] : 0;
+        t->n_judge += t->held_out[i];
+    }
+    return cb_ok();
+}
+
+/* Mean of each feature and the common scale, from the examples that teach; then x of all. */
+static struct cb_status standardise(struct trainer *t)
+{
+    const size_t n = (size_t)t->job->n, d = (size_t)t->job->inputs;
+    const double teaching = (double)(t->job->n - t->n_judge);
+    double *sum, variance = 0;
+    CB_TRY(cb_arena_get(&t->scratch, d, sizeof(double), "feature means", &sum));
+    CB_TRY(cb_arena_get(&t->scratch, d, sizeof(float), "feature means", &t->mean));
+    CB_TRY(cb_arena_get(&t->scratch, n * d, sizeof(float), "features", &t->x));
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; !t->held_out[i] && k < d; k++)
+            sum[k] += (double)t->job->features[i * d + k];
+    for (size_t k = 0; k < d; k++)
+        t->mean[k] = (float)(sum[k] / teaching);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < d; k++) {
+            const float v = t->job->features[i * d + k] - t->mean[k];
+            t->x[i * d + k] = v;
+            variance += t->held_out[i] ? 0 : (double)v * (double)v;
+        }
+    variance /= teaching * (double)d;
+    t->scale = variance > 1e-20 ? (float)(1 / sqrt(variance)) : 1.0f;
+    for (size_t i = 0; i < n * d; i++)
+        t->x[i] *= t->scale;
+    return cb_ok();
+}
+
+/* Weights on x become weights on features: W (f - mean) scale + b. */
+static void fold_scale(const struct trainer *t, int rows, const float *w, const float *b, float *w_out, float *b_out)
+{
+    const size_t d = (size_t)t->job->inputs;
+    for (size_t r = 0; r < (size_t)rows; r++) {
+        double shift = 0;
+        for (size_t k = 0; k < d; k++) {
+            w_out[r * d + k] = w[r * d + k] * t->scale;
+            shift += (double)w_out[r * d + k] * (double)t->mean[k];
+        }
+        b_out[r] = (float)((double)b[r] - shift);
+    }
+}
+
+static bool cancelled(const struct trainer *t)
+{
+    return t->job->cancel && atomic_load(t->job->cancel);
+}
+
+static void report(const struct trainer *t, int epoch, double train_loss, double loss, int correct)
+{
+    if (t->job->on_epoch)
+        t->job->on_epoch(t->job->ctx, &(struct cb_epoch){ epoch, t->epochs, (float)train_loss, (float)loss,
+                                                          (float)correct / (float)t->n_judge });
+}
+
+/* The evaluation of a head on the held-out examples, from their raw features. */
+static struct cb_status judge_head(struct trainer *t, const struct cb_head *head, struct cb_arena *arena,
+                                   struct cb_evaluation *out)
+{
+    const size_t d = (size_t)t->job->inputs, classes = (size_t)t->job->classes;
+    float *probabilities;
+    int *labels, n = 0;
+    CB_TRY(cb_arena_get(&t->scratch, (size_t)t->n_judge * classes, sizeof(float), "probabilities", &probabilities));
+    CB_TRY(cb_arena_get(&t->scratch, (size_t)t->n_judge, sizeof(int), "labels", &labels));
+    for (int i = 0; i < t->job->n; i++)
+        if (t->held_out[i]) {
+            cb_head_run(head, 1, t->job->features + (size_t)i * d, probabilities + (size_t)n * classes);
+            labels[n++] = t->job->labels[i];
+        }
+    cb_softmax_rows((size_t)n, classes, probabilities, probabilities);
+    return cb_evaluate(arena, probabilities, labels, n, t->job->classes, out);
+}
+
+/* --- softmax regression --- */
+
+struct linear {
+    struct trainer *t;
+    struct cb_regression r;
+};
+
+static bool after_silent_step(void *ctx, const struct cb_regression_step *step)
+{
+    const struct linear *l = ctx;
+    (void)step;
+    return !cancelled(l->t);
+}
+
+static bool after_step(void *ctx, const struct cb_regression_step *step)
+{
+    struct linear *l = ctx;
+    int correct = 0;
+    if (l->t->job->on_epoch) {
+        const double loss = cb_regression_judge(&l->r, step->parameters, l->t->judge, &correct);
+        report(l->t, step->step, step->loss, loss, correct);
+    }
+    return !cancelled(l->t);
+}
+
+static struct cb_status choose_l2(struct linear *l)
+{
+    struct trainer *t = l->t;
+    const struct cb_head_job *job = t->job;
+    int *fold, folds = job->n < MANY_EXAMPLES ? FOLDS : 1;
+    l->r.l2 = (double)job->config->l2;
+    if (job->config->l2 >= 0)
+        return cb_ok();
+    l->r.l2 = 0.1;
+    CB_TRY(cb_split_folds(&t->scratch, job->labels, job->n, job->classes, t->held_out, FOLDS, job->config->seed + 1,
+                          &fold));
+    return cb_regression_choose_l2(&l->r, fold, folds, &l->r.l2);
+}
+
+static struct cb_status linear_head(struct trainer *t, struct cb_arena *arena, const float *parameters,
+                                    struct cb_head *head)
+{
+    const size_t d = (size_t)t->job->inputs, classes = (size_t)t->job->classes;
+    float *w, *b;
+    CB_TRY(cb_arena_get(arena, d * classes, sizeof(float), "head", &w));
+    CB_TRY(cb_arena_get(arena, classes, sizeof(float), "head", &b));
+    fold_scale(t, t->job->classes, parameters, parameters + d * classes, w, b);
+    *head = (struct cb_head){ .inputs = t->job->inputs, .classes = t->job->classes, .w2 = w, .b2 = b };
+    return cb_ok();
+}
+
+static struct cb_status train_linear(struct trainer *t, struct cb_arena *arena, struct cb_head *head,
+                                     struct cb_evaluation *held_out)
+{
+    const struct cb_head_job *job = t->job;
+    struct linear l = { .t = t, .r = { .products = t->products, .n = (size_t)job->n, .inputs = (size_t)job->inputs,
+                                       .classes = (size_t)job->classes, .x = t->x, .labels = job->labels,
+                                       .weight = t->teach, .max_steps = t->epochs, .on_step = after_silent_step } };
+    struct cb_head judged;
+    float *parameters;
+    l.r.ctx = &l;
+    CB_TRY(cb_arena_get(&t->scratch, (size_t)job->n * l.r.classes, sizeof(float), "logits", &l.r.logits));
+    CB_TRY(cb_arena_get(&t->scratch, cb_regression_size(&l.r), sizeof(float), "weights", &parameters));
+    CB_TRY(cb_product_pack(&t->products, l.r.n, l.r.inputs, t->x, &l.r.packed));
+    CB_TRY(choose_l2(&l));
+    l.r.on_step = after_step;
+    CB_TRY(cb_regression_fit(&l.r, parameters));
+    CB_TRY(linear_head(t, &t->scratch, parameters, &judged));
+    CB_TRY(judge_head(t, &judged, arena, held_out));
+    l.r.weight = t->all;
+    l.r.on_step = after_silent_step;
+    CB_TRY(cb_regression_fit(&l.r, parameters));
+    return linear_head(t, arena, parameters, head);
+}
+
+/* --- one hidden layer --- */
+
+static bool after_epoch(void *ctx, const struct cb_hidden_epoch *epoch)
+{
+    const struct trainer *t = ctx;
+    report(t, epoch->epoch, epoch->train_loss, epoch->judge_loss, epoch->correct);
+    return !cancelled(t);
+}
+
+static bool after_silent_epoch(void *ctx, const struct cb_hidden_epoch *epoch)
+{
+    (void)epoch;
+    return !cancelled(ctx);
+}
+
+static struct cb_status hidden_head(struct trainer *t, struct cb_arena *arena, const struct cb_hidden_net *net,
+                                    struct cb_head *head)
+{
+    float *block;
+    CB_TRY(cb_arena_get(arena, cb_hidden_size(net->inputs, net->hidden, net->classes), sizeof(float), "head", &block));
+    const struct cb_hidden_net to = cb_hidden_over(block, net->inputs, net->hidden, net->classes);
+    fold_scale(t, net->hidden, net->w1, net->b1, to.w1, to.b1);
+    memcpy(to.w2, net->w2, ((size_t)net->hidden + 1) * (size_t)net->classes * sizeof(float));
+    *head = (struct cb_head){ .inputs = net->inputs, .hidden = net->hidden, .classes = net->classes,
+                              .w1 = to.w1, .b1 = to.b1, .w2 = to.w2, .b2 = to.b2 };
+    return cb_ok();
+}
+
+static struct cb_status train_hidden(struct trainer *t, struct cb_arena *arena, struct cb_head *head,
+                                     struct cb_evaluation *held_out)
+{
+    const struct cb_head_job *job = t->job;
+    const struct cb_head_config *c = job->config;
+    struct cb_hidden_training training = {
+        .products = t->products, .n = (size_t)job->n, .x = t->x, .labels = job->labels, .teach = t->teach,
+        .judge = t->judge, .dropout = c->dropout, .rate = c->learning_rate > 0 ? c->learning_rate : DEFAULT_RATE,
+        .decay = c->l2 >= 0 ? c->l2 : DEFAULT_DECAY, .epochs = t->epochs, .patience = c->patience, .seed = c->seed,
+        .on_epoch = after_epoch, .ctx = t,
+    };
+    struct cb_head judged;
+    float *block;
+    int best_epoch;
+    CB_TRY(cb_arena_get(&t->scratch, cb_hidden_size(job->inputs, c->hidden, job->classes), sizeof(float), "weights",
+                        &block));
+    struct cb_hidden_net net = cb_hidden_over(block, job->inputs, c->hidden, job->classes);
+    CB_TRY(cb_hidden_train(&training, &net, &best_epoch));
+    CB_TRY(hidden_head(t, &t->scratch, &net, &judged));
+    CB_TRY(judge_head(t, &judged, arena, held_out));
+    training.teach = t->all;
+    training.judge = NULL;
+    training.epochs = best_epoch;
+    training.on_epoch = after_silent_epoch;
+    CB_TRY(cb_hidden_train(&training, &net, &best_epoch));
+    return hidden_head(t, arena, &net, head);
+}
+
+static struct cb_status train(struct trainer *t, struct cb_arena *arena, struct cb_head *head,
+                              struct cb_evaluation *held_out)
+{
+    CB_TRY(check(t->job, &t->scratch));
+    CB_TRY(weigh(t));
+    CB_TRY(standardise(t));
+    return t->job->config->hidden ? train_hidden(t, arena, head, held_out) : train_linear(t, arena, head, held_out);
+}
+
+struct cb_status cb_head_train(const struct cb_head_job *job, struct cb_arena *arena, struct cb_head *head,
+                               struct cb_evaluation *held_out)
+{
+    struct trainer t = { .job = job, .epochs = job->config->epochs ? job->config->epochs : DEFAULT_EPOCHS };
+    struct cb_status st = cb_arena_init(&t.scratch, SCRATCH_BUDGET);
+    t.products = (struct cb_products){ job->engine, &t.scratch };
+    if (st.code == CB_OK)
+        st = train(&t, arena, head, held_out);
+    cb_arena_deinit(&t.scratch);
+    return st;
+}
+
+/* Eight sums, so that the compiler may use vectors. */
+static float dot(size_t n, const float *a, const float *b)
+{
+    float sum[8] = { 0 };
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (size_t k = 0; k < 8; k++)
+            sum[k] += a[i + k] * b[i + k];
+    for (; i < n; i++)
+        sum[0] += a[i] * b[i];
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
+void cb_head_run(const struct cb_head *head, int n, const float *features, float *logits)
+{
+    const size_t in = (size_t)head->inputs, hidden = (size_t)head->hidden, classes = (size_t)head->classes;
+    for (size_t i = 0; i < (size_t)n; i++) {
+        const float *x = features + i * in;
+        float *y = logits + i * classes;
+        for (size_t c = 0; c < classes; c++)
+            y[c] = hidden ? head->b2[c] : head->b2[c] + dot(in, head->w2 + c * in, x);
+        for (size_t j = 0; j < hidden; j++) {
+            const float h = fmaxf(0, head->b1[j] + dot(in, head->w1 + j * in, x));
+            for (size_t c = 0; c < classes; c++)
+                y[c] += head->w2[c * hidden + j] * h;
+        }
+    }
+}
