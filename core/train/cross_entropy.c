@@ -12,41 +12,44 @@ struct loop {
     double loss[PIECES_A_LOOP];
 };
 
-/* log of the sum of exp(row), and its exponentials / sum into `out` when it is not NULL. */
-static double softmax(size_t classes, const float *row, float *out)
+/* Softmax of the `classes` numbers that lie `stride` apart, into `out` (NULL: not wanted); gives log(sum(exp(row))). */
+static double softmax(size_t classes, size_t stride, const float *row, float *out)
 {
     float top = row[0];
     double sum = 0;
     for (size_t k = 1; k < classes; k++)
-        top = row[k] > top ? row[k] : top;
+        top = row[k * stride] > top ? row[k * stride] : top;
     for (size_t k = 0; k < classes; k++) {
-        const float e = expf(row[k] - top);
+        const float e = expf(row[k * stride] - top);
         sum += (double)e;
         if (out)
-            out[k] = e;
+            out[k * stride] = e;
     }
+    const float scale = (float)(1 / sum);
     for (size_t k = 0; out && k < classes; k++)
-        out[k] = (float)((double)out[k] / sum);
+        out[k * stride] *= scale;
     return log(sum) + (double)top;
 }
 
 static double one_row(const struct loop *loop, size_t i)
 {
     const struct cb_cross_entropy *c = loop->c;
-    const float *row = c->logits + i * c->classes;
-    float *gradient = c->gradient ? c->gradient + i * c->classes : NULL;
+    const size_t stride = c->class_stride, label = (size_t)c->labels[i] * stride;
+    const float *row = c->logits + i * c->row_stride;
+    float *gradient = c->gradient ? c->gradient + i * c->row_stride : NULL;
     const float weight = c->weight ? c->weight[i] : 1.0f;
-    const int label = c->labels[i];
-    const double score = (double)row[label]; /* before the gradient takes its memory */
     const float scale = (float)((double)weight * loop->scale);
+    const double score = (double)row[label]; /* before the gradient takes its memory */
     if (weight == 0) {
         for (size_t k = 0; gradient && k < c->classes; k++)
-            gradient[k] = 0;
+            gradient[k * stride] = 0;
         return 0;
     }
-    const double loss = softmax(c->classes, row, gradient) - score;
+    const double loss = softmax(c->classes, stride, row, gradient) - score;
+    if (gradient)
+        gradient[label] -= 1;
     for (size_t k = 0; gradient && k < c->classes; k++)
-        gradient[k] = scale * (gradient[k] - (k == (size_t)label ? 1.0f : 0.0f));
+        gradient[k * stride] *= scale;
     return (double)weight * loss;
 }
 
@@ -82,5 +85,5 @@ double cb_cross_entropy(const struct cb_cross_entropy *c, struct cb_threads *thr
 void cb_softmax_rows(size_t n, size_t classes, const float *logits, float *probabilities)
 {
     for (size_t i = 0; i < n; i++)
-        softmax(classes, logits + i * classes, probabilities + i * classes);
+        softmax(classes, 1, logits + i * classes, probabilities + i * classes);
 }

@@ -12,23 +12,23 @@
 #define FOLDS 4
 #define MANY_EXAMPLES 5000               /* from here on one fold judges instead of all */
 #define DEFAULT_EPOCHS 300
-#define DEFAULT_RATE 1e-3f
+#define DEFAULT_RATE 3e-4f
 #define DEFAULT_DECAY 1e-2f
 
 const struct cb_head_config cb_head_config_default = {
-    .dropout = 0.3f, .patience = 20, .l2 = -1, .held_out = 0.2f, .balance = true, .seed = 1
+    .dropout = 0.5f, .patience = 20, .l2 = -1, .held_out = 0.2f, .balance = true, .seed = 1
 };
 
 /* A training under way. Arrays lie in scratch. */
 struct trainer {
     const struct cb_head_job *job;
     struct cb_arena scratch;
-    struct cb_products products;
     bool *held_out;               /* [n] */
     float *all, *teach, *judge;   /* [n] weights of the examples: each, those that teach, those held out */
     int n_judge;
     float *mean, scale;           /* x = (feature - mean) x scale */
-    float *x;                     /* [n, inputs] */
+    float *x;                     /* [n, width] */
+    size_t width;                 /* inputs; for regression one more, that is 1 */
     int epochs;
 };
 
@@ -71,44 +71,56 @@ static struct cb_status weigh(struct trainer *t)
     return cb_ok();
 }
 
-/* Mean of each feature and the common scale, from the examples that teach; then x of all. */
-static struct cb_status standardise(struct trainer *t)
+/* Mean of each feature and the common scale, from the examples that teach. */
+static struct cb_status measure(struct trainer *t)
 {
     const size_t n = (size_t)t->job->n, d = (size_t)t->job->inputs;
     const double teaching = (double)(t->job->n - t->n_judge);
-    double *sum, variance = 0;
+    double *sum, *square, variance = 0;
     CB_TRY(cb_arena_get(&t->scratch, d, sizeof(double), "feature means", &sum));
+    CB_TRY(cb_arena_get(&t->scratch, d, sizeof(double), "feature means", &square));
     CB_TRY(cb_arena_get(&t->scratch, d, sizeof(float), "feature means", &t->mean));
-    CB_TRY(cb_arena_get(&t->scratch, n * d, sizeof(float), "features", &t->x));
     for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; !t->held_out[i] && k < d; k++)
-            sum[k] += (double)t->job->features[i * d + k];
-    for (size_t k = 0; k < d; k++)
-        t->mean[k] = (float)(sum[k] / teaching);
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < d; k++) {
-            const float v = t->job->features[i * d + k] - t->mean[k];
-            t->x[i * d + k] = v;
-            variance += t->held_out[i] ? 0 : (double)v * (double)v;
+        for (size_t k = 0; !t->held_out[i] && k < d; k++) {
+            const double v = (double)t->job->features[i * d + k];
+            sum[k] += v;
+            square[k] += v * v;
         }
-    variance /= teaching * (double)d;
+    for (size_t k = 0; k < d; k++) {
+        t->mean[k] = (float)(sum[k] / teaching);
+        variance += fmax(0, square[k] / teaching - (sum[k] / teaching) * (sum[k] / teaching));
+    }
+    variance /= (double)d;
     t->scale = variance > 1e-20 ? (float)(1 / sqrt(variance)) : 1.0f;
-    for (size_t i = 0; i < n * d; i++)
-        t->x[i] *= t->scale;
     return cb_ok();
 }
 
-/* Weights on x become weights on features: W (f - mean) scale + b. */
-static void fold_scale(const struct trainer *t, int rows, const float *w, const float *b, float *w_out, float *b_out)
+static struct cb_status standardise(struct trainer *t)
+{
+    const size_t n = (size_t)t->job->n, d = (size_t)t->job->inputs;
+    t->width = t->job->config->hidden ? d : d + 1;
+    CB_TRY(measure(t));
+    CB_TRY(cb_arena_get(&t->scratch, n * t->width, sizeof(float), "features", &t->x));
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < d; k++)
+            t->x[i * t->width + k] = (t->job->features[i * d + k] - t->mean[k]) * t->scale;
+        if (t->width > d)
+            t->x[i * t->width + d] = 1;
+    }
+    return cb_ok();
+}
+
+/* Weights on x (rows `stride` apart) become weights on features: W (f - mean) scale + b. */
+static void fold_scale(const struct trainer *t, int rows, const float *w, size_t stride, float *w_out, float *b_out)
 {
     const size_t d = (size_t)t->job->inputs;
     for (size_t r = 0; r < (size_t)rows; r++) {
         double shift = 0;
         for (size_t k = 0; k < d; k++) {
-            w_out[r * d + k] = w[r * d + k] * t->scale;
+            w_out[r * d + k] = w[r * stride + k] * t->scale;
             shift += (double)w_out[r * d + k] * (double)t->mean[k];
         }
-        b_out[r] = (float)((double)b[r] - shift);
+        b_out[r] = (float)((double)b_out[r] - shift);
     }
 }
 
@@ -188,7 +200,9 @@ static struct cb_status linear_head(struct trainer *t, struct cb_arena *arena, c
     float *w, *b;
     CB_TRY(cb_arena_get(arena, d * classes, sizeof(float), "head", &w));
     CB_TRY(cb_arena_get(arena, classes, sizeof(float), "head", &b));
-    fold_scale(t, t->job->classes, parameters, parameters + d * classes, w, b);
+    for (size_t c = 0; c < classes; c++)
+        b[c] = parameters[c * t->width + d];
+    fold_scale(t, t->job->classes, parameters, t->width, w, b);
     *head = (struct cb_head){ .inputs = t->job->inputs, .classes = t->job->classes, .w2 = w, .b2 = b };
     return cb_ok();
 }
@@ -197,15 +211,14 @@ static struct cb_status train_linear(struct trainer *t, struct cb_arena *arena, 
                                      struct cb_evaluation *held_out)
 {
     const struct cb_head_job *job = t->job;
-    struct linear l = { .t = t, .r = { .products = t->products, .n = (size_t)job->n, .inputs = (size_t)job->inputs,
-                                       .classes = (size_t)job->classes, .x = t->x, .labels = job->labels,
+    struct linear l = { .t = t, .r = { .engine = job->engine, .scratch = &t->scratch, .n = (size_t)job->n,
+                                       .inputs = t->width, .classes = (size_t)job->classes, .labels = job->labels,
                                        .weight = t->teach, .max_steps = t->epochs, .on_step = after_silent_step } };
     struct cb_head judged;
     float *parameters;
     l.r.ctx = &l;
-    CB_TRY(cb_arena_get(&t->scratch, (size_t)job->n * l.r.classes, sizeof(float), "logits", &l.r.logits));
-    CB_TRY(cb_arena_get(&t->scratch, cb_regression_size(&l.r), sizeof(float), "weights", &parameters));
-    CB_TRY(cb_product_pack(&t->products, l.r.n, l.r.inputs, t->x, &l.r.packed));
+    CB_TRY(cb_arena_get(&t->scratch, l.r.inputs * l.r.classes, sizeof(float), "weights", &parameters));
+    CB_TRY(cb_regression_init(&l.r, t->x));
     CB_TRY(choose_l2(&l));
     l.r.on_step = after_step;
     CB_TRY(cb_regression_fit(&l.r, parameters));
@@ -238,8 +251,8 @@ static struct cb_status hidden_head(struct trainer *t, struct cb_arena *arena, c
     float *block;
     CB_TRY(cb_arena_get(arena, cb_hidden_size(net->inputs, net->hidden, net->classes), sizeof(float), "head", &block));
     const struct cb_hidden_net to = cb_hidden_over(block, net->inputs, net->hidden, net->classes);
-    fold_scale(t, net->hidden, net->w1, net->b1, to.w1, to.b1);
-    memcpy(to.w2, net->w2, ((size_t)net->hidden + 1) * (size_t)net->classes * sizeof(float));
+    memcpy(block, net->w1, cb_hidden_size(net->inputs, net->hidden, net->classes) * sizeof(float));
+    fold_scale(t, net->hidden, net->w1, (size_t)net->inputs, to.w1, to.b1);
     *head = (struct cb_head){ .inputs = net->inputs, .hidden = net->hidden, .classes = net->classes,
                               .w1 = to.w1, .b1 = to.b1, .w2 = to.w2, .b2 = to.b2 };
     return cb_ok();
@@ -251,8 +264,8 @@ static struct cb_status train_hidden(struct trainer *t, struct cb_arena *arena, 
     const struct cb_head_job *job = t->job;
     const struct cb_head_config *c = job->config;
     struct cb_hidden_training training = {
-        .products = t->products, .n = (size_t)job->n, .x = t->x, .labels = job->labels, .teach = t->teach,
-        .judge = t->judge, .dropout = c->dropout, .rate = c->learning_rate > 0 ? c->learning_rate : DEFAULT_RATE,
+        .engine = job->engine, .scratch = &t->scratch, .n = (size_t)job->n, .x = t->x, .labels = job->labels,
+        .teach = t->teach, .judge = t->judge, .dropout = c->dropout, .rate = c->learning_rate > 0 ? c->learning_rate : DEFAULT_RATE,
         .decay = c->l2 >= 0 ? c->l2 : DEFAULT_DECAY, .epochs = t->epochs, .patience = c->patience, .seed = c->seed,
         .on_epoch = after_epoch, .ctx = t,
     };
@@ -287,7 +300,6 @@ struct cb_status cb_head_train(const struct cb_head_job *job, struct cb_arena *a
 {
     struct trainer t = { .job = job, .epochs = job->config->epochs ? job->config->epochs : DEFAULT_EPOCHS };
     struct cb_status st = cb_arena_init(&t.scratch, SCRATCH_BUDGET);
-    t.products = (struct cb_products){ job->engine, &t.scratch };
     if (st.code == CB_OK)
         st = train(&t, arena, head, held_out);
     cb_arena_deinit(&t.scratch);

@@ -21,39 +21,41 @@ struct cb_hidden_net cb_hidden_over(float *block, int inputs, int hidden, int cl
     return net;
 }
 
-struct cb_status cb_hidden_logits(const struct cb_products *p, const struct cb_hidden_net *net, size_t n,
-                                  const float *x, float *h, float *logits)
+void cb_hidden_logits(const struct cb_products *p, const struct cb_hidden_net *net, size_t n, const float *x, float *h,
+                      float *logits)
 {
     const size_t in = (size_t)net->inputs, hidden = (size_t)net->hidden, classes = (size_t)net->classes;
-    CB_TRY(cb_product_forward(p, n, in, hidden, x, net->w1, net->b1, 0, h));
-    return cb_product_forward(p, n, hidden, classes, h, net->w2, net->b2, -INFINITY, logits);
+    cb_product_forward(p, n, in, hidden, x, net->w1, net->b1, 0, h);
+    cb_product_forward(p, n, hidden, classes, h, net->w2, net->b2, -INFINITY, logits);
 }
 
-struct cb_status cb_hidden_gradient(const struct cb_products *p, const struct cb_hidden_net *net,
-                                    const struct cb_hidden_batch *batch, float *gradient, double *loss)
+double cb_hidden_gradient(const struct cb_products *p, const struct cb_hidden_net *net,
+                          const struct cb_hidden_batch *batch, float *gradient)
 {
     const size_t n = batch->n, in = (size_t)net->inputs, hidden = (size_t)net->hidden, classes = (size_t)net->classes;
     const struct cb_hidden_net g = cb_hidden_over(gradient, net->inputs, net->hidden, net->classes);
-    CB_TRY(cb_product_forward(p, n, in, hidden, batch->x, net->w1, net->b1, 0, batch->h));
+    cb_product_forward(p, n, in, hidden, batch->x, net->w1, net->b1, 0, batch->h);
     for (size_t i = 0; batch->keep && i < n * hidden; i++)
         batch->h[i] *= batch->keep[i];
-    CB_TRY(cb_product_forward(p, n, hidden, classes, batch->h, net->w2, net->b2, -INFINITY, batch->logits));
-    *loss = cb_cross_entropy(&(struct cb_cross_entropy){ n, classes, batch->logits, batch->labels, batch->weight,
-                                                         batch->logits }, p->engine->threads);
-    CB_TRY(cb_product_to_weight(p, n, hidden, classes, batch->logits, batch->h, NULL, g.w2));
-    cb_product_to_bias(n, classes, batch->logits, g.b2);
-    CB_TRY(cb_product_to_input(p, n, hidden, classes, batch->logits, net->w2, batch->dh));
+    cb_product_forward(p, n, hidden, classes, batch->h, net->w2, net->b2, -INFINITY, batch->logits);
+    const struct cb_cross_entropy entropy = {
+        .n = n, .classes = classes, .row_stride = classes, .class_stride = 1, .logits = batch->logits,
+        .labels = batch->labels, .weight = batch->weight, .gradient = batch->logits,
+    };
+    const double loss = cb_cross_entropy(&entropy, NULL);
+    cb_product_to_weight(p, n, hidden, classes, batch->logits, batch->h, g.w2, g.b2);
+    cb_product_to_input(p, n, hidden, classes, batch->logits, net->w2, batch->dh);
     for (size_t i = 0; i < n * hidden; i++) /* h is 0 where relu or dropout cut it off */
         batch->dh[i] = batch->h[i] > 0 ? batch->dh[i] * (batch->keep ? batch->keep[i] : 1.0f) : 0.0f;
-    CB_TRY(cb_product_to_weight(p, n, in, hidden, batch->dh, batch->x, NULL, g.w1));
-    cb_product_to_bias(n, hidden, batch->dh, g.b1);
-    return cb_ok();
+    cb_product_to_weight(p, n, in, hidden, batch->dh, batch->x, g.w1, g.b1);
+    return loss;
 }
 
 /* A training under way. */
 struct run {
     const struct cb_hidden_training *t;
     const struct cb_hidden_net *net;
+    struct cb_products products;
     struct cb_hidden_batch batch;
     struct cb_optimizer optimizer;
     struct cb_rng rng;
@@ -65,7 +67,7 @@ static struct cb_status take_memory(struct run *r)
 {
     const size_t in = (size_t)r->net->inputs, hidden = (size_t)r->net->hidden, classes = (size_t)r->net->classes;
     const size_t size = cb_hidden_size(r->net->inputs, r->net->hidden, r->net->classes);
-    struct cb_arena *scratch = r->t->products.scratch;
+    struct cb_arena *scratch = r->t->scratch;
     const struct { float **to; size_t n; } blocks[] = {
         { &r->batch.x, CB_HIDDEN_BATCH * in },         { &r->batch.weight, CB_HIDDEN_BATCH },
         { &r->batch.keep, CB_HIDDEN_BATCH * hidden },  { &r->batch.h, CB_HIDDEN_BATCH * hidden },
@@ -77,6 +79,7 @@ static struct cb_status take_memory(struct run *r)
         CB_TRY(cb_arena_get(scratch, blocks[i].n, sizeof(float), "training", blocks[i].to));
     CB_TRY(cb_arena_get(scratch, CB_HIDDEN_BATCH, sizeof(int), "training", &r->batch.labels));
     CB_TRY(cb_arena_get(scratch, r->t->n, sizeof(size_t), "training", &r->order));
+    CB_TRY(cb_products_init(&r->products, r->t->engine, scratch, CB_HIDDEN_BATCH, (size_t[]){ in, hidden, classes }));
     struct cb_optimizer_config config = cb_optimizer_default(CB_ADAMW);
     config.decay = r->t->decay;
     return cb_optimizer_init(&r->optimizer, scratch, &config, size);
@@ -108,7 +111,7 @@ static void gather_batch(struct run *r, size_t from)
         r->batch.keep[i] = cb_rng_uniform(&r->rng, 0, 1) < t->dropout ? 0 : 1 / (1 - t->dropout);
 }
 
-static struct cb_status teach_epoch(struct run *r, double *loss)
+static double teach_epoch(struct run *r)
 {
     const struct cb_hidden_net *net = r->net;
     const struct cb_hidden_net g = cb_hidden_over(r->gradient, net->inputs, net->hidden, net->classes);
@@ -117,23 +120,25 @@ static struct cb_status teach_epoch(struct run *r, double *loss)
         { net->w1, g.w1, (size_t)net->inputs * hidden, true }, { net->b1, g.b1, hidden, false },
         { net->w2, g.w2, hidden * classes, true },             { net->b2, g.b2, classes, false },
     };
-    *loss = 0;
+    double loss = 0;
     cb_rng_shuffle(&r->rng, r->n_teach, r->order);
     for (size_t from = 0; from < r->n_teach; from += CB_HIDDEN_BATCH) {
-        double batch_loss;
         gather_batch(r, from);
-        CB_TRY(cb_hidden_gradient(&r->t->products, net, &r->batch, r->gradient, &batch_loss));
+        loss += cb_hidden_gradient(&r->products, net, &r->batch, r->gradient) * (double)r->batch.n / (double)r->n_teach;
         cb_optimizer_step(&r->optimizer, parameters, CB_COUNT_OF(parameters), r->t->rate);
-        *loss += batch_loss * (double)r->batch.n / (double)r->n_teach;
     }
-    return cb_ok();
+    return loss;
 }
 
-static struct cb_status judge_epoch(struct run *r, struct cb_hidden_epoch *epoch)
+static void judge_epoch(struct run *r, struct cb_hidden_epoch *epoch)
 {
     const struct cb_hidden_training *t = r->t;
     const size_t classes = (size_t)r->net->classes;
-    CB_TRY(cb_hidden_logits(&t->products, r->net, t->n, t->x, r->all_h, r->all_logits));
+    const struct cb_cross_entropy entropy = {
+        .n = t->n, .classes = classes, .row_stride = classes, .class_stride = 1, .logits = r->all_logits,
+        .labels = t->labels, .weight = t->judge,
+    };
+    cb_hidden_logits(&r->products, r->net, t->n, t->x, r->all_h, r->all_logits);
     for (size_t i = 0; i < t->n; i++) {
         const float *row = r->all_logits + i * classes;
         size_t best = 0;
@@ -141,10 +146,7 @@ static struct cb_status judge_epoch(struct run *r, struct cb_hidden_epoch *epoch
             best = row[k] > row[best] ? k : best;
         epoch->correct += t->judge[i] > 0 && best == (size_t)t->labels[i];
     }
-    epoch->judge_loss = cb_cross_entropy(
-        &(struct cb_cross_entropy){ t->n, classes, r->all_logits, t->labels, t->judge, NULL },
-        t->products.engine->threads);
-    return cb_ok();
+    epoch->judge_loss = cb_cross_entropy(&entropy, NULL);
 }
 
 static struct cb_status train(struct run *r, int *best_epoch)
@@ -154,10 +156,9 @@ static struct cb_status train(struct run *r, int *best_epoch)
     double best = INFINITY;
     *best_epoch = 0;
     for (int e = 1; e <= t->epochs && (!t->judge || e - *best_epoch <= t->patience); e++) {
-        struct cb_hidden_epoch epoch = { .epoch = e };
-        CB_TRY(teach_epoch(r, &epoch.train_loss));
+        struct cb_hidden_epoch epoch = { .epoch = e, .train_loss = teach_epoch(r) };
         if (t->judge)
-            CB_TRY(judge_epoch(r, &epoch));
+            judge_epoch(r, &epoch);
         if (!t->judge || epoch.judge_loss < best) {
             best = epoch.judge_loss;
             *best_epoch = e;
@@ -173,7 +174,7 @@ static struct cb_status train(struct run *r, int *best_epoch)
 
 struct cb_status cb_hidden_train(const struct cb_hidden_training *training, struct cb_hidden_net *net, int *best_epoch)
 {
-    const size_t mark = training->products.scratch->used;
+    const size_t mark = training->scratch->used;
     struct run r = { .t = training, .net = net, .rng = cb_rng_seed(training->seed) };
     struct cb_status st = take_memory(&r);
     if (st.code == CB_OK) {
@@ -183,6 +184,6 @@ struct cb_status cb_hidden_train(const struct cb_hidden_training *training, stru
         start_weights(&r);
         st = train(&r, best_epoch);
     }
-    cb_arena_rewind(training->products.scratch, mark);
+    cb_arena_rewind(training->scratch, mark);
     return st;
 }

@@ -4,6 +4,9 @@
  * changes when it is used. Start: He, arXiv:1502.01852. */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "core/train/product.h"
 
 #define CB_HIDDEN_BATCH 32
@@ -29,13 +32,13 @@ struct cb_hidden_batch {
     float *logits;    /* [n, classes]; the gradient takes its place */
 };
 
-/* Mean weighted cross-entropy of a batch, and its gradient laid out as the net's block. Errors: CB_ERR_NOMEM. */
-CB_MUST_USE struct cb_status cb_hidden_gradient(const struct cb_products *p, const struct cb_hidden_net *net,
-                                                const struct cb_hidden_batch *batch, float *gradient, double *loss);
+/* Mean weighted cross-entropy of a batch, and its gradient laid out as the net's block. */
+double cb_hidden_gradient(const struct cb_products *p, const struct cb_hidden_net *net,
+                          const struct cb_hidden_batch *batch, float *gradient);
 
 /* Logits [n, classes] of n rows without dropout; h [n, hidden] is for the call's use. */
-CB_MUST_USE struct cb_status cb_hidden_logits(const struct cb_products *p, const struct cb_hidden_net *net, size_t n,
-                                              const float *x, float *h, float *logits);
+void cb_hidden_logits(const struct cb_products *p, const struct cb_hidden_net *net, size_t n, const float *x, float *h,
+                      float *logits);
 
 struct cb_hidden_epoch {
     int epoch;
@@ -44,7 +47,8 @@ struct cb_hidden_epoch {
 };
 
 struct cb_hidden_training {
-    struct cb_products products;
+    const struct cb_engine *engine;
+    struct cb_arena *scratch;
     size_t n;
     const float *x;              /* [n, inputs] */
     const int *labels;

@@ -61,6 +61,9 @@ static void find_direction(struct walk *w)
     }
 }
 
+/* What single precision cannot tell of a loss. */
+#define NOISE 1e-7
+
 /* Halves the step until the loss falls by a share of what the slope promises (Armijo). False: it does not fall. */
 static bool search_line(struct walk *w, double *new_loss)
 {
@@ -69,11 +72,11 @@ static bool search_line(struct walk *w, double *new_loss)
     double step = w->count ? 1 : fmin(1, 1 / sqrt(dot(n, w->gradient, w->gradient)));
     if (!(slope < 0))
         return false;
-    for (int tries = 0; tries < 30; tries++, step /= 2) {
+    for (int tries = 0; tries < 12; tries++, step /= 2) {
         memcpy(w->new_x, w->x, n * sizeof(float));
         add_scaled(n, step, w->direction, w->new_x);
         *new_loss = w->p->loss(w->p->ctx, w->new_x, w->new_gradient);
-        if (*new_loss <= w->loss + 1e-4 * step * slope)
+        if (*new_loss <= w->loss + 1e-4 * step * slope + NOISE * fabs(w->loss))
             return true;
     }
     return false;
@@ -124,15 +127,17 @@ static struct cb_lbfgs_result walk_down(struct walk *w)
 {
     struct cb_lbfgs_result result = { 0 };
     const struct cb_lbfgs *p = w->p;
+    int idle = 0; /* steps in a row that were lost in the noise */
     w->loss = p->loss(p->ctx, w->x, w->gradient);
     while (result.steps < p->max_steps) {
         const double size = sqrt(dot(p->n, w->gradient, w->gradient));
         double new_loss;
-        if (size <= p->tolerance * fmax(1, sqrt(dot(p->n, w->x, w->x))))
+        if (idle == 2 || size <= p->tolerance * fmax(1, sqrt(dot(p->n, w->x, w->x))))
             break;
         find_direction(w);
         if (!search_line(w, &new_loss))
-            break; /* as low as single precision tells */
+            break;
+        idle = w->loss - new_loss > 10 * NOISE * fabs(w->loss) ? 0 : idle + 1;
         accept(w, new_loss);
         result.steps++;
         if (p->on_step && !p->on_step(p->ctx, result.steps, w->loss, w->x)) {

@@ -5,71 +5,71 @@
 
 #include "core/kernels/gemm.h"
 
-/* c[m, n] = max(lo, a[m, k] b[k, n] + bias) with b packed. */
-static void run(const struct cb_products *p, size_t m, size_t n, size_t k, const float *a, const void *packed,
-                const float *bias, float lo, float *c)
+/* Below this many multiplications waking the threads costs more than they save. */
+#define WORTH_THREADS ((size_t)1 << 24)
+
+static size_t larger(size_t a, size_t b)
 {
-    cb_gemm_run(&p->engine->kernels, p->engine->threads,
-                &(struct cb_gemm){ .m = m, .n = n, .k = k, .a = a, .lda = k, .packed = packed, .c = c, .ldc = n,
-                                   .post = { .bias = bias, .lo = lo, .hi = INFINITY } });
+    return a > b ? a : b;
 }
 
-static struct cb_status pack(const struct cb_products *p, size_t k, size_t n, const float *b, size_t row_stride,
-                             size_t column_stride, void **packed)
+struct cb_status cb_products_init(struct cb_products *p, const struct cb_engine *engine, struct cb_arena *arena,
+                                  size_t rows, const size_t layers[3])
 {
-    CB_TRY(cb_arena_get(p->scratch, cb_gemm_packed_bytes(&p->engine->kernels, k, n), 1, "packed matrix", packed));
-    cb_gemm_pack(&p->engine->kernels, p->engine->threads, k, n, b, row_stride, column_stride, *packed);
-    return cb_ok();
+    const struct cb_kernels *k = &engine->kernels;
+    size_t bytes = 0;
+    for (int i = 0; i < 2; i++) {
+        bytes = larger(bytes, cb_gemm_packed_bytes(k, layers[i], layers[i + 1]));
+        bytes = larger(bytes, cb_gemm_packed_bytes(k, layers[i + 1], layers[i]));
+        bytes = larger(bytes, cb_gemm_packed_bytes(k, rows, layers[i]));
+    }
+    p->engine = engine;
+    CB_TRY(cb_arena_get(arena, rows * larger(layers[1], layers[2]), sizeof(float), "products", &p->columns));
+    return cb_arena_get(arena, bytes, 1, "products", &p->packed);
 }
 
-struct cb_status cb_product_forward(const struct cb_products *p, size_t n, size_t in, size_t out, const float *x,
-                                    const float *w, const float *b, float lo, float *y)
+/* c[m, n] = max(lo, a[m, k] b[k, n] + bias); element (row, column) of b is b[row x row_stride + column x column_stride]. */
+struct product {
+    size_t m, n, k;
+    const float *a, *b;
+    size_t row_stride, column_stride;
+    const float *bias;
+    float lo, *c;
+};
+
+static void multiply(const struct cb_products *p, const struct product *q)
 {
-    const size_t mark = p->scratch->used;
-    void *packed;
-    CB_TRY(pack(p, in, out, w, 1, in, &packed));
-    run(p, n, out, in, x, packed, b, lo, y);
-    cb_arena_rewind(p->scratch, mark);
-    return cb_ok();
+    struct cb_threads *threads = q->m * q->n * q->k < WORTH_THREADS ? NULL : p->engine->threads;
+    const struct cb_gemm gemm = { .m = q->m, .n = q->n, .k = q->k, .a = q->a, .lda = q->k, .packed = p->packed,
+                                  .c = q->c, .ldc = q->n,
+                                  .post = { .bias = q->bias, .lo = q->lo, .hi = INFINITY } };
+    cb_gemm_pack(&p->engine->kernels, threads, q->k, q->n, q->b, q->row_stride, q->column_stride, p->packed);
+    cb_gemm_run(&p->engine->kernels, threads, &gemm);
 }
 
-struct cb_status cb_product_to_input(const struct cb_products *p, size_t n, size_t in, size_t out, const float *dy,
-                                     const float *w, float *dx)
+void cb_product_forward(const struct cb_products *p, size_t n, size_t in, size_t out, const float *x, const float *w,
+                        const float *b, float lo, float *y)
 {
-    const size_t mark = p->scratch->used;
-    void *packed;
-    CB_TRY(pack(p, out, in, w, in, 1, &packed));
-    run(p, n, in, out, dy, packed, NULL, -INFINITY, dx);
-    cb_arena_rewind(p->scratch, mark);
-    return cb_ok();
+    multiply(p, &(struct product){ .m = n, .n = out, .k = in, .a = x, .b = w, .row_stride = 1, .column_stride = in,
+                                   .bias = b, .lo = lo, .c = y });
 }
 
-struct cb_status cb_product_pack(const struct cb_products *p, size_t n, size_t in, const float *x, const void **packed)
+void cb_product_to_input(const struct cb_products *p, size_t n, size_t in, size_t out, const float *dy,
+                         const float *w, float *dx)
 {
-    void *block;
-    CB_TRY(pack(p, n, in, x, in, 1, &block));
-    *packed = block;
-    return cb_ok();
+    multiply(p, &(struct product){ .m = n, .n = in, .k = out, .a = dy, .b = w, .row_stride = in, .column_stride = 1,
+                                   .lo = -INFINITY, .c = dx });
 }
 
-struct cb_status cb_product_to_weight(const struct cb_products *p, size_t n, size_t in, size_t out, const float *dy,
-                                      const float *x, const void *packed, float *dw)
-{
-    const size_t mark = p->scratch->used;
-    float *columns;
-    CB_TRY(cb_arena_get(p->scratch, n * out, sizeof(float), "transposed gradient", &columns));
-    if (!packed)
-        CB_TRY(cb_product_pack(p, n, in, x, &packed));
-    cb_transpose_2d(p->engine->threads, n, out, dy, out, columns, n);
-    run(p, out, in, n, columns, packed, NULL, -INFINITY, dw);
-    cb_arena_rewind(p->scratch, mark);
-    return cb_ok();
-}
-
-void cb_product_to_bias(size_t n, size_t out, const float *dy, float *db)
+void cb_product_to_weight(const struct cb_products *p, size_t n, size_t in, size_t out, const float *dy,
+                          const float *x, float *dw, float *db)
 {
     memset(db, 0, out * sizeof *db);
     for (size_t i = 0; i < n; i++)
-        for (size_t o = 0; o < out; o++)
+        for (size_t o = 0; o < out; o++) {
             db[o] += dy[i * out + o];
+            p->columns[o * n + i] = dy[i * out + o];
+        }
+    multiply(p, &(struct product){ .m = out, .n = in, .k = n, .a = p->columns, .b = x, .row_stride = in,
+                                   .column_stride = 1, .lo = -INFINITY, .c = dw });
 }
