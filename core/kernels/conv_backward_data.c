@@ -5,9 +5,12 @@
  * axis) is a convolution of dy with stride 1, whose kernel is these taps in reverse order and whose inputs and
  * outputs have changed places. The table of algorithms runs it. */
 #include "core/kernels/conv_parts.h"
+#include "core/kernels/gemm.h"
 
 #include <math.h>
 #include <stdint.h>
+
+enum { CHANNELS = 16 }; /* of a task that turns weights: what it reads lies together */
 
 /* One axis of one rest: taps first, first + step, ...; the shape's own fields say the rest of it. */
 struct axis {
@@ -120,23 +123,50 @@ struct data {
     struct rest rest;
 };
 
-/* weights[c][o][taps in reverse] = w[o][c][taps] for one input channel c. */
-static void turn_weights(void *ctx, size_t c, size_t worker)
+static size_t channel_blocks(const struct cb_conv_shape *s)
+{
+    return (s->cin / s->group + CHANNELS - 1) / CHANNELS;
+}
+
+/* One filter's taps for one channel, those of the rest in hand, in reverse. */
+static void turn_taps(const struct data *d, const float *w, float *to)
+{
+    const struct axis *a = d->rest.axis;
+    const size_t *kernel = d->s->kernel;
+    for (size_t t0 = a[0].count; t0-- > 0;)
+        for (size_t t1 = a[1].count; t1-- > 0;)
+            for (size_t t2 = a[2].count; t2-- > 0;)
+                *to++ = w[((a[0].first + t0 * a[0].step) * kernel[1] + a[1].first + t1 * a[1].step) * kernel[2] +
+                          a[2].first + t2 * a[2].step];
+}
+
+/* weights[c][o][taps in reverse] = w[o][c][taps] for some input channels c of a group. */
+static void turn_weights(void *ctx, size_t i, size_t worker)
 {
     (void)worker;
     const struct data *d = ctx;
     const struct cb_conv_shape *s = d->s;
-    const struct axis *a = d->rest.axis;
-    const size_t cin = s->cin / s->group, cout = s->cout / s->group, taps = cb_conv_taps(s);
-    float *to = d->weights + c * cout * cb_conv_taps(&d->rest.shape);
-    for (size_t o = 0; o < cout; o++) {
-        const float *w = d->w + ((c / cin * cout + o) * cin + c % cin) * taps;
-        for (size_t t0 = a[0].count; t0-- > 0;)
-            for (size_t t1 = a[1].count; t1-- > 0;)
-                for (size_t t2 = a[2].count; t2-- > 0;)
-                    *to++ = w[((a[0].first + t0 * a[0].step) * s->kernel[1] + a[1].first + t1 * a[1].step) *
-                                  s->kernel[2] + a[2].first + t2 * a[2].step];
+    const size_t cin = s->cin / s->group, cout = s->cout / s->group;
+    const size_t taps = cb_conv_taps(s), taps_left = cb_conv_taps(&d->rest.shape), blocks = channel_blocks(s);
+    const size_t group = i / blocks, c = i % blocks * CHANNELS, c_end = cin - c < CHANNELS ? cin : c + CHANNELS;
+    for (size_t o = 0; o < cout; o++)
+        for (size_t k = c; k < c_end; k++)
+            turn_taps(d, d->w + ((group * cout + o) * cin + k) * taps,
+                      d->weights + ((group * cin + k) * cout + o) * taps_left);
+}
+
+static void pack_weights(struct data *d, struct cb_threads *threads, const struct cb_conv_algorithm *a, void *packed)
+{
+    const struct cb_conv_shape *s = d->s;
+    const struct axis *axis = d->rest.axis;
+    const size_t taps = cb_conv_taps(s);
+    const size_t tap = (axis[0].first * s->kernel[1] + axis[1].first) * s->kernel[2] + axis[2].first;
+    if (a == &cb_conv_product) { /* one tap: w as it lies is the matrix */
+        cb_gemm_pack(d->kernels, threads, s->cout, s->cin, d->w + tap, s->cin * taps, taps, packed);
+        return;
     }
+    cb_threads_for(threads, s->group * channel_blocks(s), turn_weights, d);
+    a->pack(d->kernels, &d->rest.shape, threads, d->weights, NULL, packed);
 }
 
 /* Adds one line of the result to its pixels of dx. */
@@ -158,8 +188,7 @@ static void run_rest(struct data *d, struct cb_threads *threads, const float *dy
     const struct cb_conv_shape *s = &d->rest.shape;
     const struct cb_conv_algorithm *a = cb_conv_choose(d->kernels, s);
     const bool whole = all_rests(d->s) == 1; /* its pixels are those of dx, in their order */
-    cb_threads_for(threads, d->s->cin, turn_weights, d);
-    a->pack(d->kernels, s, threads, d->weights, NULL, packed);
+    pack_weights(d, threads, a, packed);
     const struct cb_conv_call call = {
         .shape = s,
         .x = dy,

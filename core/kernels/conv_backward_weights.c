@@ -60,6 +60,13 @@ size_t cb_conv_weights_scratch_bytes(const struct cb_kernels *kernels, const str
                              cb_conv_bytes(threads, worker_bytes(kernels, s)));
 }
 
+/* Columns of a group that lie together in x: the channels under a tap, or under a whole line of the kernel. */
+static size_t columns_together(const struct weights *w)
+{
+    const bool lines = w->s->group == 1 && w->s->dilation[2] == 1;
+    return lines ? w->s->kernel[2] * w->cin : w->cin;
+}
+
 /* The line of the input under tap (t0, t1) of a pixel's line; NULL in the padding. */
 static const float *line_under(const struct weights *w, const struct cb_conv_pixel *p, size_t tap)
 {
@@ -72,31 +79,36 @@ static const float *line_under(const struct weights *w, const struct cb_conv_pix
     return w->x + ((p->image * s->in[0] + i0) * s->in[1] + i1) * s->in[2] * s->cin;
 }
 
-/* `count` channels from `channel` on, under a tap, of each pixel of the chunk, into columns of a panel. */
+/* `count` floats of a line of x from `at` on (it wraps below 0); zeros outside it. */
+static void copy_floats(const float *line, size_t size, size_t at, size_t count, float *to)
+{
+    if (line && at < size && count <= size - at)
+        memcpy(to, line + at, count * sizeof(float));
+    else
+        for (size_t i = 0; i < count; i++)
+            to[i] = line && at + i < size ? line[at + i] : 0;
+}
+
+/* `count` columns that lie together, from (tap, channel) on, for each pixel of the chunk. */
 static void gather_columns(const struct weights *w, size_t tap, size_t channel, size_t count, float *to)
 {
     const struct cb_conv_shape *s = w->s;
-    const size_t nr = w->kernels->nr;
+    const size_t nr = w->kernels->nr, size = s->in[2] * s->cin;
     struct cb_conv_pixel p = cb_conv_pixel_at(s, w->pixel);
     for (size_t number = w->pixel; number < w->pixel_end; cb_conv_pixel_next_line(s, &p)) {
         const float *line = line_under(w, &p, tap);
-        for (; p.at[2] < s->out[2] && number < w->pixel_end; p.at[2]++, number++, to += nr) {
-            const size_t i2 = cb_conv_source(s, 2, p.at[2], tap % s->kernel[2]);
-            if (line && i2 < s->in[2])
-                memcpy(to, line + i2 * s->cin + channel, count * sizeof(float));
-            else
-                memset(to, 0, count * sizeof(float));
-        }
+        for (; p.at[2] < s->out[2] && number < w->pixel_end; p.at[2]++, number++, to += nr)
+            copy_floats(line, size, cb_conv_source(s, 2, p.at[2], tap % s->kernel[2]) * s->cin + channel, count, to);
     }
 }
 
 /* Columns first .. first + n of a group. */
 static void gather_panel(const struct weights *w, size_t group, size_t first, size_t n, float *panel)
 {
+    const size_t together = columns_together(w);
     for (size_t done = 0; done < n;) {
-        const size_t tap = (first + done) / w->cin, channel = (first + done) % w->cin;
-        const size_t left = w->cin - channel, count = left < n - done ? left : n - done;
-        gather_columns(w, tap, group * w->cin + channel, count, panel + done);
+        const size_t at = first + done, left = together - at % together, count = left < n - done ? left : n - done;
+        gather_columns(w, at / w->cin, group * w->cin + at % w->cin, count, panel + done);
         done += count;
     }
 }
@@ -207,6 +219,7 @@ static void run_panels(struct weights *w, struct cb_threads *threads)
 void cb_conv_weights_run(const struct cb_kernels *kernels, struct cb_threads *threads,
                          const struct cb_conv_shape *s, const float *x, const float *dy, void *scratch, float *dw)
 {
+    const bool at_once = cb_conv_taps(s) == 1 && s->group == 1; /* dw is laid out as the sums */
     char *across = (char *)scratch + sums_bytes(s);
     struct weights w = {
         .kernels = kernels,
@@ -214,7 +227,7 @@ void cb_conv_weights_run(const struct cb_kernels *kernels, struct cb_threads *th
         .x = x,
         .dy = dy,
         .dw = dw,
-        .sums = memset(scratch, 0, sums_bytes(s)),
+        .sums = at_once ? dw : memset(scratch, 0, sums_bytes(s)),
         .across = (float *)(void *)across,
         .workers = across + across_bytes(s),
         .taps = cb_conv_taps(s),
@@ -226,5 +239,6 @@ void cb_conv_weights_run(const struct cb_kernels *kernels, struct cb_threads *th
         run_depthwise(&w, threads);
     else
         run_panels(&w, threads);
-    cb_threads_for(threads, s->cout, add_filter, &w);
+    if (!at_once)
+        cb_threads_for(threads, s->cout, add_filter, &w);
 }

@@ -64,32 +64,26 @@ struct pack {
     float *packed;
 };
 
-/* Column `column` of a panel: filter `o`, whose inputs are `first` .. of the group's. */
-static void pack_filter(const struct pack *p, size_t o, size_t first, float *column)
-{
-    const struct cb_conv_shape *s = p->s;
-    const size_t taps = cb_conv_taps(s), cin = s->cin / s->group, nr = p->kernels->nr;
-    const char *w = p->w + o * cin * taps * sizeof(float);
-    const float scale = p->scale ? p->scale[o] : 1;
-    for (size_t c = 0; c < cin; c++)
-        for (size_t t = 0; t < taps; t++, w += sizeof(float)) {
-            float v;
-            memcpy(&v, w, sizeof v);
-            column[(t * p->form.cin + first + c) * nr] = v * scale;
-        }
-}
-
 static void pack_panel(void *ctx, size_t i, size_t worker)
 {
     (void)worker;
     const struct pack *p = ctx;
     const struct form *f = &p->form;
-    const size_t nr = p->kernels->nr, group = i / f->panels, begin = i % f->panels * nr;
-    const size_t cin = p->s->cin / p->s->group, cout = p->s->cout / p->s->group;
+    const size_t taps = cb_conv_taps(p->s), cin = p->s->cin / p->s->group, cout = p->s->cout / p->s->group;
+    const size_t nr = p->kernels->nr, begin = i % f->panels * nr, first = i / f->panels * f->cout + begin;
+    const size_t columns = f->cout - begin < nr ? f->cout - begin : nr;
+    const char *w = p->w + first * cin * taps * sizeof(float);
     float *panel = p->packed + i * f->panel_size;
-    memset(panel, 0, f->panel_size * sizeof(float));
-    for (size_t j = begin; j < begin + nr && j < f->cout; j++)
-        pack_filter(p, group * f->cout + j, j / cout * cin, panel + j - begin);
+    if (columns < nr || f->joined > 1)
+        memset(panel, 0, f->panel_size * sizeof(float));
+    for (size_t c = 0; c < cin; c++)
+        for (size_t t = 0; t < taps; t++, w += sizeof(float))
+            for (size_t j = 0; j < columns; j++) {
+                const size_t input = (begin + j) / cout * cin + c; /* of the joined group */
+                float v;
+                memcpy(&v, w + j * cin * taps * sizeof(float), sizeof v);
+                panel[(t * f->cin + input) * nr + j] = p->scale ? v * p->scale[first + j] : v;
+            }
 }
 
 static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s, struct cb_threads *threads,
