@@ -10,6 +10,7 @@
 #include "core/base/arena.h"
 #include "core/kernels/blocks.h"
 #include "core/kernels/conv_parts.h"
+#include "core/kernels/pack.h"
 
 #include <string.h>
 
@@ -64,26 +65,39 @@ struct pack {
     float *packed;
 };
 
+/* Where number i of a filter, [cin, taps], goes: its row of the panel, for the first of the joined groups. */
+static size_t panel_row(const struct pack *p, size_t i)
+{
+    const size_t taps = cb_conv_taps(p->s);
+    return i % taps * p->form.cin + i / taps;
+}
+
 static void pack_panel(void *ctx, size_t i, size_t worker)
 {
     (void)worker;
     const struct pack *p = ctx;
     const struct form *f = &p->form;
-    const size_t taps = cb_conv_taps(p->s), cin = p->s->cin / p->s->group, cout = p->s->cout / p->s->group;
+    const size_t cout = p->s->cout / p->s->group, cin = p->s->cin / p->s->group, size = cin * cb_conv_taps(p->s);
     const size_t nr = p->kernels->nr, begin = i % f->panels * nr, first = i / f->panels * f->cout + begin;
     const size_t columns = f->cout - begin < nr ? f->cout - begin : nr;
-    const char *w = p->w + first * cin * taps * sizeof(float);
-    float *panel = p->packed + i * f->panel_size;
-    if (columns < nr || f->joined > 1)
+    const char *w = p->w + first * size * sizeof(float);
+    float *panel = p->packed + i * f->panel_size, rows[CB_PACK_ROWS * CB_TILE_COLUMNS_MAX];
+    if (f->joined > 1)
         memset(panel, 0, f->panel_size * sizeof(float));
-    for (size_t c = 0; c < cin; c++)
-        for (size_t t = 0; t < taps; t++, w += sizeof(float))
-            for (size_t j = 0; j < columns; j++) {
-                const size_t input = (begin + j) / cout * cin + c; /* of the joined group */
-                float v;
-                memcpy(&v, w + j * cin * taps * sizeof(float), sizeof v);
-                panel[(t * f->cin + input) * nr + j] = p->scale ? v * p->scale[first + j] : v;
-            }
+    for (size_t at = 0; at < size; at += CB_PACK_ROWS, w += CB_PACK_ROWS * sizeof(float)) {
+        const size_t count = size - at < CB_PACK_ROWS ? size - at : CB_PACK_ROWS;
+        cb_pack_rows(w, count, columns, 1, size, nr, rows);
+        for (size_t r = 0; r < count; r++) {
+            float *to = panel + panel_row(p, at + r) * nr, *row = rows + r * nr;
+            for (size_t j = 0; p->scale && j < columns; j++)
+                row[j] *= p->scale[first + j];
+            if (f->joined == 1)
+                memcpy(to, row, nr * sizeof(float));
+            else
+                for (size_t j = 0; j < columns; j++)
+                    to[(begin + j) / cout * cin * nr + j] = row[j];
+        }
+    }
 }
 
 static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s, struct cb_threads *threads,

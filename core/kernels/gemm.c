@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/kernels/blocks.h"
+#include "core/kernels/pack.h"
 
 enum {
     PANEL_BYTES = 512 << 10, /* of one panel between two visits of the tiles: it has to stay in the second-level cache */
@@ -35,31 +36,24 @@ struct pack {
     float *packed;
 };
 
-static float load_float(const char *p)
-{
-    float x;
-    memcpy(&x, p, sizeof x);
-    return x;
-}
-
 static void pack_task(void *ctx, size_t i, size_t worker)
 {
     (void)worker;
     const struct pack *p = ctx;
     const size_t panel = i / p->row_tasks, row = i % p->row_tasks * PACK_ROWS;
-    const size_t row_end = p->k - row < PACK_ROWS ? p->k : row + PACK_ROWS;
+    const size_t rows = p->k - row < PACK_ROWS ? p->k - row : PACK_ROWS;
     const size_t first = panel * p->nr, columns = p->n - first < p->nr ? p->n - first : p->nr;
-    const size_t step = p->column_stride * sizeof(float);
+    const char *b = p->b + (row * p->row_stride + first * p->column_stride) * sizeof(float);
     float *out = p->packed + (panel * p->k + row) * p->nr;
-    for (size_t r = row; r < row_end; r++, out += p->nr) {
-        const char *b = p->b + (r * p->row_stride + first * p->column_stride) * sizeof(float);
-        if (p->column_stride == 1)
-            memcpy(out, b, columns * sizeof(float));
-        else
-            for (size_t j = 0; j < columns; j++)
-                out[j] = load_float(b + j * step);
-        for (size_t j = columns; j < p->nr; j++)
-            out[j] = 0;
+    if (p->column_stride != 1) {
+        for (size_t r = 0; r < rows; r += CB_PACK_ROWS)
+            cb_pack_rows(b + r * p->row_stride * sizeof(float), rows - r < CB_PACK_ROWS ? rows - r : CB_PACK_ROWS,
+                         columns, p->row_stride, p->column_stride, p->nr, out + r * p->nr);
+        return;
+    }
+    for (size_t r = 0; r < rows; r++, out += p->nr) {
+        memcpy(out, b + r * p->row_stride * sizeof(float), columns * sizeof(float));
+        memset(out + columns, 0, (p->nr - columns) * sizeof(float));
     }
 }
 

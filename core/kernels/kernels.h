@@ -18,7 +18,7 @@ struct cb_epilogue {
     float lo, hi;
 };
 
-enum { CB_TILE_ROWS_MAX = 16 }; /* no set has a larger mr */
+enum { CB_TILE_ROWS_MAX = 16, CB_TILE_COLUMNS_MAX = 32 }; /* no set has a larger mr or nr */
 
 /* One tile of outputs, m x n. Rows of A are found through pointers, so that one kernel is both the matrix
  * product (taps = 1) and indirect convolution (arXiv:1907.02129): a padded tap points at zeros. */
