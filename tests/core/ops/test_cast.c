@@ -1,0 +1,121 @@
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <math.h>
+
+#include "tests/support/gradcheck.h"
+
+static struct op_case to(enum cb_dtype dtype)
+{
+    struct op_case c = op_case_make(CB_OP_CAST);
+    c.node.attr.cast.to = dtype;
+    return c;
+}
+
+Test(cast, goes_towards_zero_and_wraps_to_the_width)
+{
+    struct op_case c = to(CB_INT8);
+    op_case_add(&c, OP_SHAPE(5), OP_FLOATS(1.9f, -1.9f, 200, -129, 0.5f));
+    op_case_run(&c);
+    op_case_expect_wholes(&c, 0, OP_WHOLES(1, -1, -56, 127, 0));
+    op_case_free(&c);
+}
+
+Test(cast, survives_what_fits_no_whole_number)
+{
+    struct op_case c = to(CB_INT64);
+    op_case_add(&c, OP_SHAPE(4), OP_FLOATS(NAN, INFINITY, -INFINITY, 1e30f));
+    op_case_run(&c);
+    op_case_expect_wholes(&c, 0, OP_WHOLES(INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN));
+    op_case_free(&c);
+}
+
+Test(cast, to_bool_asks_for_a_difference_from_zero)
+{
+    struct op_case c = to(CB_BOOL);
+    op_case_add(&c, OP_SHAPE(4), OP_FLOATS(0, -0.0f, 0.5f, NAN));
+    op_case_run(&c);
+    op_case_expect_wholes(&c, 0, OP_WHOLES(0, 0, 1, 1));
+    op_case_free(&c);
+
+    struct op_case w = to(CB_BOOL);
+    op_case_add_wholes(&w, CB_INT32, OP_SHAPE(3), OP_WHOLES(-2, 0, 256));
+    op_case_run(&w);
+    op_case_expect_wholes(&w, 0, OP_WHOLES(1, 0, 1));
+    op_case_free(&w);
+}
+
+Test(cast, to_a_narrow_real_type_rounds)
+{
+    struct op_case c = to(CB_FLOAT16);
+    op_case_add(&c, OP_SHAPE(3), OP_FLOATS(2049, 1e6f, 0.5f));
+    op_case_run(&c);
+    cr_expect(eq(int, (int)c.out[0].dtype, CB_FLOAT16));
+    op_case_expect_floats(&c, 0, 0, OP_FLOATS(2048, INFINITY, 0.5f));
+    op_case_free(&c);
+
+    struct op_case w = to(CB_BFLOAT16);
+    op_case_add_wholes(&w, CB_INT64, OP_SHAPE(2), OP_WHOLES(257, -3));
+    op_case_run(&w);
+    op_case_expect_floats(&w, 0, 0, OP_FLOATS(256, -3));
+    op_case_free(&w);
+}
+
+Test(cast, knows_that_unsigned_64_bit_numbers_have_no_sign)
+{
+    struct op_case c = to(CB_FLOAT32);
+    op_case_add_wholes(&c, CB_UINT64, OP_SHAPE(2), OP_WHOLES(-1, 5));
+    op_case_run(&c);
+    op_case_expect_floats(&c, 0, 0, OP_FLOATS(0x1p64f, 5));
+    op_case_free(&c);
+
+    struct op_case b = to(CB_UINT64);
+    op_case_add(&b, OP_SHAPE(2), OP_FLOATS(0x1p63f, 7));
+    op_case_run(&b);
+    op_case_expect_wholes(&b, 0, OP_WHOLES(INT64_MIN, 7));
+    op_case_free(&b);
+}
+
+Test(cast, passes_the_gradient_between_real_types)
+{
+    struct op_case c = to(CB_FLOAT64);
+    op_case_random(&c, OP_SHAPE(3, 5), OP_UNIFORM);
+    gradcheck(&c, 1e-3);
+    op_case_free(&c);
+}
+
+Test(cast, refuses_a_type_that_is_none)
+{
+    struct op_case c = to(CB_DTYPE_NONE);
+    op_case_add(&c, OP_SHAPE(1), OP_FLOATS(1));
+    op_case_expect_refusal(&c, CB_ERR_MODEL, "node: wants a type to cast to, has 0");
+    op_case_free(&c);
+}
+
+Test(identity, copies_any_type)
+{
+    struct op_case c = op_case_make(CB_OP_IDENTITY);
+    op_case_add_wholes(&c, CB_UINT8, OP_SHAPE(1, 2), OP_WHOLES(3, 255));
+    op_case_run(&c);
+    op_case_expect_shape(&c, 0, OP_SHAPE(1, 2));
+    op_case_expect_wholes(&c, 0, OP_WHOLES(3, 255));
+    op_case_free(&c);
+
+    struct op_case g = op_case_make(CB_OP_IDENTITY);
+    op_case_random(&g, OP_SHAPE(3, 5), OP_UNIFORM);
+    gradcheck(&g, 1e-3);
+    op_case_free(&g);
+}
+
+Test(not, turns_truth_around_and_takes_nothing_else)
+{
+    struct op_case c = op_case_make(CB_OP_NOT);
+    op_case_add_wholes(&c, CB_BOOL, OP_SHAPE(2), OP_WHOLES(0, 1));
+    op_case_run(&c);
+    op_case_expect_wholes(&c, 0, OP_WHOLES(1, 0));
+    op_case_free(&c);
+
+    struct op_case f = op_case_make(CB_OP_NOT);
+    op_case_add(&f, OP_SHAPE(1), OP_FLOATS(1));
+    op_case_expect_refusal(&f, CB_ERR_MODEL, "node: wants bool, has float");
+    op_case_free(&f);
+}
