@@ -12,7 +12,8 @@
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
 static const struct cb_verb *const verbs[] = {
-    NULL,
+    &cb_verb_predict, &cb_verb_explain, &cb_verb_features, &cb_verb_run,   &cb_verb_verify,
+    &cb_verb_inspect, &cb_verb_bench,   &cb_verb_models,
 };
 
 /* What every verb takes. */
@@ -60,8 +61,7 @@ static void print_overview(FILE *to)
 {
     fprintf(to, "usage: cambium VERB [OPTIONS] ARGS\n\n");
     for (size_t i = 0; i < CB_COUNT_OF(verbs); i++)
-        if (verbs[i])
-            fprintf(to, "  %-10s%s\n", verbs[i]->name, verbs[i]->summary);
+        fprintf(to, "  %-10s%s\n", verbs[i]->name, verbs[i]->summary);
     fprintf(to, "\n`cambium VERB --help` says more. MODEL is an .onnx file, a model folder, or a name in the\n"
                 "models folder; without one, the embedded model `seedling` is taken.\n");
 }
@@ -81,7 +81,7 @@ static void print_help(const struct cb_verb *verb)
 static const struct cb_verb *find_verb(const char *name)
 {
     for (size_t i = 0; i < CB_COUNT_OF(verbs); i++)
-        if (verbs[i] && strcmp(verbs[i]->name, name) == 0)
+        if (strcmp(verbs[i]->name, name) == 0)
             return verbs[i];
     return NULL;
 }

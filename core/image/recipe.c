@@ -78,3 +78,11 @@ void cb_recipe_output_size(const struct cb_recipe *recipe, int width, int height
     if (recipe->crop_height > 0)
         *out_height = recipe->crop_height;
 }
+
+int cb_recipe_wanted_side(const struct cb_recipe *recipe)
+{
+    const int longer = recipe->resize_height > recipe->resize_width ? recipe->resize_height : recipe->resize_width;
+    if (!recipe->antialias || recipe->interpolation == CB_NEAREST)
+        return 0;
+    return longer ? longer : recipe->short_side;
+}

@@ -96,7 +96,8 @@ static bool is_inner(const struct walk *w, int value)
     if (!n)
         return false;
     if (n->op == CB_OP_TRANSPOSE)
-        return n->attr.transpose.rank == 4 && !memcmp(n->attr.transpose.perm, to_nhwc, sizeof to_nhwc);
+        return n->attr.transpose.rank == CB_PERM_TO_LAST ||
+               (n->attr.transpose.rank == 4 && !memcmp(n->attr.transpose.perm, to_nhwc, sizeof to_nhwc));
     return n->op <= CB_OP_LRN;
 }
 

@@ -139,13 +139,15 @@ static bool find_version(const char *folder, struct cb_model_files *out)
 struct cb_status cb_model_files_find(const char *path, struct cb_model_files *out)
 {
     *out = (struct cb_model_files){ .version = 1 };
+    if (!print_path(out->path, "%s", path))
+        return cb_fail(CB_ERR_INPUT, "the model's path is too long");
     if (is_folder(path)) {
         if (!find_in(path, out) && !find_version(path, out))
             return cb_fail(CB_ERR_NOT_FOUND, "%s: no model.onnx in this folder", path);
     } else if (!is_file(path)) {
         return cb_fail(CB_ERR_NOT_FOUND, "%s: no such model file or folder", path);
-    } else if (!print_path(out->onnx, "%s", path)) {
-        return cb_fail(CB_ERR_INPUT, "the model's path is too long");
+    } else {
+        memcpy(out->onnx, out->path, sizeof out->onnx);
     }
     name_of(path, out->name);
     return find_beside(out->onnx, out) ? cb_ok() : cb_fail(CB_ERR_INPUT, "the model's path is too long");

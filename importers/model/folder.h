@@ -14,6 +14,7 @@
 #include "core/model/model.h"
 
 struct cb_model_files {
+    char path[PATH_MAX];                     /* what was found: a file or a folder */
     char onnx[PATH_MAX];
     char labels[PATH_MAX], recipe[PATH_MAX]; /* "" where there is none */
     char name[CB_NAME_MAX + 1];              /* of the file or folder, made valid */

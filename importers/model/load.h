@@ -14,6 +14,7 @@ struct cb_model_source {
     struct cb_bytes bytes;   /* an ONNX file in memory (upload, embedded); must outlive the model */
     const char *name;        /* NULL: from the path */
     bool untrusted;          /* refuses external data */
+    bool graph_only;         /* any network on tensors: no recipe, labels, anatomy or digest; input and the rest are -1 */
     /* The loaded model of that digest, with a reference that release_trunk gives back; NULL: heads are refused. */
     const struct cb_model *(*find_trunk)(void *ctx, const struct cb_digest *digest);
     void (*release_trunk)(void *ctx, const struct cb_model *trunk);

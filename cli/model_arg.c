@@ -1,0 +1,111 @@
+#include "cli/model_arg.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/base/hash.h"
+#include "importers/model/folder.h"
+#include "importers/model/load.h"
+
+static bool is_regular_file(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t len = strlen(text), n = strlen(end);
+    return len >= n && strcmp(text + len - n, end) == 0;
+}
+
+/* A path that holds a model wins over a name in the models folder. */
+static struct cb_status find(const struct cb_cli *cli, const char *arg, struct cb_model_files *out)
+{
+    const struct cb_status as_path = cb_model_files_find(arg, out);
+    if (as_path.code == CB_OK)
+        return as_path;
+    if (cb_model_name_ok(arg) && cb_model_files_of(cli->models, arg, out).code == CB_OK)
+        return cb_ok();
+    if (strchr(arg, '/') || ends_with(arg, ".onnx") || !cb_model_name_ok(arg))
+        return as_path;
+    return cb_fail(CB_ERR_NOT_FOUND, "%s: no such model file or folder, and no model of that name in %s", arg,
+                   cli->models);
+}
+
+static const struct cb_model *load_trunk(struct cb_cli *cli, const char *path)
+{
+    struct cb_model *model;
+    struct cb_model_source source = { .path = path, .bytes = cb_seedling(), .name = path ? NULL : CB_SEEDLING };
+    const struct cb_status st = cb_model_load(&source, &model);
+    if (st.code)
+        cb_cli_warn(cli, "%s", st.msg);
+    return st.code ? NULL : model;
+}
+
+static bool has_digest(struct cb_bytes file, const struct cb_digest *digest)
+{
+    const struct cb_digest found = cb_digest_of(file.data, file.len);
+    return memcmp(&found, digest, sizeof found) == 0;
+}
+
+/* The trunk of a head: among the models of the models folder, by its content. */
+static const struct cb_model *find_trunk(void *ctx, const struct cb_digest *digest)
+{
+    struct cb_cli *cli = ctx;
+    const char *const *names;
+    int n;
+    if (has_digest(cb_seedling(), digest))
+        return load_trunk(cli, NULL);
+    if (cb_model_names(cli->models, &cli->arena, &names, &n).code)
+        return NULL;
+    for (int i = 0; i < n; i++) {
+        struct cb_model_files files;
+        struct cb_bytes file;
+        if (cb_model_files_of(cli->models, names[i], &files).code || files.is_head ||
+            cb_file_map(files.onnx, &file).code)
+            continue;
+        const bool found = has_digest(file, digest);
+        cb_file_unmap(&file);
+        if (found)
+            return load_trunk(cli, files.path);
+    }
+    return NULL;
+}
+
+static void release_trunk(void *ctx, const struct cb_model *trunk)
+{
+    (void)ctx;
+    cb_model_destroy((struct cb_model *)(uintptr_t)trunk);
+}
+
+struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg, bool graph_only, struct cb_model **out)
+{
+    struct cb_model_files files;
+    struct cb_model_source source = {
+        .graph_only = graph_only, .find_trunk = find_trunk, .release_trunk = release_trunk, .ctx = cli,
+    };
+    struct cb_status st = arg ? find(cli, arg, &files) : cb_ok();
+    if (!arg || (st.code == CB_ERR_NOT_FOUND && strcmp(arg, CB_SEEDLING) == 0)) {
+        source.bytes = cb_seedling();
+        source.name = CB_SEEDLING;
+        return cb_model_load(&source, out);
+    }
+    CB_TRY(st);
+    source.path = files.path;
+    source.name = files.name;
+    return cb_context(cb_model_load(&source, out), "%s", arg);
+}
+
+const char *cb_cli_take_model(struct cb_cli *cli)
+{
+    struct cb_model_files files;
+    const char *first = cli->args.n ? cli->args.item[0] : NULL;
+    if (!first || (is_regular_file(first) && !ends_with(first, ".onnx")))
+        return NULL;
+    if (find(cli, first, &files).code && cli->args.n == 1 && strcmp(first, CB_SEEDLING))
+        return NULL; /* a photo that is not there */
+    cli->args.item++;
+    cli->args.n--;
+    return first;
+}
