@@ -30,7 +30,7 @@ static struct cb_status check_inputs(const struct cb_graph_run *run)
         if (v->dtype != t->dtype)
             return cb_fail(CB_ERR_INPUT, "input %d '%s': wants %s, has %s", i, v->name, cb_dtype_get(v->dtype)->name,
                            cb_dtype_get(t->dtype)->name);
-        if (!fits(&v->shape, &t->shape))
+        if (!run->any_shape && !fits(&v->shape, &t->shape))
             return cb_fail(CB_ERR_INPUT, "input %d '%s': wants %s, has %s", i, v->name,
                            cb_shape_text(&v->shape, wanted), cb_shape_text(&t->shape, found));
     }
@@ -98,13 +98,15 @@ const struct cb_tensor *cb_graph_run_output(const struct cb_graph_run *run, int 
     return cb_session_output(run->session, i);
 }
 
-struct cb_status cb_tensor_file_read(const char *path, struct cb_arena *arena, struct cb_tensor *out)
+struct cb_status cb_tensor_file_read(const char *path, enum cb_dtype wanted, struct cb_arena *arena,
+                                     struct cb_tensor *out)
 {
     const size_t len = strlen(path);
     struct cb_bytes file;
     struct cb_status st;
     CB_TRY(cb_file_map(path, &file));
-    st = len > 4 && strcmp(path + len - 4, ".npy") == 0 ? cb_npy_read(arena, file, out) : cb_pb_read(arena, file, out);
+    st = len > 4 && strcmp(path + len - 4, ".npy") == 0 ? cb_npy_read(arena, file, out)
+                                                               : cb_pb_read_as(arena, file, wanted, out);
     cb_file_unmap(&file);
     return cb_context(st, "%s", path);
 }

@@ -41,11 +41,14 @@ static struct cb_status find_tensors(struct cb_cli *cli, const struct cb_graph *
     return cb_ok();
 }
 
-static struct cb_status read_inputs(const struct cb_texts *files, struct cb_arena *arena, struct cb_tensor **out)
+static struct cb_status read_inputs(const struct cb_graph *graph, const struct cb_texts *files, struct cb_arena *arena,
+                                    struct cb_tensor **out)
 {
     CB_TRY(cb_arena_get(arena, (size_t)files->n, sizeof **out, "inputs", out));
-    for (int i = 0; i < files->n; i++)
-        CB_TRY(cb_tensor_file_read(files->item[i], arena, *out + i));
+    for (int i = 0; i < files->n; i++) {
+        const enum cb_dtype wanted = i < graph->n_inputs ? graph->values[graph->inputs[i]].dtype : CB_DTYPE_NONE;
+        CB_TRY(cb_tensor_file_read(files->item[i], wanted, arena, *out + i));
+    }
     return cb_ok();
 }
 
@@ -101,7 +104,7 @@ static struct cb_status run_model(struct cb_cli *cli, const struct cb_model *mod
     int *extra;
     struct cb_status st;
     CB_TRY(find_tensors(cli, &model->graph, &options->tensors, &extra));
-    CB_TRY(read_inputs(&options->inputs, arena, &inputs));
+    CB_TRY(read_inputs(&model->graph, &options->inputs, arena, &inputs));
     struct cb_graph_run run = {
         .engine = &cli->engine, .model = model, .inputs = inputs, .n_inputs = options->inputs.n, .extra = extra,
         .n_extra = options->tensors.n, .no_passes = options->no_passes, .arena = arena,

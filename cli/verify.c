@@ -156,12 +156,16 @@ static struct cb_status compare(struct verify *v, const struct cb_tensor *result
 
 static struct cb_status read_inputs(struct verify *v, const char *folder, struct cb_graph_run *run)
 {
-    const int most = run->model->graph.n_inputs + 1;
+    const struct cb_graph *g = &run->model->graph;
+    const int most = g->n_inputs + 1;
     struct cb_tensor *inputs;
     char path[PATH_MAX];
     CB_TRY(cb_arena_get(&v->arena, (size_t)most, sizeof *inputs, "inputs", &inputs));
-    for (run->n_inputs = 0; run->n_inputs < most && find_tensor(folder, "input", run->n_inputs, path); run->n_inputs++)
-        CB_TRY(cb_tensor_file_read(path, &v->arena, &inputs[run->n_inputs]));
+    for (int i = 0; i < most && find_tensor(folder, "input", i, path); i++) {
+        const enum cb_dtype wanted = i < g->n_inputs ? g->values[g->inputs[i]].dtype : CB_DTYPE_NONE;
+        CB_TRY(cb_tensor_file_read(path, wanted, &v->arena, &inputs[i]));
+        run->n_inputs = i + 1;
+    }
     run->inputs = inputs;
     return cb_ok();
 }
@@ -172,9 +176,10 @@ static struct cb_status compare_outputs(struct verify *v, const char *folder, co
     char path[PATH_MAX];
     int n = 0;
     for (; n < g->n_outputs && find_tensor(folder, "output", n, path); n++) {
+        const struct cb_tensor *got = cb_graph_run_output(run, n);
         struct cb_tensor want;
-        CB_TRY(cb_tensor_file_read(path, &v->arena, &want));
-        CB_TRY(cb_context(compare(v, cb_graph_run_output(run, n), &want), "output %d '%s'", n,
+        CB_TRY(cb_tensor_file_read(path, got->dtype, &v->arena, &want));
+        CB_TRY(cb_context(compare(v, got, &want), "output %d '%s'", n,
                           g->values[g->outputs[n]].name));
     }
     return n ? cb_ok() : cb_fail(CB_ERR_CONTENT, "%s: no output to compare with", folder);
@@ -183,7 +188,8 @@ static struct cb_status compare_outputs(struct verify *v, const char *folder, co
 static struct cb_status run_data_set(struct verify *v, const struct cb_model *model, const char *folder)
 {
     struct cb_graph_run run = {
-        .engine = &v->cli->engine, .model = model, .no_passes = v->options->no_passes, .arena = &v->arena,
+        .engine = &v->cli->engine, .model = model, .no_passes = v->options->no_passes, .any_shape = true,
+        .arena = &v->arena,
     };
     struct cb_status st = read_inputs(v, folder, &run);
     if (st.code == CB_OK)
