@@ -16,7 +16,7 @@ struct options {
     double alpha;
 };
 
-static const struct options defaults = { .method = "grad-cam", .alpha = 0.6 };
+static const struct options defaults = { .method = "grad-cam", .alpha = 0.5 };
 
 static const struct cb_option rows[] = {
     { .name = "output", .letter = 'o', .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, output),
@@ -30,7 +30,7 @@ static const struct cb_option rows[] = {
     { .name = "format", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, format), .value = "LIST",
       .help = "png, json or npy; several with commas (as OUT ends, else png)" },
     { .name = "alpha", .kind = CB_OPTION_REAL, .offset = offsetof(struct options, alpha), .value = "A",
-      .help = "how much the colours cover the photo, 0 to 1 (0.6)", .min = 0, .max = 1 },
+      .help = "how much the colours cover the photo, 0 to 1 (0.5)", .min = 0, .max = 1 },
 };
 
 struct work {

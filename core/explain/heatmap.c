@@ -73,6 +73,12 @@ static void blend(uint8_t *pixel, const uint8_t *colour, float a)
         pixel[c] = (uint8_t)((float)pixel[c] * (1 - a) + (float)colour[c] * a + 0.5f);
 }
 
+/* How much of the photo a colour covers: nothing where the map is 0, and soon enough to be seen. */
+static float weight(float heat)
+{
+    return heat * (2 - heat);
+}
+
 /* The map divided by its maximum; what is no number above 0 becomes 0. */
 static void scale_map(const float *map, size_t n, float *out)
 {
@@ -109,7 +115,7 @@ struct cb_status cb_heatmap_overlay(struct cb_arena *arena, const struct cb_imag
     for (int y = top; y < bottom; y++)
         for (int x = left; x < right; x++) {
             const float heat = read_map(scaled, width, ys + y, xs + x);
-            blend(result.rgb + (size_t)y * row + (size_t)x * 3, colour[(int)(heat * (SHADES - 1) + 0.5f)], alpha * heat);
+            blend(result.rgb + (size_t)y * row + (size_t)x * 3, colour[(int)(heat * (SHADES - 1) + 0.5f)], alpha * weight(heat));
         }
     cb_arena_rewind(arena, mark);
     *out = result;
