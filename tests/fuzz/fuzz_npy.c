@@ -1,0 +1,31 @@
+/* tests/fuzz/fuzz_npy.c - any bytes as a .npy file. What is read is written again, and must read the same. */
+#include <string.h>
+
+#include "importers/tensor/npy.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void check(struct cb_arena *arena, const struct cb_tensor *t)
+{
+    struct cb_buf buf;
+    struct cb_tensor again;
+    cb_buf_init(&buf, (size_t)64 << 20);
+    cb_npy_print(&buf, t);
+    const struct cb_bytes file = { (const uint8_t *)buf.data, buf.len };
+    if (buf.failed || cb_npy_read(arena, file, &again).code != CB_OK || again.dtype != t->dtype ||
+        !cb_shape_equal(&again.shape, &t->shape) || memcmp(again.data, t->data, cb_tensor_bytes(t)) != 0)
+        __builtin_trap();
+    cb_buf_deinit(&buf);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct cb_arena arena;
+    struct cb_tensor t;
+    if (cb_arena_init(&arena, (size_t)64 << 20).code)
+        return 0;
+    if (cb_npy_read(&arena, (struct cb_bytes){ data, len }, &t).code == CB_OK)
+        check(&arena, &t);
+    cb_arena_deinit(&arena);
+    return 0;
+}
