@@ -11,7 +11,8 @@ struct cb_head {
     const float *w2, *b2;        /* [classes, hidden or inputs], [classes] */
 };
 
-/* Adds global pooling (where the bottleneck is spatial), flattening and the head's products behind `bottleneck`, and
- * makes the new logits the graph's only output. Weights are borrowed. Keys of the new constants come from `key`. */
+/* Adds pooling over all axes but the first two (a flat bottleneck stays as it is) and the head's products behind
+ * `bottleneck`, and makes the new logits the graph's only output. Weights are borrowed. Keys of the new constants come
+ * from `key`, names begin with "head@". Errors: CB_ERR_NOMEM. */
 CB_MUST_USE struct cb_status cb_head_attach(struct cb_graph *graph, int bottleneck, const struct cb_head *head,
                                             uint64_t key, int *logits);
