@@ -100,6 +100,17 @@ static size_t packed_bytes(const struct cb_op_call *call)
     return cb_conv_choose(call->kernels, &s)->packed_bytes(call->kernels, &s);
 }
 
+/* The algorithm, and how the channels are grouped. */
+static uint64_t packed_form(const struct cb_op_call *call)
+{
+    const struct cb_conv_shape s = shape_of(call);
+    const struct cb_conv_algorithm *chosen = cb_conv_choose(call->kernels, &s);
+    uint64_t i = 0;
+    while (cb_conv_algorithms[i] != chosen)
+        i++;
+    return i << 32 | (uint64_t)s.group;
+}
+
 static void pack(const struct cb_op_call *call, void *packed)
 {
     const struct cb_conv_shape s = shape_of(call);
@@ -163,5 +174,5 @@ static void backward(const struct cb_op_call *call)
 
 const struct cb_op_def cb_op_conv = {
     .name = "Conv", .min_in = 2, .max_in = 4, .max_out = 1, .infer = infer, .scratch = scratch,
-    .packed_bytes = packed_bytes, .pack = pack, .forward = forward, .backward = backward,
+    .packed_bytes = packed_bytes, .packed_form = packed_form, .pack = pack, .forward = forward, .backward = backward,
 };

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#define SEEDS 3
+#define FIRST_SEED 11 /* not the one that inputs were drawn with: u must not follow x */
+#define SEEDS      3
 
 static double dot(size_t n, const float *a, const float *b)
 {
@@ -54,8 +55,8 @@ static void check_slope(struct op_case *c, int i, double step, double tolerance,
     float *v = copy(c, n, g);
     cb_rng_fill(&c->rng, n, v);
     const double analytic = dot(n, g, v), numeric = slope(c, i, v, step);
-    const double size = sqrt(dot(n, g, g)); /* a direction across the gradient must not blow the error up */
-    const double error = fabs(analytic - numeric) / fmax(fmax(fabs(analytic), fabs(numeric)), fmax(0.1 * size, 1e-6));
+    const double usual = 0.5 * sqrt(dot(n, g, g)); /* a direction across the gradient must not blow the error up */
+    const double error = fabs(analytic - numeric) / fmax(fmax(fabs(analytic), fabs(numeric)), fmax(usual, 1e-6));
     cr_expect(error <= tolerance, "%s, %s, seed %d: input %d has slope %.7g, backward says %.7g (error %.2g)",
               cb_op_get(c->node.op)->name, cb_kernels_for(c->isa).name, seed, i, numeric, analytic, error);
 }
@@ -96,7 +97,7 @@ static void check_alone(struct op_case *c, float *const want[])
 static void check_on(struct op_case *c, double step, double tolerance)
 {
     float *g[OP_MAX_ARGS] = { 0 };
-    for (int seed = 1; seed <= SEEDS; seed++) {
+    for (int seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
         c->rng = cb_rng_seed((uint64_t)seed);
         memset(c->dout, 0, sizeof c->dout);
         op_case_run(c);

@@ -1,0 +1,58 @@
+#include "core/ops/product.h"
+
+#include <math.h>
+
+#include "core/base/arena.h"
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
+}
+
+size_t cb_product_rows_bytes(const struct cb_product *p)
+{
+    return p->a.column == 1 && p->alpha == 1 ? 0 : aligned(p->m * p->k * sizeof(float));
+}
+
+const float *cb_product_rows(const struct cb_product *p, struct cb_threads *threads, float *scratch, size_t *stride)
+{
+    if (!cb_product_rows_bytes(p)) {
+        *stride = p->a.row;
+        return p->a.at;
+    }
+    *stride = p->k;
+    if (p->a.row == 1)
+        cb_transpose_2d(threads, p->k, p->m, p->a.at, p->a.column, scratch, p->k);
+    else
+        for (size_t r = 0; r < p->m; r++)
+            for (size_t c = 0; c < p->k; c++)
+                scratch[r * p->k + c] = p->a.at[r * p->a.row + c * p->a.column];
+    for (size_t i = 0; p->alpha != 1 && i < p->m * p->k; i++)
+        scratch[i] *= p->alpha;
+    return scratch;
+}
+
+size_t cb_product_packed_bytes(const struct cb_product *p, const struct cb_kernels *kernels)
+{
+    return aligned(cb_gemm_packed_bytes(kernels, p->k, p->n));
+}
+
+void cb_product_pack(const struct cb_product *p, const struct cb_op_call *call, void *packed)
+{
+    cb_gemm_pack(call->kernels, call->threads, p->k, p->n, p->b.at, p->b.row, p->b.column, packed);
+}
+
+size_t cb_product_scratch_bytes(const struct cb_product *p, const struct cb_kernels *kernels)
+{
+    return cb_product_rows_bytes(p) + cb_product_packed_bytes(p, kernels);
+}
+
+void cb_product_add(const struct cb_product *p, const struct cb_op_call *call, void *scratch, float *out)
+{
+    float *packed = (float *)(void *)((char *)scratch + cb_product_rows_bytes(p));
+    struct cb_gemm gemm = { .m = p->m, .n = p->n, .k = p->k, .packed = packed, .c = out, .ldc = p->n,
+                            .post = { .residual = out, .lo = -INFINITY, .hi = INFINITY } };
+    gemm.a = cb_product_rows(p, call->threads, scratch, &gemm.lda);
+    cb_product_pack(p, call, packed);
+    cb_gemm_run(call->kernels, call->threads, &gemm);
+}
