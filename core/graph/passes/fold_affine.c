@@ -222,8 +222,8 @@ struct cb_status cb_pass_fold_affine(struct cb_pass *pass)
         if (n->out[0] < 0)
             continue;
         CB_TRY(find_affine(g, n, &data, &a));
-        if (!a.shift || data < 0 || (p = producer[data]) < 0 || uses[data] != 1 || cb_pass_pinned(pass, data) ||
-            !cb_shape_equal(&g->values[data].shape, &g->values[n->out[0]].shape))
+        if (!a.shift || data < 0 || g->values[data].shape.rank < 1 || (p = producer[data]) < 0 ||
+            uses[data] != 1 || cb_pass_pinned(pass, data) || !cb_shape_equal(&g->values[data].shape, &g->values[n->out[0]].shape))
             continue;
         before = &g->nodes[p];
         if (!takes_conv(g, before) &&
