@@ -2,13 +2,14 @@
 
 #include "core/image/resize.h"
 
-/* Where the crop lies on one axis of the resized photo: [from, from + n) of it goes to `at` in the tensor;
- * before and after that is padding. */
+/* Where the crop lies on one axis of the resized photo: [from, from + n) of it goes to `at` in the
+ * tensor; before and after that is padding. */
 struct span {
     int from, n, at;
 };
 
-/* torchvision's center_crop: floor of half the padding before; else round(half the rest), ties to even. */
+/* torchvision's center_crop: floor of half the padding before; else round(half the rest), ties to
+ * even. */
 static struct span central(int size, int crop)
 {
     const int rest = size - crop;
@@ -51,9 +52,12 @@ static void write_bgr(float table[3][256], size_t n, const uint8_t *rgb, float *
 static const struct {
     size_t channels;
     void (*write)(float table[3][256], size_t n, const uint8_t *rgb, float *out);
-} writers[] = { [CB_RGB] = { 3, write_rgb }, [CB_BGR] = { 3, write_bgr }, [CB_GRAY] = { 1, write_gray } };
+} writers[] = {
+    [CB_RGB] = { 3, write_rgb }, [CB_BGR] = { 3, write_bgr }, [CB_GRAY] = { 1, write_gray }
+};
 
-static void fill_black(const struct cb_recipe *recipe, float table[3][256], size_t pixels, float *out)
+static void fill_black(const struct cb_recipe *recipe, float table[3][256], size_t pixels,
+                       float *out)
 {
     const size_t channels = writers[recipe->color].channels;
     for (size_t i = 0; i < pixels * channels; i++)
@@ -71,11 +75,13 @@ struct cb_status cb_preprocess(struct cb_arena *scratch, const struct cb_recipe 
         return cb_fail(CB_ERR_INPUT, "a photo of %d x %d pixels", image->width, image->height);
     cb_recipe_resized_size(recipe, image->width, image->height, &width, &height);
     cb_recipe_output_size(recipe, image->width, image->height, &out_width, &out_height);
-    const struct span x = central(width, recipe->crop_width), y = central(height, recipe->crop_height);
-    CB_TRY(cb_resize_run(scratch, image,
-                         &(struct cb_resize){ width, height, recipe->interpolation, recipe->antialias,
-                                              recipe->color == CB_GRAY, x.from, y.from, x.n, y.n },
-                         &part));
+    const struct span x = central(width, recipe->crop_width),
+                      y = central(height, recipe->crop_height);
+    CB_TRY(
+        cb_resize_run(scratch, image,
+                      &(struct cb_resize){ width, height, recipe->interpolation, recipe->antialias,
+                                           recipe->color == CB_GRAY, x.from, y.from, x.n, y.n },
+                      &part));
     fill_table(recipe, table);
     if (x.n < out_width || y.n < out_height)
         fill_black(recipe, table, (size_t)out_width * (size_t)out_height, out);

@@ -4,13 +4,14 @@
 #include <stdint.h>
 #include <string.h>
 
+/* clang-format off */
 #define IMAGENET_MEAN { 0.485f, 0.456f, 0.406f }
 #define IMAGENET_STD  { 0.229f, 0.224f, 0.225f }
 #define ONES          { 1.0f, 1.0f, 1.0f }
 
 /* What all of them share: the short side to `side`, antialiased, then a central square. */
-#define SHORT_SIDE_AND_CROP(side, crop)                                          \
-    .short_side = (side), .interpolation = CB_BILINEAR, .antialias = true,       \
+#define SHORT_SIDE_AND_CROP(side, crop)                                    \
+    .short_side = (side), .interpolation = CB_BILINEAR, .antialias = true, \
     .crop_height = (crop), .crop_width = (crop)
 
 static const struct {
@@ -33,6 +34,7 @@ static const struct {
       { SHORT_SIDE_AND_CROP(342, 299), .color = CB_RGB, .range = { -1, 1 },
         .mean = { 0 }, .std = ONES, .layout = CB_NCHW } },
 };
+/* clang-format on */
 
 const struct cb_recipe *cb_recipe_preset(const char *name)
 {
@@ -47,7 +49,8 @@ const char *cb_recipe_preset_name(size_t i)
     return i < sizeof presets / sizeof *presets ? presets[i].name : NULL;
 }
 
-/* The other side of a photo whose short side becomes `wanted`; a line of pixels may grow very long. */
+/* The other side of a photo whose short side becomes `wanted`; a line of pixels may grow very long.
+ */
 static int partner(int wanted, int short_side, int long_side)
 {
     const int64_t n = (int64_t)wanted * long_side / short_side;

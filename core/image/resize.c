@@ -18,7 +18,8 @@ static double triangle(double x)
     return x < 1.0 ? 1.0 - x : 0.0;
 }
 
-/* R. Keys, Cubic convolution interpolation for digital image processing, doi:10.1109/TASSP.1981.1163711 */
+/* R. Keys, Cubic convolution interpolation for digital image processing,
+ * doi:10.1109/TASSP.1981.1163711 */
 static double keys(double x, double a)
 {
     x = fabs(x);
@@ -50,7 +51,8 @@ struct axis {
     int in, out, from, n;
 };
 
-static struct cb_status take_taps(struct cb_arena *arena, int n, double most, struct cb_resize_taps *taps)
+static struct cb_status take_taps(struct cb_arena *arena, int n, double most,
+                                  struct cb_resize_taps *taps)
 {
     const size_t count = (size_t)n;
     taps->n = n;
@@ -70,8 +72,8 @@ static void put_tap(struct cb_resize_taps *taps, int i, int j, double weight)
     taps->hi[at] = (int16_t)((k - (k & 255)) / 256);
 }
 
-/* The filter is stretched by the scale when shrinking; at the edges what lies outside is left out and the
- * rest sums to 1 again. */
+/* The filter is stretched by the scale when shrinking; at the edges what lies outside is left out
+ * and the rest sums to 1 again. */
 static struct cb_status antialias_taps(struct cb_arena *arena, const struct filter *filter,
                                        const struct axis *axis, struct cb_resize_taps *taps)
 {
@@ -144,8 +146,9 @@ static struct cb_status nearest_index(struct cb_arena *arena, const struct axis 
     return cb_ok();
 }
 
-static struct cb_status nearest(struct cb_arena *arena, const struct cb_image *in, const struct axis *across,
-                                const struct axis *down, struct cb_image *out)
+static struct cb_status nearest(struct cb_arena *arena, const struct cb_image *in,
+                                const struct axis *across, const struct axis *down,
+                                struct cb_image *out)
 {
     int *column, *row;
     uint8_t *to = out->rgb;
@@ -232,15 +235,15 @@ static bool inside(int from, int n, int of)
     return from >= 0 && n >= 1 && n <= of && from <= of - n;
 }
 
-struct cb_status cb_resize_run(struct cb_arena *arena, const struct cb_image *in, const struct cb_resize *how,
-                               struct cb_image *out)
+struct cb_status cb_resize_run(struct cb_arena *arena, const struct cb_image *in,
+                               const struct cb_resize *how, struct cb_image *out)
 {
     const size_t start = arena->used;
     struct cb_image made = { how->window_width, how->window_height, NULL };
     struct cb_status st;
     if (in->width < 1 || in->height < 1 || how->width < 1 || how->height < 1)
-        return cb_fail(CB_ERR_INPUT, "resize: from %d x %d to %d x %d: a side is below 1", in->width,
-                       in->height, how->width, how->height);
+        return cb_fail(CB_ERR_INPUT, "resize: from %d x %d to %d x %d: a side is below 1",
+                       in->width, in->height, how->width, how->height);
     if (!inside(how->left, made.width, how->width) || !inside(how->top, made.height, how->height))
         return cb_fail(CB_ERR_INPUT, "resize: %d x %d at %d, %d is not inside %d x %d", made.width,
                        made.height, how->left, how->top, how->width, how->height);
@@ -257,12 +260,16 @@ struct cb_status cb_resize_run(struct cb_arena *arena, const struct cb_image *in
     return st;
 }
 
-struct cb_status cb_image_resize(struct cb_arena *arena, const struct cb_image *in, int width, int height,
-                                 enum cb_interpolation interpolation, bool antialias, struct cb_image *out)
+struct cb_status cb_image_resize(struct cb_arena *arena, const struct cb_image *in, int width,
+                                 int height, enum cb_interpolation interpolation, bool antialias,
+                                 struct cb_image *out)
 {
     return cb_resize_run(arena, in,
-                         &(struct cb_resize){ .width = width, .height = height,
-                                              .interpolation = interpolation, .antialias = antialias,
-                                              .window_width = width, .window_height = height },
+                         &(struct cb_resize){ .width = width,
+                                              .height = height,
+                                              .interpolation = interpolation,
+                                              .antialias = antialias,
+                                              .window_width = width,
+                                              .window_height = height },
                          out);
 }

@@ -1,9 +1,10 @@
 /* core/image/resize.h - resampling a picture, or only a window of the result.
  *
- * With antialias the filter grows with the scale, and every pixel equals Pillow's Image.resize: coefficients
- * of 22 fraction bits, the horizontal pass first, 8 bits between the passes. Without, it is plain
- * interpolation with half-pixel centres and edges repeated, as PyTorch's F.interpolate(align_corners=False):
- * bicubic then has a = -0.75 there, and -0.5 with antialias. Nearest is the same either way. */
+ * With antialias the filter grows with the scale, and every pixel equals Pillow's Image.resize:
+ * coefficients of 22 fraction bits, the horizontal pass first, 8 bits between the passes. Without,
+ * it is plain interpolation with half-pixel centres and edges repeated, as PyTorch's
+ * F.interpolate(align_corners=False): bicubic then has a = -0.75 there, and -0.5 with antialias.
+ * Nearest is the same either way. */
 #pragma once
 
 #include "core/base/arena.h"
@@ -14,8 +15,8 @@ struct cb_resize {
     int width, height; /* of the whole result */
     enum cb_interpolation interpolation;
     bool antialias;
-    bool gray;         /* every pixel becomes its luma before it is resized (not for CB_NEAREST) */
-    int left, top;     /* the part of it that is wanted: lies inside the result */
+    bool gray;     /* every pixel becomes its luma before it is resized (not for CB_NEAREST) */
+    int left, top; /* the part of it that is wanted: lies inside the result */
     int window_width, window_height;
 };
 

@@ -38,8 +38,8 @@ void cb_resize_row_across_plain(const struct cb_resize_taps *taps, int width, co
 }
 
 /* Bytes [from, len) of a row. */
-static void down_bytes(const struct cb_resize_taps *taps, int i, size_t from, size_t len, const uint8_t *in,
-                       size_t row_len, uint8_t *out)
+static void down_bytes(const struct cb_resize_taps *taps, int i, size_t from, size_t len,
+                       const uint8_t *in, size_t row_len, uint8_t *out)
 {
     const int16_t *k_hi = taps->hi + (size_t)i * (size_t)taps->stride;
     const int16_t *k_lo = taps->lo + (size_t)i * (size_t)taps->stride;
@@ -55,8 +55,8 @@ static void down_bytes(const struct cb_resize_taps *taps, int i, size_t from, si
     }
 }
 
-void cb_resize_row_down_plain(const struct cb_resize_taps *taps, int i, size_t len, const uint8_t *in,
-                              size_t row_len, uint8_t *out)
+void cb_resize_row_down_plain(const struct cb_resize_taps *taps, int i, size_t len,
+                              const uint8_t *in, size_t row_len, uint8_t *out)
 {
     down_bytes(taps, i, 0, len, in, row_len, out);
 }
@@ -84,7 +84,8 @@ static __m128i finish4(__m128i hi, __m128i lo)
 }
 
 /* Two pixels a step: r0 r1 g0 g1 b0 b1 x x as 16 bits, times k0 k1 k0 k1 .., added in pairs. */
-static void across_pixel_sse2(const struct cb_resize_taps *taps, int i, const uint8_t *in, uint8_t *out)
+static void across_pixel_sse2(const struct cb_resize_taps *taps, int i, const uint8_t *in,
+                              uint8_t *out)
 {
     const __m128i zero = _mm_setzero_si128();
     const int16_t *k_hi = taps->hi + (size_t)i * (size_t)taps->stride;
@@ -102,7 +103,8 @@ static void across_pixel_sse2(const struct cb_resize_taps *taps, int i, const ui
     memcpy(out, &bytes, 3);
 }
 
-void cb_resize_row_across(const struct cb_resize_taps *taps, int width, const uint8_t *in, uint8_t *out)
+void cb_resize_row_across(const struct cb_resize_taps *taps, int width, const uint8_t *in,
+                          uint8_t *out)
 {
     for (int i = 0; i < taps->n; i++, out += 3) {
         /* A step reads one byte past its two pixels, and an odd count reads one pixel more. */
@@ -154,7 +156,8 @@ void cb_resize_row_down(const struct cb_resize_taps *taps, int i, size_t len, co
 
 #else
 
-void cb_resize_row_across(const struct cb_resize_taps *taps, int width, const uint8_t *in, uint8_t *out)
+void cb_resize_row_across(const struct cb_resize_taps *taps, int width, const uint8_t *in,
+                          uint8_t *out)
 {
     cb_resize_row_across_plain(taps, width, in, out);
 }

@@ -9,21 +9,24 @@ struct cb_status cb_canvas_check(struct cb_canvas *canvas, int64_t full_width, i
 {
     const struct cb_decode_limits *limits = canvas->limits;
     if (full_width < 1 || full_height < 1)
-        return cb_fail(CB_ERR_CONTENT, "%s: %lld x %lld pixels", canvas->format, (long long)full_width,
-                       (long long)full_height);
+        return cb_fail(CB_ERR_CONTENT, "%s: %lld x %lld pixels", canvas->format,
+                       (long long)full_width, (long long)full_height);
     if (full_width > limits->max_side || full_height > limits->max_side)
         return cb_fail(CB_ERR_TOO_LARGE, "%s: %lld x %lld pixels: a side may have %d at most",
-                       canvas->format, (long long)full_width, (long long)full_height, limits->max_side);
+                       canvas->format, (long long)full_width, (long long)full_height,
+                       limits->max_side);
     if ((uint64_t)full_width * (uint64_t)full_height > limits->max_pixels)
-        return cb_fail(CB_ERR_TOO_LARGE, "%s: %lld x %lld pixels: %zu in all are the limit", canvas->format,
-                       (long long)full_width, (long long)full_height, limits->max_pixels);
+        return cb_fail(CB_ERR_TOO_LARGE, "%s: %lld x %lld pixels: %zu in all are the limit",
+                       canvas->format, (long long)full_width, (long long)full_height,
+                       limits->max_pixels);
     canvas->full_width = (int)full_width;
     canvas->full_height = (int)full_height;
     return cb_ok();
 }
 
-/* How the upright picture reads the one in the file, by EXIF orientation: its columns are rows of the
- * file's (swap), which are then read from the right (flip_x) or from the bottom (flip_y). */
+/* clang-format off */
+/* How the upright picture reads the one in the file, by EXIF orientation: its columns are rows of
+ * the file's (swap); the file's are read from the right (flip_x) or from the bottom (flip_y). */
 static const struct turn {
     bool swap, flip_x, flip_y;
 } turns[9] = {
@@ -31,6 +34,7 @@ static const struct turn {
     [4] = { false, false, true },  [5] = { true, false, false }, [6] = { true, false, true },
     [7] = { true, true, true },    [8] = { true, true, false },
 };
+/* clang-format on */
 
 struct cb_status cb_canvas_begin(struct cb_canvas *canvas, int width, int height)
 {
@@ -53,8 +57,8 @@ void cb_canvas_gray(struct cb_canvas *canvas, int row)
 }
 
 /* One block of the upright picture; step: bytes in the file's picture per column and row of it. */
-static void turn_block(const uint8_t *from, ptrdiff_t step_x, ptrdiff_t step_y, int columns, int rows,
-                       uint8_t *to, size_t to_row)
+static void turn_block(const uint8_t *from, ptrdiff_t step_x, ptrdiff_t step_y, int columns,
+                       int rows, uint8_t *to, size_t to_row)
 {
     for (int y = 0; y < rows; y++) {
         const uint8_t *p = from + y * step_y;
@@ -71,8 +75,8 @@ void cb_canvas_finish(struct cb_canvas *canvas)
     const ptrdiff_t row = (ptrdiff_t)canvas->width * 3;
     const ptrdiff_t along = turn.flip_x ? -3 : 3, down = turn.flip_y ? -row : row;
     const ptrdiff_t step_x = turn.swap ? down : along, step_y = turn.swap ? along : down;
-    const uint8_t *from = canvas->rgb + (turn.flip_x ? row - 3 : 0) +
-                          (turn.flip_y ? (canvas->height - 1) * row : 0);
+    const uint8_t *from =
+        canvas->rgb + (turn.flip_x ? row - 3 : 0) + (turn.flip_y ? (canvas->height - 1) * row : 0);
     const size_t out_row = (size_t)out->width * 3;
     if (canvas->orientation == 1)
         return;
@@ -82,7 +86,8 @@ void cb_canvas_finish(struct cb_canvas *canvas)
                        out->width - x < BLOCK ? out->width - x : BLOCK,
                        out->height - y < BLOCK ? out->height - y : BLOCK,
                        out->rgb + (size_t)y * out_row + (size_t)x * 3, out_row);
-    cb_arena_rewind(canvas->arena, (size_t)(out->rgb - canvas->arena->base) + out_row * (size_t)out->height);
+    cb_arena_rewind(canvas->arena,
+                    (size_t)(out->rgb - canvas->arena->base) + out_row * (size_t)out->height);
 }
 
 /* a * b / 255, rounded. */

@@ -1,7 +1,7 @@
 /* importers/image/codec.h - what decode.c and the codecs share; nobody else includes it.
  *
- * A codec reads the header, tells the canvas both sizes, writes its rows there as they lie in the file, and
- * knows nothing of orientation: the canvas turns the whole at the end. */
+ * A codec reads the header, tells the canvas both sizes, writes its rows there as they lie in the
+ * file, and knows nothing of orientation: the canvas turns the whole at the end. */
 #pragma once
 
 #include "importers/image/decode.h"
@@ -13,8 +13,8 @@ struct cb_canvas {
     int orientation;             /* EXIF: 1 to 8 */
     int full_width, full_height; /* of the photo, as it lies in the file */
     int width, height;           /* of what is decoded of it */
-    uint8_t *rgb;          /* [height, width, 3]: where the codec writes */
-    struct cb_image image; /* the upright result */
+    uint8_t *rgb;                /* [height, width, 3]: where the codec writes */
+    struct cb_image image;       /* the upright result */
 };
 
 /* Holds a photo's sides against the limits: before any memory is taken. Errors: CB_ERR_TOO_LARGE,

@@ -5,12 +5,14 @@
 #include "importers/image/codec.h"
 #include "importers/image/exif.h"
 
-const struct cb_decode_limits cb_decode_defaults = { .max_pixels = 100000000, .max_side = 30000,
+const struct cb_decode_limits cb_decode_defaults = { .max_pixels = 100000000,
+                                                     .max_side = 30000,
                                                      .max_scans = 500 };
 
-typedef struct cb_status codec_read(struct cb_canvas *canvas, struct cb_bytes file, int wanted_short_side,
-                                    bool *truncated);
+typedef struct cb_status codec_read(struct cb_canvas *canvas, struct cb_bytes file,
+                                    int wanted_short_side, bool *truncated);
 
+/* clang-format off */
 /* The first bytes of the formats that we read, and of those that people send instead. */
 static const struct format {
     const char *name;
@@ -43,6 +45,7 @@ static const struct format {
     { "XML",       0, 5,  "<?xml",              NULL,         NULL },
     { "git-lfs pointer", 0, 23, "version https://git-lfs", NULL, NULL },
 };
+/* clang-format on */
 
 static const struct format *format_of(struct cb_bytes file)
 {
@@ -73,7 +76,9 @@ struct cb_status cb_image_decode(struct cb_arena *arena, struct cb_bytes file,
     if (!format || !format->read)
         return refuse(format, file.len);
 
-    struct cb_canvas canvas = { .arena = arena, .limits = limits, .format = format->name,
+    struct cb_canvas canvas = { .arena = arena,
+                                .limits = limits,
+                                .format = format->name,
                                 .orientation = format->orientation(file) };
     struct cb_status st = format->read(&canvas, file, wanted_short_side, &truncated);
     if (st.code) {

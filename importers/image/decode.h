@@ -1,7 +1,8 @@
 /* importers/image/decode.h - bytes of a photo from outside to a cb_image.
  *
- * JPEG (gray, RGB, CMYK, YCCK, progressive), PNG (palette, alpha, 16 bit, interlaced) and WebP; the magic bytes
- * decide, never a name. EXIF orientation is applied, alpha goes over white, CMYK becomes RGB as Pillow does. */
+ * JPEG (gray, RGB, CMYK, YCCK, progressive), PNG (palette, alpha, 16 bit, interlaced) and WebP; the
+ * magic bytes decide, never a name. EXIF orientation is applied, alpha goes over white, CMYK
+ * becomes RGB as Pillow does. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,12 +11,12 @@
 #include "core/base/file.h"
 #include "core/image/image.h"
 
-/* Checked from the header, before memory is taken for pixels. The codecs' own working memory is held too:
- * that of a progressive JPEG, which needs the most, to what `arena` has left. */
+/* Checked from the header, before memory is taken for pixels. The codecs' own working memory is
+ * held too: that of a progressive JPEG, which needs the most, to what `arena` has left. */
 struct cb_decode_limits {
     size_t max_pixels;
     int max_side;
-    int max_scans; /* of a progressive JPEG; for a large one fewer, so that scans x pixels <= 2,000 million */
+    int max_scans; /* of a progressive JPEG; fewer where scans x pixels would pass 2,000 million */
 };
 extern const struct cb_decode_limits cb_decode_defaults; /* 100 million pixels, 30000, 500 */
 
@@ -26,18 +27,19 @@ struct cb_decoded {
     const char *format; /* "jpeg", "png", "webp" */
 };
 
-/* Decodes a photo; its pixels lie in `arena`. Of an animated WebP: the first frame. A photo cut short is read as
- * far as it goes, if that is at least its first row (of blocks, for a JPEG).
+/* Decodes a photo; its pixels lie in `arena`. Of an animated WebP: the first frame. A photo cut
+ * short is read as far as it goes, if that is at least its first row (of blocks, for a JPEG).
  *
- * wanted_short_side 0 decodes at full size: what a prediction that must be repeatable elsewhere asks for. A
- * number allows a JPEG to be decoded faster at 1/2, 1/4 or 1/8, by a smaller inverse DCT, for a caller that
- * will shrink it with antialias so that its short side becomes this; at least CB_DECODE_SPARE times that many
- * pixels remain. Measured after that resize, on 31 photos: every value within 6 of 255 of the full decode's, mean
- * difference at most 0.6. Networks can amplify even that: by 0.08 in probability at the worst.
+ * wanted_short_side 0 decodes at full size: what a prediction that must be repeatable elsewhere
+ * asks for. A number allows a JPEG to be decoded faster at 1/2, 1/4 or 1/8, by a smaller inverse
+ * DCT, for a caller that will shrink it with antialias so that its short side becomes this; at
+ * least CB_DECODE_SPARE times that many pixels remain. Measured after that resize, on 31 photos:
+ * every value within 6 of 255 of the full decode's, mean difference at most 0.6. Networks can
+ * amplify even that: by 0.08 in probability at the worst.
  *
- * Errors: CB_ERR_MEDIA no picture that we read (BMP, GIF, TIFF and others: named); CB_ERR_CONTENT a damaged
- * one; CB_ERR_TOO_LARGE over a limit (named); CB_ERR_NOMEM. */
+ * Errors: CB_ERR_MEDIA no picture that we read (BMP, GIF, TIFF and others: named); CB_ERR_CONTENT a
+ * damaged one; CB_ERR_TOO_LARGE over a limit (named); CB_ERR_NOMEM. */
 #define CB_DECODE_SPARE 4
 CB_MUST_USE struct cb_status cb_image_decode(struct cb_arena *arena, struct cb_bytes file,
-                                             const struct cb_decode_limits *limits, int wanted_short_side,
-                                             struct cb_decoded *out);
+                                             const struct cb_decode_limits *limits,
+                                             int wanted_short_side, struct cb_decoded *out);

@@ -15,8 +15,10 @@ static int append(spng_ctx *ctx, void *user, void *bytes, size_t len)
 
 static int encode(spng_ctx *ctx, const struct cb_image *image, struct cb_buf *out)
 {
-    struct spng_ihdr header = { .width = (uint32_t)image->width, .height = (uint32_t)image->height,
-                                .bit_depth = 8, .color_type = SPNG_COLOR_TYPE_TRUECOLOR };
+    struct spng_ihdr header = { .width = (uint32_t)image->width,
+                                .height = (uint32_t)image->height,
+                                .bit_depth = 8,
+                                .color_type = SPNG_COLOR_TYPE_TRUECOLOR };
     const size_t len = (size_t)image->width * (size_t)image->height * 3;
     int code = spng_set_png_stream(ctx, append, out);
     if (!code)

@@ -4,16 +4,17 @@
 
 #define TAG_ORIENTATION 0x0112
 #define TYPE_SHORT 3
-#define TYPE_LONG  4
+#define TYPE_LONG 4
 
 /* JPEG markers, ITU-T T.81 table B.1. */
-#define MARKER_SOS  0xda
-#define MARKER_EOI  0xd9
+#define MARKER_SOS 0xda
+#define MARKER_EOI 0xd9
 #define MARKER_APP1 0xe1
 
 static struct cb_bytes after(struct cb_bytes bytes, size_t n)
 {
-    return n <= bytes.len ? (struct cb_bytes){ bytes.data + n, bytes.len - n } : (struct cb_bytes){ 0 };
+    return n <= bytes.len ? (struct cb_bytes){ bytes.data + n, bytes.len - n }
+                          : (struct cb_bytes){ 0 };
 }
 
 static struct cb_bytes first(struct cb_bytes bytes, size_t n)
@@ -38,8 +39,8 @@ static uint32_t number(struct cb_bytes bytes, size_t at, size_t n, bool little)
     return v;
 }
 
-/* TIFF 6.0, section 2: a header of 8 bytes says the byte order and where the directory lies; an entry has
- * tag, type, count and value: 2, 2, 4 and 4 bytes. */
+/* TIFF 6.0, section 2: a header of 8 bytes says the byte order and where the directory lies; an
+ * entry has tag, type, count and value: 2, 2, 4 and 4 bytes. */
 int cb_exif_orientation(struct cb_bytes block)
 {
     const struct cb_bytes tiff = starts(block, "Exif", 5) ? after(block, 6) : block;
@@ -53,7 +54,8 @@ int cb_exif_orientation(struct cb_bytes block)
         const uint32_t type = number(entry, 2, 2, little);
         if (entry.len < 12)
             break;
-        if (number(entry, 0, 2, little) != TAG_ORIENTATION || (type != TYPE_SHORT && type != TYPE_LONG))
+        if (number(entry, 0, 2, little) != TAG_ORIENTATION ||
+            (type != TYPE_SHORT && type != TYPE_LONG))
             continue;
         const uint32_t value = number(entry, 8, type == TYPE_SHORT ? 2 : 4, little);
         return value >= 1 && value <= 8 ? (int)value : 1;

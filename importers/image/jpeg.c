@@ -1,8 +1,8 @@
 /* importers/image/jpeg.c - JPEG, by libjpeg-turbo.
  *
- * libjpeg's error_exit must not return: longjmp is the only way out of its depths, as its own manual says.
- * It stays in this file: `guarded` is the one place that setjmp is called at, it has no locals that could be
- * lost, and everything that lives across the jump is in struct job. */
+ * libjpeg's error_exit must not return: longjmp is the only way out of its depths, as its own
+ * manual says. It stays in this file: `guarded` is the one place that setjmp is called at, it has
+ * no locals that could be lost, and everything that lives across the jump is in struct job. */
 #include <setjmp.h>
 #include <stdio.h> /* jpeglib.h wants FILE */
 #include <string.h>
@@ -39,7 +39,8 @@ static _Noreturn void leave(struct job *job, struct cb_status st)
 
 static enum cb_code code_of(int message)
 {
-    return message == JERR_OUT_OF_MEMORY || message == JERR_NO_BACKING_STORE ? CB_ERR_NOMEM : CB_ERR_CONTENT;
+    return message == JERR_OUT_OF_MEMORY || message == JERR_NO_BACKING_STORE ? CB_ERR_NOMEM
+                                                                             : CB_ERR_CONTENT;
 }
 
 static void on_error(j_common_ptr cinfo)
@@ -49,8 +50,8 @@ static void on_error(j_common_ptr cinfo)
     leave(cinfo->client_data, cb_fail(code_of(cinfo->err->msg_code), "jpeg: %s", text));
 }
 
-/* A scan met a marker before its last block. A restart marker only lost some; any other ends the scan, and
- * libjpeg leaves the rest gray. */
+/* A scan met a marker before its last block. A restart marker only lost some; any other ends the
+ * scan, and libjpeg leaves the rest gray. */
 static void on_message(j_common_ptr base, int level)
 {
     struct job *job = base->client_data;
@@ -60,7 +61,8 @@ static void on_message(j_common_ptr base, int level)
         (marker >= JPEG_RST0 && marker < JPEG_RST0 + 8))
         return;
     if (!job->starved && cinfo->input_scan_number <= 1 && cinfo->input_iMCU_row == 0)
-        leave(job, cb_fail(CB_ERR_CONTENT, "jpeg: cut short before the first row of blocks was whole"));
+        leave(job,
+              cb_fail(CB_ERR_CONTENT, "jpeg: cut short before the first row of blocks was whole"));
     job->starved = true;
 }
 
@@ -73,8 +75,8 @@ static void on_progress(j_common_ptr cinfo)
 {
     struct job *job = cinfo->client_data;
     if (job->cinfo.input_scan_number > job->max_scans)
-        leave(job, cb_fail(CB_ERR_TOO_LARGE, "jpeg: more than %d scans of %u x %u pixels", job->max_scans,
-                           job->cinfo.image_width, job->cinfo.image_height));
+        leave(job, cb_fail(CB_ERR_TOO_LARGE, "jpeg: more than %d scans of %u x %u pixels",
+                           job->max_scans, job->cinfo.image_width, job->cinfo.image_height));
 }
 
 static void source_nothing(j_decompress_ptr cinfo)
@@ -116,8 +118,9 @@ static void ink_to_rgb(size_t n, const uint8_t *cmyk, uint8_t *rgb)
         }
 }
 
-/* libjpeg decodes at M/8 of the size in less time. Taken only where M/8 of both sides is whole, so that the
- * picture's geometry stays exact, and never for inks, whose product with black is far from linear. */
+/* libjpeg decodes at M/8 of the size in less time. Taken only where M/8 of both sides is whole, so
+ * that the picture's geometry stays exact, and never for inks, whose product with black is far from
+ * linear. */
 static void choose_scale(struct job *job)
 {
     static const unsigned eighths[] = { 1, 2, 4 };
@@ -127,7 +130,8 @@ static void choose_scale(struct job *job)
         return;
     for (size_t i = 0; i < CB_COUNT_OF(eighths); i++) {
         const unsigned m = eighths[i];
-        if (w * m % 8 || h * m % 8 || side * m / 8 / CB_DECODE_SPARE < (unsigned)job->wanted_short_side)
+        if (w * m % 8 || h * m % 8 ||
+            side * m / 8 / CB_DECODE_SPARE < (unsigned)job->wanted_short_side)
             continue;
         cinfo->scale_num = m;
         cinfo->scale_denom = 8;
@@ -144,9 +148,9 @@ static void hold_limits(struct job *job)
         leave(job, st);
     const size_t pixels = (size_t)cinfo->image_width * cinfo->image_height;
     const size_t scans = MAX_SCANNED_PIXELS / pixels;
-    job->max_scans = job->canvas->limits->max_scans;
-    if (scans < (size_t)job->max_scans)
-        job->max_scans = scans > FEW_SCANS ? (int)scans : FEW_SCANS;
+    const size_t fair = scans > FEW_SCANS ? scans : FEW_SCANS;
+    const int most = job->canvas->limits->max_scans;
+    job->max_scans = fair < (size_t)most ? (int)fair : most;
     cinfo->mem->max_memory_to_use = (long)(arena->budget - arena->used);
 }
 
@@ -190,7 +194,8 @@ static void decode(struct job *job)
     choose_colors(job);
     choose_scale(job);
     jpeg_start_decompress(cinfo);
-    struct cb_status st = cb_canvas_begin(job->canvas, (int)cinfo->output_width, (int)cinfo->output_height);
+    struct cb_status st =
+        cb_canvas_begin(job->canvas, (int)cinfo->output_width, (int)cinfo->output_height);
     if (st.code)
         leave(job, st);
     read_rows(job);

@@ -7,6 +7,7 @@
 
 #define MAX_CHUNK ((size_t)16 << 20) /* of what is no pixels: profiles, texts */
 
+/* clang-format off */
 /* The seven passes of an interlaced picture: where each starts and how far its pixels lie apart.
  * PNG, third edition, section 8.1. */
 static const struct pass {
@@ -16,10 +17,11 @@ static const struct pass {
     { 0, 2, 2, 4 }, { 1, 0, 2, 2 }, { 0, 1, 1, 2 },
 };
 
-/* How far apart the pixels lie that all passes before pass i have given (the first: that it would give). */
+/* How far apart the pixels lie that the passes before pass i have given; of the first: its own. */
 static const struct { size_t x, y; } grids[] = {
     { 8, 8 }, { 8, 8 }, { 4, 8 }, { 4, 4 }, { 2, 4 }, { 2, 2 }, { 1, 2 },
 };
+/* clang-format on */
 
 struct job {
     spng_ctx *ctx;
@@ -32,13 +34,15 @@ struct job {
 
 static struct cb_status failed(int code)
 {
-    return cb_fail(code == SPNG_EMEM ? CB_ERR_NOMEM : CB_ERR_CONTENT, "png: %s", spng_strerror(code));
+    return cb_fail(code == SPNG_EMEM ? CB_ERR_NOMEM : CB_ERR_CONTENT, "png: %s",
+                   spng_strerror(code));
 }
 
 static struct cb_status open_file(struct job *job, struct cb_bytes file)
 {
     struct spng_trns transparent;
-    int code = spng_set_image_limits(job->ctx, INT_MAX, INT_MAX); /* ours are held below, and named */
+    int code =
+        spng_set_image_limits(job->ctx, INT_MAX, INT_MAX); /* ours are held below, and named */
     if (!code)
         code = spng_set_chunk_limits(job->ctx, MAX_CHUNK, MAX_CHUNK);
     if (!code)
@@ -90,7 +94,8 @@ static void put_line(struct job *job, const struct spng_row_info *info)
     }
 }
 
-/* An interlaced picture whose data ended in this pass: its blocks get the colour of their first pixel. */
+/* An interlaced picture whose data ended in this pass: its blocks get the colour of their first
+ * pixel. */
 static void spread(struct job *job, int pass)
 {
     const size_t width = job->header.width, height = job->header.height;
@@ -134,7 +139,8 @@ static struct cb_status read_all(struct job *job, struct cb_bytes file, bool *tr
     const int code = read_lines(job, &line);
     if (code == SPNG_EOI)
         return cb_ok();
-    if ((code != SPNG_IO_EOF && code != SPNG_EIDAT_TOO_SHORT) || (line.scanline_idx == 0 && line.pass == 0))
+    if ((code != SPNG_IO_EOF && code != SPNG_EIDAT_TOO_SHORT) ||
+        (line.scanline_idx == 0 && line.pass == 0))
         return failed(code);
     fill_rest(job, &line);
     *truncated = true;

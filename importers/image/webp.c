@@ -37,7 +37,10 @@ static struct cb_status first_frame(struct cb_bytes file, struct frame *frame)
         return st;
     if (WebPDemuxGetFrame(demux, 1, &iterator)) {
         *frame = (struct frame){ { iterator.fragment.bytes, iterator.fragment.size },
-                                 iterator.x_offset, iterator.y_offset, iterator.width, iterator.height,
+                                 iterator.x_offset,
+                                 iterator.y_offset,
+                                 iterator.width,
+                                 iterator.height,
                                  iterator.has_alpha };
         WebPDemuxReleaseIterator(&iterator);
         st = cb_ok();
@@ -47,8 +50,8 @@ static struct cb_status first_frame(struct cb_bytes file, struct frame *frame)
 }
 
 /* Decodes the frame to `to`, rows `row_len` bytes apart; *rows: how many are whole. */
-static struct cb_status decode_frame(const struct frame *frame, uint8_t *to, size_t row_len, size_t len,
-                                     int *rows)
+static struct cb_status decode_frame(const struct frame *frame, uint8_t *to, size_t row_len,
+                                     size_t len, int *rows)
 {
     WebPDecoderConfig config;
     if (!WebPInitDecoderConfig(&config))
@@ -80,7 +83,8 @@ static struct cb_status place_frame(struct cb_canvas *canvas, const struct frame
     uint8_t *to = canvas->rgb + (size_t)frame->y * row_len + (size_t)frame->x * 3;
     uint8_t *rgba;
     if (!frame->alpha)
-        return decode_frame(frame, to, row_len, row_len * (size_t)(frame->height - 1) + width * 3, rows);
+        return decode_frame(frame, to, row_len, row_len * (size_t)(frame->height - 1) + width * 3,
+                            rows);
     CB_TRY(cb_arena_get(canvas->arena, width * 4, (size_t)frame->height, "photo", &rgba));
     CB_TRY(decode_frame(frame, rgba, width * 4, width * 4 * (size_t)frame->height, rows));
     for (size_t y = 0; y < (size_t)*rows; y++)

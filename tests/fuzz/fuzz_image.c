@@ -1,5 +1,6 @@
-/* tests/fuzz/fuzz_image.c - any bytes as a photo: decoded within a small arena, then shrunk, at full and at reduced
- * size. What comes out must be whole: sides within the limits, every pixel readable, the same twice. */
+/* tests/fuzz/fuzz_image.c - any bytes as a photo: decoded within a small arena, then shrunk, at
+ * full and at reduced size. What comes out must be whole: sides within the limits, every pixel
+ * readable, the same twice. */
 #include <string.h>
 
 #include "core/image/preprocess.h"
@@ -7,7 +8,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static const struct cb_decode_limits limits = { .max_pixels = 4000000, .max_side = 30000, .max_scans = 100 };
+static const struct cb_decode_limits limits = { .max_pixels = 4000000,
+                                                .max_side = 30000,
+                                                .max_scans = 100 };
 
 static void require(bool condition)
 {
@@ -19,15 +22,20 @@ static bool is_whole(const struct cb_decoded *d)
 {
     const int more = 8; /* the most that a reduced decode divides by */
     return d->image.rgb && d->width >= 1 && d->height >= 1 && d->width <= limits.max_side &&
-           d->height <= limits.max_side && (size_t)d->width * (size_t)d->height <= limits.max_pixels &&
-           d->image.width <= d->width && d->image.height <= d->height && d->image.width * more >= d->width &&
-           d->image.height * more >= d->height && d->format;
+           d->height <= limits.max_side &&
+           (size_t)d->width * (size_t)d->height <= limits.max_pixels &&
+           d->image.width <= d->width && d->image.height <= d->height &&
+           d->image.width * more >= d->width && d->image.height * more >= d->height && d->format;
 }
 
 static void decode_and_shrink(struct cb_arena *arena, struct cb_bytes file, int wanted)
 {
-    static const struct cb_recipe recipe = { .short_side = 16, .interpolation = CB_BILINEAR, .antialias = true,
-                                             .crop_height = 14, .crop_width = 14, .range = { 0, 1 },
+    static const struct cb_recipe recipe = { .short_side = 16,
+                                             .interpolation = CB_BILINEAR,
+                                             .antialias = true,
+                                             .crop_height = 14,
+                                             .crop_width = 14,
+                                             .range = { 0, 1 },
                                              .std = { 1, 1, 1 } };
     float out[14 * 14 * 3];
     struct cb_decoded first, second;

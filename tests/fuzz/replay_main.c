@@ -1,8 +1,10 @@
-/* tests/fuzz/replay_main.c - runs any fuzz target over files, without libFuzzer: every compiler can build it.
+/* tests/fuzz/replay_main.c - runs any fuzz target over files, without libFuzzer: every compiler can
+ * build it.
  *
  * usage: replay FILE-or-FOLDER...   (folders are walked)
- * Each file is copied to a block of just its size, so that a sanitizer sees a read past the end. A line tells which
- * file is running when it crashes; one that takes longer than SLOW_MS is named, and the exit status is then 1. */
+ * Each file is copied to a block of just its size, so that a sanitizer sees a read past the end. A
+ * line tells which file is running when it crashes; one that takes longer than SLOW_MS is named,
+ * and the exit status is then 1. */
 #define _XOPEN_SOURCE 700 /* nftw */
 #include <ftw.h>
 #include <signal.h>
@@ -29,7 +31,8 @@ static void on_crash(int signal_number)
 {
     static const char text[] = "crashed on: ";
     if (write(STDERR_FILENO, text, sizeof text - 1) < 0 ||
-        write(STDERR_FILENO, run.current, strlen(run.current)) < 0 || write(STDERR_FILENO, "\n", 1) < 0)
+        write(STDERR_FILENO, run.current, strlen(run.current)) < 0 ||
+        write(STDERR_FILENO, "\n", 1) < 0)
         _exit(3);
     signal(signal_number, SIG_DFL);
     raise(signal_number);
@@ -85,6 +88,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "%s: cannot be read\n", argv[i]);
             return 2;
         }
-    printf("%zu files, %zu slow; the slowest took %.0f ms: %s\n", run.files, run.slow, run.slowest_ms, run.slowest);
+    printf("%zu files, %zu slow; the slowest took %.0f ms: %s\n", run.files, run.slow,
+           run.slowest_ms, run.slowest);
     return run.slow ? 1 : 0;
 }

@@ -9,8 +9,10 @@
 
 size_t photo_exif(int orientation, bool little, uint8_t out[32])
 {
-    static const uint8_t le[] = { 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0 };
-    static const uint8_t be[] = { 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0 };
+    static const uint8_t le[] = { 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12,
+                                  1,   3,   0,  1, 0, 0, 0, 0, 0, 0, 0 };
+    static const uint8_t be[] = { 'M',  'M', 0, 42, 0, 0, 0, 8, 0, 1, 1,
+                                  0x12, 0,   3, 0,  0, 0, 1, 0, 0, 0, 0 };
     memcpy(out, little ? le : be, sizeof le);
     out[little ? 18 : 19] = (uint8_t)orientation;
     return sizeof le;
@@ -23,7 +25,8 @@ static void write_line(struct jpeg_compress_struct *cinfo, const uint8_t *rgb, i
     cr_assert_leq(width, 4096);
     for (int x = 0; x < width; x++, rgb += 3)
         for (int c = 0; c < cinfo->input_components; c++)
-            line[x * cinfo->input_components + c] = c < 3 ? rgb[c] : 255; /* ink inverted: 255 is none */
+            line[x * cinfo->input_components + c] =
+                c < 3 ? rgb[c] : 255; /* ink inverted: 255 is none */
     jpeg_write_scanlines(cinfo, &row, 1);
 }
 
@@ -52,8 +55,9 @@ void photo_jpeg(const struct cb_image *image, const struct photo_jpeg *how, stru
         cinfo.comp_info[0].h_samp_factor = cinfo.comp_info[0].v_samp_factor = 1;
     jpeg_start_compress(&cinfo, TRUE);
     if (how->orientation)
-        jpeg_write_marker(&cinfo, JPEG_APP0 + 1, app1,
-                          6 + (unsigned)photo_exif(how->orientation, how->orientation % 2, app1 + 6));
+        jpeg_write_marker(
+            &cinfo, JPEG_APP0 + 1, app1,
+            6 + (unsigned)photo_exif(how->orientation, how->orientation % 2, app1 + 6));
     for (int y = 0; y < image->height; y++)
         write_line(&cinfo, image->rgb + y * image->width * 3, image->width);
     jpeg_finish_compress(&cinfo);
@@ -62,8 +66,9 @@ void photo_jpeg(const struct cb_image *image, const struct photo_jpeg *how, stru
     free(data);
 }
 
-void photo_png(const struct spng_ihdr *header, const void *samples, size_t len, const struct spng_plte *palette,
-               const struct spng_trns *transparent, struct cb_buf *out)
+void photo_png(const struct spng_ihdr *header, const void *samples, size_t len,
+               const struct spng_plte *palette, const struct spng_trns *transparent,
+               struct cb_buf *out)
 {
     struct spng_ihdr ihdr = *header;
     spng_ctx *ctx = spng_ctx_new(SPNG_CTX_ENCODER);
@@ -106,7 +111,8 @@ static void put32(uint8_t *p, uint32_t v)
         p[i] = (uint8_t)(v >> (24 - 8 * i));
 }
 
-void photo_png_chunk(const struct cb_buf *png, const char *type, const void *data, size_t len, struct cb_buf *out)
+void photo_png_chunk(const struct cb_buf *png, const char *type, const void *data, size_t len,
+                     struct cb_buf *out)
 {
     uint8_t chunk[128];
     size_t at = 8 + 25; /* the signature and IHDR */

@@ -21,11 +21,13 @@ TestSuite(preprocess, .init = start, .fini = stop);
 /* Pixel (x, y) is (10 x, 10 y, 200). */
 static struct cb_image slopes(int width, int height)
 {
-    struct cb_image image = { width, height, cb_arena_alloc(&arena, (size_t)width * (size_t)height, 3) };
+    struct cb_image image = { width, height,
+                              cb_arena_alloc(&arena, (size_t)width * (size_t)height, 3) };
     cr_assert_not_null(image.rgb);
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
-            memcpy(image.rgb + (y * width + x) * 3, (uint8_t[]){ (uint8_t)(10 * x), (uint8_t)(10 * y), 200 }, 3);
+            memcpy(image.rgb + (y * width + x) * 3,
+                   (uint8_t[]){ (uint8_t)(10 * x), (uint8_t)(10 * y), 200 }, 3);
     return image;
 }
 
@@ -51,8 +53,9 @@ Test(preprocess, raw_bytes_stay_themselves)
 Test(preprocess, range_mean_and_deviation_in_the_order_of_the_tensor)
 {
     const struct cb_image image = slopes(1, 1);
-    struct cb_recipe r = { .color = CB_BGR, .range = { -1, 1 }, .mean = { 0.5f, 0.25f, 0 },
-                           .std = { 2, 4, 1 } };
+    struct cb_recipe r = {
+        .color = CB_BGR, .range = { -1, 1 }, .mean = { 0.5f, 0.25f, 0 }, .std = { 2, 4, 1 }
+    };
     float out[3];
     run(&r, &image, out);
     cr_expect_float_eq(out[0], (200 / 127.5f - 1 - 0.5f) / 2, 1e-6);

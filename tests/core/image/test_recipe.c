@@ -36,7 +36,8 @@ Test(recipe, no_preset_divides_by_zero)
                          cb_recipe_preset_name(i));
 }
 
-static void expect_size(const struct cb_recipe *r, int width, int height, int want_width, int want_height)
+static void expect_size(const struct cb_recipe *r, int width, int height, int want_width,
+                        int want_height)
 {
     int w, h;
     cb_recipe_output_size(r, width, height, &w, &h);

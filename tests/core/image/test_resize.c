@@ -1,4 +1,5 @@
-/* Resampling against hand-worked numbers and against what Pillow 9.4 and PyTorch 1.13 make of the same picture. */
+/* Resampling against hand-worked numbers and against what Pillow 9.4 and PyTorch 1.13 make of the
+ * same picture. */
 #include "core/image/resize.h"
 
 #include <criterion/criterion.h>
@@ -51,8 +52,8 @@ static struct cb_image random_picture(struct cb_rng *rng, int width, int height)
     return image;
 }
 
-static struct cb_image resized(const struct cb_image *in, int width, int height, enum cb_interpolation how,
-                               bool antialias)
+static struct cb_image resized(const struct cb_image *in, int width, int height,
+                               enum cb_interpolation how, bool antialias)
 {
     struct cb_image out = { 0 };
     const struct cb_status st = cb_image_resize(&arena, in, width, height, how, antialias, &out);
@@ -61,7 +62,8 @@ static struct cb_image resized(const struct cb_image *in, int width, int height,
     return out;
 }
 
-static void expect_within(int most, const struct cb_image *got, const uint8_t *want, const char *what)
+static void expect_within(int most, const struct cb_image *got, const uint8_t *want,
+                          const char *what)
 {
     for (size_t i = 0; i < (size_t)got->width * (size_t)got->height * 3; i++)
         if (abs(got->rgb[i] - want[i]) > most) {
@@ -72,30 +74,32 @@ static void expect_within(int most, const struct cb_image *got, const uint8_t *w
 
 /* Pillow 9.4: Image.fromarray(pattern).resize((w, h), ...) */
 static const uint8_t pillow_nearest_3x4[] = {
-    74, 180, 30, 188, 144, 100, 86, 148, 210, 0, 212, 168, 188, 250, 56, 160, 72, 240,
-    176, 88, 0, 0, 18, 36, 120, 244, 112, 170, 188, 206, 68, 192, 60, 6, 236, 210,
+    74,  180, 30, 188, 144, 100, 86,  148, 210, 0,   212, 168, 188, 250, 56, 160, 72,  240,
+    176, 88,  0,  0,   18,  36,  120, 244, 112, 170, 188, 206, 68,  192, 60, 6,   236, 210,
 };
 static const uint8_t pillow_bilinear_3x4[] = {
-    64, 134, 72, 178, 172, 113, 94, 163, 222, 38, 148, 140, 102, 176, 111, 100, 149, 177,
-    102, 123, 122, 45, 94, 126, 83, 170, 141, 176, 141, 139, 75, 127, 100, 42, 184, 154,
+    64,  134, 72,  178, 172, 113, 94, 163, 222, 38,  148, 140, 102, 176, 111, 100, 149, 177,
+    102, 123, 122, 45,  94,  126, 83, 170, 141, 176, 141, 139, 75,  127, 100, 42,  184, 154,
 };
 static const uint8_t pillow_bicubic_3x4[] = {
-    58, 129, 60, 201, 176, 109, 88, 165, 234, 27, 149, 147, 107, 184, 105, 104, 149, 181,
-    107, 122, 119, 34, 76, 134, 85, 176, 134, 189, 143, 138, 74, 121, 95, 34, 192, 155,
+    58,  129, 60,  201, 176, 109, 88, 165, 234, 27,  149, 147, 107, 184, 105, 104, 149, 181,
+    107, 122, 119, 34,  76,  134, 85, 176, 134, 189, 143, 138, 74,  121, 95,  34,  192, 155,
 };
 static const uint8_t pillow_bilinear_11x3[] = {
-    7, 106, 94, 23, 146, 92, 52, 185, 86, 122, 125, 59, 165, 132, 60, 188, 189, 81, 189, 224, 149, 169, 209,
-    197, 124, 127, 219, 59, 146, 222, 11, 171, 222, 109, 175, 127, 86, 150, 126, 55, 117, 132, 33, 93, 177,
-    39, 116, 157, 64, 175, 87, 101, 154, 100, 118, 139, 118, 111, 129, 143, 82, 160, 176, 59, 187, 201, 168,
-    197, 116, 170, 174, 117, 170, 134, 121, 150, 55, 146, 104, 56, 118, 39, 117, 50, 21, 132, 99, 22, 168,
-    138, 50, 231, 164, 60, 194, 151, 64, 155, 137,
+    7,   106, 94,  23,  146, 92,  52,  185, 86,  122, 125, 59,  165, 132, 60,  188, 189,
+    81,  189, 224, 149, 169, 209, 197, 124, 127, 219, 59,  146, 222, 11,  171, 222, 109,
+    175, 127, 86,  150, 126, 55,  117, 132, 33,  93,  177, 39,  116, 157, 64,  175, 87,
+    101, 154, 100, 118, 139, 118, 111, 129, 143, 82,  160, 176, 59,  187, 201, 168, 197,
+    116, 170, 174, 117, 170, 134, 121, 150, 55,  146, 104, 56,  118, 39,  117, 50,  21,
+    132, 99,  22,  168, 138, 50,  231, 164, 60,  194, 151, 64,  155, 137,
 };
 static const uint8_t pillow_bicubic_11x3[] = {
-    4, 95, 94, 12, 147, 97, 45, 195, 90, 125, 120, 51, 176, 123, 48, 194, 195, 82, 201, 237, 152, 179, 219,
-    205, 126, 117, 225, 51, 139, 227, 7, 175, 224, 112, 185, 127, 88, 156, 121, 49, 111, 129, 16, 81, 196,
-    21, 111, 171, 60, 174, 86, 103, 152, 91, 125, 131, 113, 118, 122, 138, 82, 163, 178, 57, 198, 204, 171,
-    202, 118, 176, 181, 114, 177, 133, 118, 160, 40, 158, 106, 40, 123, 34, 113, 49, 7, 126, 95, 17, 166,
-    143, 49, 242, 165, 62, 197, 150, 67, 147, 133,
+    4,   95,  94,  12,  147, 97,  45,  195, 90,  125, 120, 51,  176, 123, 48,  194, 195,
+    82,  201, 237, 152, 179, 219, 205, 126, 117, 225, 51,  139, 227, 7,   175, 224, 112,
+    185, 127, 88,  156, 121, 49,  111, 129, 16,  81,  196, 21,  111, 171, 60,  174, 86,
+    103, 152, 91,  125, 131, 113, 118, 122, 138, 82,  163, 178, 57,  198, 204, 171, 202,
+    118, 176, 181, 114, 177, 133, 118, 160, 40,  158, 106, 40,  123, 34,  113, 49,  7,
+    126, 95,  17,  166, 143, 49,  242, 165, 62,  197, 150, 67,  147, 133,
 };
 
 Test(resize, equals_pillow_to_the_bit)
@@ -115,12 +119,12 @@ Test(resize, equals_pillow_to_the_bit)
 
 /* PyTorch 1.13: F.interpolate(pattern, (4, 3), mode, align_corners=False), rounded and clamped. */
 static const uint8_t torch_bilinear_3x4[] = {
-    44, 145, 66, 188, 157, 94, 69, 140, 223, 30, 168, 146, 132, 234, 80, 100, 123, 199,
-    124, 128, 79, 15, 89, 68, 90, 192, 134, 178, 176, 163, 60, 170, 57, 40, 200, 178,
+    44,  145, 66, 188, 157, 94, 69, 140, 223, 30,  168, 146, 132, 234, 80, 100, 123, 199,
+    124, 128, 79, 15,  89,  68, 90, 192, 134, 178, 176, 163, 60,  170, 57, 40,  200, 178,
 };
 static const uint8_t torch_bicubic_3x4[] = {
-    30, 155, 64, 190, 156, 95, 56, 130, 221, 15, 185, 171, 137, 255, 80, 106, 95, 216,
-    140, 118, 35, 0, 65, 68, 101, 210, 116, 177, 194, 174, 60, 172, 57, 40, 210, 191,
+    30,  155, 64, 190, 156, 95, 56,  130, 221, 15,  185, 171, 137, 255, 80, 106, 95,  216,
+    140, 118, 35, 0,   65,  68, 101, 210, 116, 177, 194, 174, 60,  172, 57, 40,  210, 191,
 };
 
 Test(resize, without_antialias_equals_pytorch_within_1)
@@ -129,10 +133,12 @@ Test(resize, without_antialias_equals_pytorch_within_1)
     struct cb_image got = resized(&in, 3, 4, CB_BILINEAR, false);
     expect_within(1, &got, torch_bilinear_3x4, "bilinear");
     got = resized(&in, 3, 4, CB_BICUBIC, false);
-    expect_within(2, &got, torch_bicubic_3x4, "bicubic"); /* overshoot is cut off between the passes */
+    expect_within(2, &got, torch_bicubic_3x4,
+                  "bicubic"); /* overshoot is cut off between the passes */
 }
 
-/* 4 to 2 with a triangle of half-width 2: weights 3 3 1 (of 7) for the left one, 1 more being outside. */
+/* 4 to 2 with a triangle of half-width 2: weights 3 3 1 (of 7) for the left one, 1 more being
+ * outside. */
 Test(resize, halving_four_pixels_by_hand)
 {
     struct cb_image in = picture(4, 1);
@@ -184,11 +190,17 @@ Test(resize, a_window_is_that_part_of_the_whole)
     struct cb_rng rng = cb_rng_seed(4);
     for (int seed = 0; seed < 200; seed++) {
         const int w = 1 + (int)cb_rng_below(&rng, 60), h = 1 + (int)cb_rng_below(&rng, 60);
-        const struct cb_image in = random_picture(&rng, 1 + (int)cb_rng_below(&rng, 70),
-                                                  1 + (int)cb_rng_below(&rng, 70));
-        struct cb_resize how = { w, h, (enum cb_interpolation)cb_rng_below(&rng, 3), seed % 2, false,
-                                 (int)cb_rng_below(&rng, (uint64_t)w), (int)cb_rng_below(&rng, (uint64_t)h),
-                                 0, 0 };
+        const struct cb_image in =
+            random_picture(&rng, 1 + (int)cb_rng_below(&rng, 70), 1 + (int)cb_rng_below(&rng, 70));
+        struct cb_resize how = { w,
+                                 h,
+                                 (enum cb_interpolation)cb_rng_below(&rng, 3),
+                                 seed % 2,
+                                 false,
+                                 (int)cb_rng_below(&rng, (uint64_t)w),
+                                 (int)cb_rng_below(&rng, (uint64_t)h),
+                                 0,
+                                 0 };
         how.window_width = 1 + (int)cb_rng_below(&rng, (uint64_t)(w - how.left));
         how.window_height = 1 + (int)cb_rng_below(&rng, (uint64_t)(h - how.top));
         const struct cb_image whole = resized(&in, w, h, how.interpolation, how.antialias);
@@ -210,8 +222,10 @@ Test(resize, gray_is_taken_before_the_filter)
         memset(gray.rgb + i * 3, cb_luma(in.rgb + i * 3), 3);
     const struct cb_image want = resized(&gray, 4, 3, CB_BILINEAR, true);
     cr_assert_eq(cb_resize_run(&arena, &in,
-                               &(struct cb_resize){ 4, 3, CB_BILINEAR, true, true, 0, 0, 4, 3 }, &part)
-                     .code, CB_OK);
+                               &(struct cb_resize){ 4, 3, CB_BILINEAR, true, true, 0, 0, 4, 3 },
+                               &part)
+                     .code,
+                 CB_OK);
     expect_within(0, &part, want.rgb, "gray");
 }
 
@@ -242,8 +256,11 @@ Test(resize, refuses_a_side_below_one_and_a_window_outside)
     cr_expect_eq(st.code, CB_ERR_INPUT);
     cr_expect_str_eq(st.msg, "resize: from 3 x 2 to 0 x 4: a side is below 1");
     cr_expect_eq(cb_image_resize(&arena, &none, 1, 4, CB_NEAREST, true, &out).code, CB_ERR_INPUT);
-    st = cb_resize_run(&arena, &in, &(struct cb_resize){ .width = 5, .height = 5, .left = 2,
-                                                         .window_width = 4, .window_height = 5 }, &out);
+    st = cb_resize_run(
+        &arena, &in,
+        &(struct cb_resize){
+            .width = 5, .height = 5, .left = 2, .window_width = 4, .window_height = 5 },
+        &out);
     cr_expect_eq(st.code, CB_ERR_INPUT);
     cr_expect_str_eq(st.msg, "resize: 4 x 5 at 2, 0 is not inside 5 x 5");
     cr_expect_eq(out.width, -1);
@@ -281,7 +298,8 @@ static struct cb_resize_taps random_taps(struct cb_rng *rng, int n, int in)
         taps.first[i] = (int)cb_rng_below(rng, (uint64_t)in);
         taps.count[i] = 1 + (int)cb_rng_below(rng, (uint64_t)(in - taps.first[i]));
         for (int j = 0; j < taps.count[i]; j++) {
-            taps.hi[i * taps.stride + j] = (int16_t)((int)cb_rng_below(rng, 40000 / (uint64_t)in) - 9000 / in);
+            taps.hi[i * taps.stride + j] =
+                (int16_t)((int)cb_rng_below(rng, 40000 / (uint64_t)in) - 9000 / in);
             taps.lo[i * taps.stride + j] = (int16_t)cb_rng_below(rng, 256);
         }
     }

@@ -54,13 +54,15 @@ static void expect_refused(const struct cb_buf *bytes, enum cb_code code, const 
 /* A smooth picture: what a lossy codec keeps. */
 static struct cb_image smooth(int width, int height)
 {
-    struct cb_image image = { width, height, cb_arena_alloc(&arena, (size_t)width * (size_t)height, 3) };
+    struct cb_image image = { width, height,
+                              cb_arena_alloc(&arena, (size_t)width * (size_t)height, 3) };
     cr_assert_not_null(image.rgb);
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
             memcpy(image.rgb + (y * width + x) * 3,
                    (uint8_t[]){ (uint8_t)(255 * x / width), (uint8_t)(255 * y / height),
-                                (uint8_t)(200 - 100 * x / width) }, 3);
+                                (uint8_t)(200 - 100 * x / width) },
+                   3);
     return image;
 }
 
@@ -77,25 +79,38 @@ static void expect_near(const struct cb_image *got, const struct cb_image *want,
 {
     cr_assert(got->width == want->width && got->height == want->height);
     for (int i = 0; i < want->width * want->height * 3; i++)
-        cr_assert_leq(abs(got->rgb[i] - want->rgb[i]), most, "value %d is %d, not %d", i, got->rgb[i],
-                      want->rgb[i]);
+        cr_assert_leq(abs(got->rgb[i] - want->rgb[i]), most, "value %d is %d, not %d", i,
+                      got->rgb[i], want->rgb[i]);
 }
 
 static void expect_pixel(const struct cb_image *image, int x, int y, int r, int g, int b)
 {
     const uint8_t *p = image->rgb + (y * image->width + x) * 3;
-    cr_expect(p[0] == r && p[1] == g && p[2] == b, "(%d, %d) is %d %d %d, not %d %d %d", x, y, p[0], p[1],
-              p[2], r, g, b);
+    cr_expect(p[0] == r && p[1] == g && p[2] == b, "(%d, %d) is %d %d %d, not %d %d %d", x, y, p[0],
+              p[1], p[2], r, g, b);
 }
 
 Test(decode, names_what_it_does_not_read)
 {
-    static const struct { const char *bytes; size_t len; const char *name; } cases[] = {
-        { "BM\0\0\0\0\0\0", 8, "a BMP file" }, { "GIF89a\0\0", 8, "a GIF file" },
-        { "II*\0\0\0\0\0", 8, "a TIFF file" }, { "MM\0*\0\0\0\0", 8, "a TIFF file" },
-        { "\0\0\0\x18""ftypheic", 12, "a HEIC file" }, { "\0\0\0\x1c""ftypavif", 12, "a AVIF file" },
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *name;
+    } cases[] = {
+        { "BM\0\0\0\0\0\0", 8, "a BMP file" },
+        { "GIF89a\0\0", 8, "a GIF file" },
+        { "II*\0\0\0\0\0", 8, "a TIFF file" },
+        { "MM\0*\0\0\0\0", 8, "a TIFF file" },
+        { "\0\0\0\x18"
+          "ftypheic",
+          12, "a HEIC file" },
+        { "\0\0\0\x1c"
+          "ftypavif",
+          12, "a AVIF file" },
         { "version https://git-lfs.github.com/spec/v1", 42, "a git-lfs pointer file" },
-        { "hello", 5, "not a picture" }, { "", 0, "no bytes" }, { "\xff\xd8", 2, "not a picture" },
+        { "hello", 5, "not a picture" },
+        { "", 0, "no bytes" },
+        { "\xff\xd8", 2, "not a picture" },
     };
     for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
         cb_buf_deinit(&file);
@@ -107,7 +122,8 @@ Test(decode, names_what_it_does_not_read)
 
 Test(decode, only_a_head_is_damaged)
 {
-    static const char *const heads[] = { "\xff\xd8\xff\xe0", "\x89PNG\r\n\x1a\n", "RIFF\0\0\0\0WEBPVP8 " };
+    static const char *const heads[] = { "\xff\xd8\xff\xe0", "\x89PNG\r\n\x1a\n",
+                                         "RIFF\0\0\0\0WEBPVP8 " };
     static const size_t len[] = { 4, 8, 16 };
     for (size_t i = 0; i < 3; i++) {
         cb_buf_deinit(&file);
@@ -121,8 +137,9 @@ Test(decode_jpeg, every_kind_is_read)
 {
     const struct cb_image image = smooth(53, 37);
     static const struct photo_jpeg kinds[] = {
-        { 100, 3, false, false, true, 0 }, { 100, 3, false, false, false, 0 }, { 100, 3, false, true, false, 0 },
-        { 100, 4, false, false, true, 0 }, { 100, 4, true, true, true, 0 },
+        { 100, 3, false, false, true, 0 }, { 100, 3, false, false, false, 0 },
+        { 100, 3, false, true, false, 0 }, { 100, 4, false, false, true, 0 },
+        { 100, 4, true, true, true, 0 },
     };
     for (size_t i = 0; i < CB_COUNT_OF(kinds); i++) {
         cb_buf_deinit(&file);
@@ -157,14 +174,16 @@ Test(decode_jpeg, inks_become_rgb_as_pillow_does)
     expect_near(&out.image, &image, 1);
 }
 
-/* Where (x, y) of the picture in the file lies upright, for a file of 3 x 2; from EXIF 2.3, 4.6.4. */
+/* Where (x, y) of the picture in the file lies upright, for a file of 3 x 2; from EXIF 2.3, 4.6.4.
+ */
 Test(decode, every_orientation_is_turned_upright)
 {
-    static const int where[9][2][3] = { /* [orientation][y][x]: row * 10 + column of the upright picture */
-        [1] = { { 0, 1, 2 }, { 10, 11, 12 } },   [2] = { { 2, 1, 0 }, { 12, 11, 10 } },
-        [3] = { { 12, 11, 10 }, { 2, 1, 0 } },   [4] = { { 10, 11, 12 }, { 0, 1, 2 } },
-        [5] = { { 0, 10, 20 }, { 1, 11, 21 } },  [6] = { { 1, 11, 21 }, { 0, 10, 20 } },
-        [7] = { { 21, 11, 1 }, { 20, 10, 0 } },  [8] = { { 20, 10, 0 }, { 21, 11, 1 } },
+    static const int where[9][2][3] = {
+        /* [orientation][y][x]: row * 10 + column of the upright picture */
+        [1] = { { 0, 1, 2 }, { 10, 11, 12 } },  [2] = { { 2, 1, 0 }, { 12, 11, 10 } },
+        [3] = { { 12, 11, 10 }, { 2, 1, 0 } },  [4] = { { 10, 11, 12 }, { 0, 1, 2 } },
+        [5] = { { 0, 10, 20 }, { 1, 11, 21 } }, [6] = { { 1, 11, 21 }, { 0, 10, 20 } },
+        [7] = { { 21, 11, 1 }, { 20, 10, 0 } }, [8] = { { 20, 10, 0 }, { 21, 11, 1 } },
     };
     struct cb_image image = smooth(3, 2);
     uint8_t block[32];
@@ -190,7 +209,8 @@ Test(decode, turning_a_large_jpeg_equals_turning_its_pixels)
 {
     const struct cb_image image = smooth(101, 75);
     photo_jpeg(&image, &(struct photo_jpeg){ .quality = 90, .channels = 3 }, &file);
-    photo_jpeg(&image, &(struct photo_jpeg){ .quality = 90, .channels = 3, .orientation = 6 }, &other);
+    photo_jpeg(&image, &(struct photo_jpeg){ .quality = 90, .channels = 3, .orientation = 6 },
+               &other);
     const struct cb_image flat = decoded(&file).image, upright = decoded(&other).image;
     cr_assert(upright.width == 75 && upright.height == 101);
     for (int y = 0; y < 101; y++)
@@ -206,7 +226,8 @@ Test(decode_jpeg, cut_short_it_is_read_as_far_as_it_goes)
     for (int progressive = 0; progressive < 2; progressive++) {
         cb_buf_deinit(&file);
         cb_buf_init(&file, 1 << 20);
-        photo_jpeg(&image, &(struct photo_jpeg){ .quality = 95, .channels = 3, .progressive = progressive },
+        photo_jpeg(&image,
+                   &(struct photo_jpeg){ .quality = 95, .channels = 3, .progressive = progressive },
                    &file);
         const struct cb_decoded whole = decoded(&file);
         file.len = file.len * 7 / 8;
@@ -274,7 +295,8 @@ Test(decode_jpeg, a_progressive_one_may_have_so_many_scans)
     const struct cb_image image = smooth(64, 48);
     struct cb_decode_limits limits = cb_decode_defaults;
     struct cb_decoded out;
-    photo_jpeg(&image, &(struct photo_jpeg){ .quality = 80, .channels = 3, .progressive = true }, &file);
+    photo_jpeg(&image, &(struct photo_jpeg){ .quality = 80, .channels = 3, .progressive = true },
+               &file);
     limits.max_scans = 10; /* what jpeg_simple_progression makes of three channels */
     cr_expect_eq(cb_image_decode(&arena, photo_bytes(&file), &limits, 0, &out).code, CB_OK);
     limits.max_scans = 9;
@@ -285,16 +307,21 @@ Test(decode_jpeg, a_progressive_one_may_have_so_many_scans)
 
 Test(decode_jpeg, a_wanted_side_saves_pixels_only_while_enough_remain)
 {
-    static const struct { int wanted, width; } cases[] = {
+    static const struct {
+        int wanted, width;
+    } cases[] = {
         { 0, 320 }, { 41, 320 }, { 30, 160 }, { 16, 160 }, { 15, 80 }, { 7, 40 }, { 1, 40 },
     };
     const struct cb_image image = smooth(320, 240);
     photo_jpeg(&image, &(struct photo_jpeg){ .quality = 95, .channels = 3 }, &file);
     for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
         struct cb_decoded out;
-        cr_assert_eq(cb_image_decode(&arena, photo_bytes(&file), &cb_decode_defaults, cases[i].wanted, &out).code,
-                     CB_OK);
-        cr_expect_eq(out.image.width, cases[i].width, "wanted %d: %d", cases[i].wanted, out.image.width);
+        cr_assert_eq(
+            cb_image_decode(&arena, photo_bytes(&file), &cb_decode_defaults, cases[i].wanted, &out)
+                .code,
+            CB_OK);
+        cr_expect_eq(out.image.width, cases[i].width, "wanted %d: %d", cases[i].wanted,
+                     out.image.width);
         cr_expect(out.width == 320 && out.height == 240);
     }
 }
@@ -304,7 +331,8 @@ Test(decode_jpeg, a_side_that_does_not_divide_is_decoded_whole)
     const struct cb_image image = smooth(321, 240);
     struct cb_decoded out;
     photo_jpeg(&image, &(struct photo_jpeg){ .quality = 95, .channels = 3 }, &file);
-    cr_assert_eq(cb_image_decode(&arena, photo_bytes(&file), &cb_decode_defaults, 10, &out).code, CB_OK);
+    cr_assert_eq(cb_image_decode(&arena, photo_bytes(&file), &cb_decode_defaults, 10, &out).code,
+                 CB_OK);
     cr_expect_eq(out.image.width, 321);
 }
 
@@ -324,8 +352,8 @@ Test(decode_png, what_we_encode_comes_back_to_the_bit)
 Test(decode_png, alpha_goes_over_white)
 {
     static const uint8_t rgba[] = { 10, 20, 30, 0, 10, 20, 30, 255, 0, 100, 200, 128 };
-    photo_png(&(struct spng_ihdr){ 3, 1, 8, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 0, 0, 0 }, rgba, sizeof rgba, NULL,
-              NULL, &file);
+    photo_png(&(struct spng_ihdr){ 3, 1, 8, SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 0, 0, 0 }, rgba,
+              sizeof rgba, NULL, NULL, &file);
     const struct cb_decoded out = decoded(&file);
     expect_pixel(&out.image, 0, 0, 255, 255, 255);
     expect_pixel(&out.image, 1, 0, 10, 20, 30);
@@ -335,13 +363,13 @@ Test(decode_png, alpha_goes_over_white)
 Test(decode_png, gray_with_alpha_and_sixteen_bits_use_the_high_byte)
 {
     static const uint16_t samples[] = { 0x80ff, 0xffff, 0x1234, 0x0000 };
-    photo_png(&(struct spng_ihdr){ 2, 1, 16, SPNG_COLOR_TYPE_GRAYSCALE_ALPHA, 0, 0, 0 }, samples, sizeof samples,
-              NULL, NULL, &file);
+    photo_png(&(struct spng_ihdr){ 2, 1, 16, SPNG_COLOR_TYPE_GRAYSCALE_ALPHA, 0, 0, 0 }, samples,
+              sizeof samples, NULL, NULL, &file);
     struct cb_decoded out = decoded(&file);
     expect_pixel(&out.image, 0, 0, 0x80, 0x80, 0x80);
     expect_pixel(&out.image, 1, 0, 255, 255, 255);
-    photo_png(&(struct spng_ihdr){ 4, 1, 16, SPNG_COLOR_TYPE_GRAYSCALE, 0, 0, 0 }, samples, sizeof samples, NULL,
-              NULL, &other);
+    photo_png(&(struct spng_ihdr){ 4, 1, 16, SPNG_COLOR_TYPE_GRAYSCALE, 0, 0, 0 }, samples,
+              sizeof samples, NULL, NULL, &other);
     out = decoded(&other);
     expect_pixel(&out.image, 2, 0, 0x12, 0x12, 0x12);
 }
@@ -351,8 +379,8 @@ Test(decode_png, a_palette_may_be_transparent)
     static const uint8_t index[] = { 0, 1, 2 };
     const struct spng_plte palette = { 3, { { 1, 2, 3, 0 }, { 4, 5, 6, 0 }, { 0, 255, 0, 0 } } };
     const struct spng_trns transparent = { .n_type3_entries = 2, .type3_alpha = { 0, 255 } };
-    photo_png(&(struct spng_ihdr){ 3, 1, 8, SPNG_COLOR_TYPE_INDEXED, 0, 0, 0 }, index, sizeof index, &palette,
-              &transparent, &file);
+    photo_png(&(struct spng_ihdr){ 3, 1, 8, SPNG_COLOR_TYPE_INDEXED, 0, 0, 0 }, index, sizeof index,
+              &palette, &transparent, &file);
     const struct cb_decoded out = decoded(&file);
     expect_pixel(&out.image, 0, 0, 255, 255, 255);
     expect_pixel(&out.image, 1, 0, 4, 5, 6);
@@ -363,8 +391,8 @@ Test(decode_png, one_colour_may_be_the_transparent_one)
 {
     static const uint8_t rgb[] = { 7, 8, 9, 7, 8, 10 };
     const struct spng_trns transparent = { .red = 7, .green = 8, .blue = 9 };
-    photo_png(&(struct spng_ihdr){ 2, 1, 8, SPNG_COLOR_TYPE_TRUECOLOR, 0, 0, 0 }, rgb, sizeof rgb, NULL,
-              &transparent, &file);
+    photo_png(&(struct spng_ihdr){ 2, 1, 8, SPNG_COLOR_TYPE_TRUECOLOR, 0, 0, 0 }, rgb, sizeof rgb,
+              NULL, &transparent, &file);
     const struct cb_decoded out = decoded(&file);
     expect_pixel(&out.image, 0, 0, 255, 255, 255);
     expect_pixel(&out.image, 1, 0, 7, 8, 10);
@@ -379,8 +407,9 @@ Test(decode_png, interlaced_equals_plain)
         rgba[i * 4 + 3] = (uint8_t)(i % 256);
     }
     for (int alpha = 0; alpha < 2; alpha++) {
-        struct spng_ihdr header = { 29, 23, 8, alpha ? SPNG_COLOR_TYPE_TRUECOLOR_ALPHA : SPNG_COLOR_TYPE_TRUECOLOR,
-                                    0, 0, 0 };
+        struct spng_ihdr header = {
+            29, 23, 8, alpha ? SPNG_COLOR_TYPE_TRUECOLOR_ALPHA : SPNG_COLOR_TYPE_TRUECOLOR, 0, 0, 0
+        };
         cb_buf_deinit(&file);
         cb_buf_deinit(&other);
         cb_buf_init(&file, 1 << 20);
@@ -412,12 +441,13 @@ Test(decode_png, interlaced_and_cut_short_it_is_coarse)
 {
     struct cb_image image = smooth(256, 256);
     add_noise(&image, 15);
-    photo_png(&(struct spng_ihdr){ 256, 256, 8, SPNG_COLOR_TYPE_TRUECOLOR, 0, 0, 1 }, image.rgb, 256 * 256 * 3,
-              NULL, NULL, &file);
+    photo_png(&(struct spng_ihdr){ 256, 256, 8, SPNG_COLOR_TYPE_TRUECOLOR, 0, 0, 1 }, image.rgb,
+              256 * 256 * 3, NULL, NULL, &file);
     file.len = file.len * 6 / 10;
     const struct cb_decoded out = decoded(&file);
     cr_expect(out.truncated);
-    expect_near(&out.image, &image, 25); /* a pixel from at most a few away, on a slope of one a pixel */
+    expect_near(&out.image, &image,
+                25); /* a pixel from at most a few away, on a slope of one a pixel */
 }
 
 Test(decode_png, a_damaged_pixel_chunk_is_refused)
@@ -432,7 +462,8 @@ Test(decode_webp, lossless_comes_back_and_alpha_goes_over_white)
 {
     uint8_t rgba[5 * 4 * 4];
     for (int i = 0; i < 20; i++)
-        memcpy(rgba + i * 4, (uint8_t[]){ (uint8_t)(i * 10), 50, (uint8_t)(255 - i), i == 7 ? 0 : 255 }, 4);
+        memcpy(rgba + i * 4,
+               (uint8_t[]){ (uint8_t)(i * 10), 50, (uint8_t)(255 - i), i == 7 ? 0 : 255 }, 4);
     photo_webp(5, 4, rgba, &file);
     const struct cb_decoded out = decoded(&file);
     cr_expect(out.width == 5 && out.height == 4 && !out.truncated);
@@ -446,7 +477,8 @@ Test(decode_webp, cut_short_it_is_read_as_far_as_it_goes)
     static uint8_t rgba[200 * 200 * 4];
     for (int i = 0; i < 200 * 200; i++) {
         const uint32_t noise = (uint32_t)i * 2654435761u;
-        memcpy(rgba + i * 4, (uint8_t[]){ (uint8_t)(noise >> 8), (uint8_t)(noise >> 16), 9, 255 }, 4);
+        memcpy(rgba + i * 4, (uint8_t[]){ (uint8_t)(noise >> 8), (uint8_t)(noise >> 16), 9, 255 },
+               4);
     }
     photo_webp(200, 200, rgba, &file);
     file.len = file.len * 3 / 4;
@@ -468,8 +500,10 @@ Test(decode, cut_anywhere_and_with_any_budget_it_ends_well)
         cb_buf_init(&kinds[i], 1 << 20);
     for (int i = 0; i < 24 * 17; i++)
         memcpy(rgba + i * 4, image.rgb + i * 3, 3);
-    photo_jpeg(&image, &(struct photo_jpeg){ .quality = 80, .channels = 3, .orientation = 7 }, &kinds[0]);
-    photo_jpeg(&image, &(struct photo_jpeg){ .quality = 80, .channels = 3, .progressive = true }, &kinds[1]);
+    photo_jpeg(&image, &(struct photo_jpeg){ .quality = 80, .channels = 3, .orientation = 7 },
+               &kinds[0]);
+    photo_jpeg(&image, &(struct photo_jpeg){ .quality = 80, .channels = 3, .progressive = true },
+               &kinds[1]);
     cr_assert_eq(cb_png_encode(&image, &kinds[2]).code, CB_OK);
     photo_webp(24, 17, rgba, &kinds[3]);
     for (int k = 0; k < 4; k++) {
@@ -485,9 +519,10 @@ Test(decode, cut_anywhere_and_with_any_budget_it_ends_well)
             struct cb_arena small;
             struct cb_decoded out;
             cr_assert_eq(cb_arena_init(&small, budget).code, CB_OK);
-            const struct cb_status st = cb_image_decode(&small, photo_bytes(&kinds[k]), &cb_decode_defaults, 0,
-                                                        &out);
-            cr_assert(st.code == CB_OK || st.code == CB_ERR_NOMEM, "kind %d, budget %zu: %s", k, budget, st.msg);
+            const struct cb_status st =
+                cb_image_decode(&small, photo_bytes(&kinds[k]), &cb_decode_defaults, 0, &out);
+            cr_assert(st.code == CB_OK || st.code == CB_ERR_NOMEM, "kind %d, budget %zu: %s", k,
+                      budget, st.msg);
             cb_arena_deinit(&small);
         }
         cb_buf_deinit(&kinds[k]);

@@ -47,8 +47,8 @@ Test(exif, cut_anywhere_it_reads_only_what_is_there)
 
 Test(exif, random_bytes_in_every_container_end)
 {
-    static int (*const readers[])(struct cb_bytes) = { cb_exif_of_jpeg, cb_exif_of_png, cb_exif_of_webp,
-                                                       cb_exif_orientation };
+    static int (*const readers[])(struct cb_bytes) = { cb_exif_of_jpeg, cb_exif_of_png,
+                                                       cb_exif_of_webp, cb_exif_orientation };
     struct cb_rng rng = cb_rng_seed(7);
     uint8_t bytes[300];
     for (int seed = 0; seed < 2000; seed++) {

@@ -50,13 +50,16 @@ static void mean_of(const struct cb_image *image, int width, int height, double 
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++)
             for (int c = 0; c < 3; c++)
-                sum[c] += image->rgb[((size_t)y * (size_t)image->width + (size_t)x) * 3 + (size_t)c];
+                sum[c] +=
+                    image->rgb[((size_t)y * (size_t)image->width + (size_t)x) * 3 + (size_t)c];
     for (int c = 0; c < 3; c++)
         mean[c] = sum[c] / width / height;
 }
 
-/* Pillow's mean of each channel, over all and over the upper left quarter: a wrong turn, wrong inks, a wrong colour
- * order or alpha changes one of them; another version of libjpeg does not by more than 0.02. */
+/* Pillow's mean of each channel, over all and over the upper left quarter: a wrong turn, wrong
+ * inks, a wrong colour order or alpha changes one of them; another version of libjpeg does not by
+ * more than 0.02. */
+/* clang-format off */
 static const struct {
     const char *name;
     int width, height;
@@ -81,20 +84,22 @@ static const struct {
     { "hopper_orientation_6.webp", 128, 128, { 89.822, 80.153, 95.657 }, { 94.311, 72.986, 80.458 } },
     { "lossy_alpha.webp", 100, 100, { 166.395, 203.173, 175.530 }, { 170.320, 205.473, 175.087 } },
 };
+/* clang-format on */
 
 Test(photos, equal_pillows)
 {
     for (size_t i = 0; i < CB_COUNT_OF(known); i++) {
         const struct cb_decoded d = photo(known[i].name);
         double all[3], quarter[3];
-        cr_assert(d.width == known[i].width && d.height == known[i].height && !d.truncated, "%s: %d x %d",
-                  known[i].name, d.width, d.height);
+        cr_assert(d.width == known[i].width && d.height == known[i].height && !d.truncated,
+                  "%s: %d x %d", known[i].name, d.width, d.height);
         mean_of(&d.image, d.width, d.height, all);
         mean_of(&d.image, d.width / 2, d.height / 2, quarter);
         for (int c = 0; c < 3; c++) {
-            cr_expect_float_eq(all[c], known[i].all[c], 0.02, "%s: channel %d: %g", known[i].name, c, all[c]);
-            cr_expect_float_eq(quarter[c], known[i].quarter[c], 0.02, "%s: channel %d of the quarter: %g",
-                               known[i].name, c, quarter[c]);
+            cr_expect_float_eq(all[c], known[i].all[c], 0.02, "%s: channel %d: %g", known[i].name,
+                               c, all[c]);
+            cr_expect_float_eq(quarter[c], known[i].quarter[c], 0.02,
+                               "%s: channel %d of the quarter: %g", known[i].name, c, quarter[c]);
         }
         cb_arena_rewind(&arena, 0);
     }
@@ -113,6 +118,7 @@ Test(photos, the_one_cut_short_is_read_and_the_bmp_is_refused)
 /* The stored inputs are these two photos, as Pillow and NumPy prepared them. */
 static const char *const inputs[] = { "caffe_cat.jpg", "gradcam_both.png" };
 
+/* clang-format off */
 #define CIFAR { .resize_height = 32, .resize_width = 32, .interpolation = CB_BILINEAR, .antialias = true,   \
                 .range = { 0, 1 }, .mean = { 0.485f, 0.456f, 0.406f }, .std = { 0.229f, 0.224f, 0.225f } }
 static const struct {
@@ -126,6 +132,7 @@ static const struct {
     { "mnist", NULL, { .resize_height = 28, .resize_width = 28, .interpolation = CB_BILINEAR, .antialias = true,
                        .color = CB_GRAY, .range = { 0, 255 }, .std = { 1, 1, 1 } } },
 };
+/* clang-format on */
 
 /* The floats of a TensorProto: its raw_data is field 9, and the only one of just this length. */
 static const uint8_t *raw_data(const struct cb_bytes *tensor, size_t bytes)
@@ -142,8 +149,8 @@ static const uint8_t *raw_data(const struct cb_bytes *tensor, size_t bytes)
 
 static void expect_input(size_t model, int set)
 {
-    const struct cb_recipe *r = models[model].preset ? cb_recipe_preset(models[model].preset)
-                                                     : &models[model].recipe;
+    const struct cb_recipe *r =
+        models[model].preset ? cb_recipe_preset(models[model].preset) : &models[model].recipe;
     const struct cb_decoded d = photo(inputs[set]);
     static float out[224 * 224 * 3];
     const int channels = r->color == CB_GRAY ? 1 : 3;
@@ -158,11 +165,13 @@ static void expect_input(size_t model, int set)
     cr_assert_eq(cb_preprocess(&arena, r, &d.image, out).code, CB_OK);
     for (int i = 0; i < w * h * channels && worst < 0; i++) {
         float v;
-        memcpy(&v, want + ((size_t)(i % channels) * (size_t)(w * h) + (size_t)(i / channels)) * 4, 4);
+        memcpy(&v, want + ((size_t)(i % channels) * (size_t)(w * h) + (size_t)(i / channels)) * 4,
+               4);
         if (fabsf(out[i] - v) > 1e-5f * fmaxf(1, fabsf(v)))
             worst = i;
     }
-    cr_expect_eq(worst, -1, "%s: value %d of %d x %d is %g", path, worst, w, h, (double)out[worst < 0 ? 0 : worst]);
+    cr_expect_eq(worst, -1, "%s: value %d of %d x %d is %g", path, worst, w, h,
+                 (double)out[worst < 0 ? 0 : worst]);
     cb_file_unmap(&tensor);
 }
 
@@ -176,8 +185,9 @@ Test(photos, become_the_stored_inputs_of_the_models)
 /* What decode.h says of the reduced decode. */
 Test(photos, reduced_decoding_stays_within_its_bound)
 {
-    static const char *const names[] = { "big_12mp_4032x3024.jpg", "big_16mp_exif8.jpg", "exif_landscape_1.jpg",
-                                         "darknet_dog.jpg", "n03538406_horse_cart.jpg", "puppies.jpg" };
+    static const char *const names[] = { "big_12mp_4032x3024.jpg",   "big_16mp_exif8.jpg",
+                                         "exif_landscape_1.jpg",     "darknet_dog.jpg",
+                                         "n03538406_horse_cart.jpg", "puppies.jpg" };
     for (size_t i = 0; i < CB_COUNT_OF(names); i++) {
         const struct cb_decoded full = photo(names[i]);
         const int side = full.width < full.height ? full.width : full.height;
@@ -189,16 +199,20 @@ Test(photos, reduced_decoding_stays_within_its_bound)
             double sum = 0;
             int most = 0;
             cr_assert_eq(read_photo(names[i], short_side, &less).code, CB_OK);
-            cr_assert_eq(less.image.width, full.width / by, "%s by %d: %d", names[i], by, less.image.width);
-            cr_assert_eq(cb_image_resize(&arena, &full.image, w, h, CB_BILINEAR, true, &a).code, CB_OK);
-            cr_assert_eq(cb_image_resize(&arena, &less.image, w, h, CB_BILINEAR, true, &b).code, CB_OK);
+            cr_assert_eq(less.image.width, full.width / by, "%s by %d: %d", names[i], by,
+                         less.image.width);
+            cr_assert_eq(cb_image_resize(&arena, &full.image, w, h, CB_BILINEAR, true, &a).code,
+                         CB_OK);
+            cr_assert_eq(cb_image_resize(&arena, &less.image, w, h, CB_BILINEAR, true, &b).code,
+                         CB_OK);
             for (int k = 0; k < w * h * 3; k++) {
                 const int d = abs(a.rgb[k] - b.rgb[k]);
                 sum += d;
                 most = d > most ? d : most;
             }
             cr_expect_leq(most, 6, "%s by %d: %d", names[i], by, most);
-            cr_expect_leq(sum / (w * h * 3), 0.6, "%s by %d: mean %g", names[i], by, sum / (w * h * 3));
+            cr_expect_leq(sum / (w * h * 3), 0.6, "%s by %d: mean %g", names[i], by,
+                          sum / (w * h * 3));
         }
         cb_arena_rewind(&arena, 0);
     }
