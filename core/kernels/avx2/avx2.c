@@ -3,7 +3,7 @@
 
 #include "core/kernels/simd/vec.h"
 
-enum { W = 8, MR = 6, NV = 2 };
+enum { W = 8, MR = 6, NR = 2 * W };
 #define TILE_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6)
 
 typedef __m256 vec;

@@ -3,7 +3,7 @@
 
 #include "core/kernels/simd/vec.h"
 
-enum { W = 16, MR = 14, NV = 2 };
+enum { W = 16, MR = 14, NR = 2 * W };
 #define TILE_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 
 typedef __m512 vec;

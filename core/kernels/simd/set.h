@@ -20,7 +20,7 @@ static void use_set(struct cb_kernels *k)
 {
     k->vector = W;
     k->mr = MR;
-    k->nr = (size_t)NV * W;
+    k->nr = NR;
     k->tile = tile;
     k->depthwise = depthwise;
     k->max_rows = max_rows;

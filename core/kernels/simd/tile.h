@@ -1,78 +1,88 @@
-/* core/kernels/simd/tile.h - one register tile of a product, for every height 1 .. MR and every count of
- * vectors: the sums stay in registers from the first to the last step. Included once by each set. */
+/* core/kernels/simd/tile.h - one register tile of a product, for every height 1 .. MR and one or two
+ * vectors of columns: the sums stay in registers from the first to the last step. */
 #pragma once
 
-/* Stores one row: full vectors, then `part` floats of the last one (W: all of it). */
-static ALWAYS_INLINE void finish_row(const struct cb_tile *t, size_t row, const vec *sums, const vec *bias,
-                                     int vectors, size_t part)
+/* Where a row goes and what is added to it (NULL: nothing); `n` floats of its last vector count. */
+struct tile_row {
+    float *out;
+    const float *residual;
+    size_t n;
+    vec lo, hi;
+};
+
+static ALWAYS_INLINE void finish_row(const struct tile_row *r, const bool two, vec sum0, vec sum1)
 {
-    const size_t at = row * t->out_stride;
-    UNROLL
-    for (int j = 0; j < vectors; j++) {
-        const size_t column = (size_t)j * W, n = j < vectors - 1 ? W : part;
-        vec v = sums[j] + bias[j];
-        if (t->post.residual)
-            v += vec_load_part(t->post.residual + at + column, n);
-        vec_store_part(t->out + at + column, n, vec_clamp(v, t->post.lo, t->post.hi));
-    }
+    if (r->residual)
+        sum0 += vec_load_part(r->residual, two ? W : r->n);
+    vec_store_part(r->out, two ? W : r->n, vec_min(r->hi, vec_max(r->lo, sum0)));
+    if (!two)
+        return;
+    if (r->residual)
+        sum1 += vec_load_part(r->residual + W, r->n);
+    vec_store_part(r->out + W, r->n, vec_min(r->hi, vec_max(r->lo, sum1)));
 }
 
-static ALWAYS_INLINE void tile_of(const struct cb_tile *t, const int rows, const int vectors)
+/* `rows` rows of one or two vectors. All sums are in registers: the compiler sees both as constants. */
+static ALWAYS_INLINE void tile_of(const struct cb_tile *t, const int rows, const bool two)
 {
-    vec sums[MR][NV];
+    vec sum0[MR], sum1[MR];
     UNROLL
     for (int i = 0; i < rows; i++)
-        UNROLL
-        for (int j = 0; j < vectors; j++)
-            sums[i][j] = vec_all(0);
+        sum0[i] = sum1[i] = vec_all(0);
     const float *b = t->panel;
     for (size_t tap = 0; tap < t->taps; tap++) {
         const float *a[MR];
         UNROLL
         for (int i = 0; i < rows; i++)
             a[i] = t->rows[tap * MR + (size_t)i];
-        for (size_t k = 0; k < t->depth; k++, b += NV * W) {
-            vec column[NV];
-            UNROLL
-            for (int j = 0; j < vectors; j++)
-                column[j] = vec_load(b + j * W);
+        for (size_t k = 0; k < t->depth; k++, b += NR) {
+            const vec b0 = vec_load(b), b1 = two ? vec_load(b + W) : b0;
             UNROLL
             for (int i = 0; i < rows; i++) {
                 const vec x = vec_all(a[i][k]);
-                UNROLL
-                for (int j = 0; j < vectors; j++)
-                    sums[i][j] += x * column[j];
+                sum0[i] += x * b0;
+                if (two)
+                    sum1[i] += x * b1;
             }
         }
     }
-    const size_t part = t->n - (size_t)(vectors - 1) * W;
-    vec bias[NV];
+    const float *bias = t->post.bias;
+    struct tile_row row = {
+        .out = t->out,
+        .residual = t->post.residual,
+        .n = t->n - (two ? W : 0),
+        .lo = vec_all(t->post.lo),
+        .hi = vec_all(t->post.hi),
+    };
+    const size_t step = t->out_stride;
+    const vec bias0 = bias ? vec_load_part(bias, two ? W : row.n) : vec_all(0);
+    const vec bias1 = bias && two ? vec_load_part(bias + W, row.n) : vec_all(0);
     UNROLL
-    for (int j = 0; j < vectors; j++)
-        bias[j] = t->post.bias ? vec_load_part(t->post.bias + j * W, j < vectors - 1 ? W : part) : vec_all(0);
-    UNROLL
-    for (int i = 0; i < rows; i++)
-        finish_row(t, (size_t)i, sums[i], bias, vectors, part);
+    for (int i = 0; i < rows; i++) {
+        finish_row(&row, two, sum0[i] + bias0, sum1[i] + bias1);
+        row.out += step;
+        row.residual = row.residual ? row.residual + step : NULL;
+    }
 }
 
-#define TILE_OF(m)                              \
+#define TILE_OF(m)                                    \
     static void tile_##m##_1(const struct cb_tile *t) \
-    {                                           \
-        tile_of(t, m, 1);                       \
-    }                                           \
+    {                                                 \
+        tile_of(t, m, false);                         \
+    }                                                 \
     static void tile_##m##_2(const struct cb_tile *t) \
-    {                                           \
-        tile_of(t, m, 2);                       \
+    {                                                 \
+        tile_of(t, m, true);                          \
     }
 TILE_HEIGHTS(TILE_OF)
 #undef TILE_OF
 
 #define TILE_ROW(m) { tile_##m##_1, tile_##m##_2 },
-static void (*const tiles[MR][NV])(const struct cb_tile *) = { TILE_HEIGHTS(TILE_ROW) };
+static void (*const tiles[MR][2])(const struct cb_tile *) = { TILE_HEIGHTS(TILE_ROW) };
 #undef TILE_ROW
 
 static void tile(const struct cb_tile *t)
 {
     if (t->m > 0 && t->n > 0)
-        tiles[t->m - 1][(t->n - 1) / W](t);
+        tiles[t->m - 1][t->n > W](t);
 }

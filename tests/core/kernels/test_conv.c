@@ -151,7 +151,7 @@ static void compare_algorithms(struct cb_arena *arena, struct cb_threads *thread
     }
 }
 
-Test(conv, every_algorithm_and_isa_equals_direct)
+Test(conv_algorithms, every_algorithm_and_isa_equals_direct)
 {
     struct cb_arena arena;
     struct cb_threads *threads;
@@ -163,7 +163,7 @@ Test(conv, every_algorithm_and_isa_equals_direct)
     cb_arena_deinit(&arena);
 }
 
-Test(conv, direct_gives_hand_worked_numbers)
+Test(conv_algorithms, direct_gives_hand_worked_numbers)
 {
     const struct cb_conv_shape s = {
         .n = 1, .cin = 1, .cout = 1, .group = 1, .in = { 1, 2, 3 }, .out = { 1, 1, 2 }, .kernel = { 1, 2, 2 },
@@ -183,7 +183,7 @@ Test(conv, direct_gives_hand_worked_numbers)
     cb_arena_deinit(&arena);
 }
 
-Test(conv, the_fast_sets_choose_by_shape_and_generic_always_direct)
+Test(conv_algorithms, the_fast_sets_choose_by_shape_and_generic_always_direct)
 {
     struct cb_conv_shape s = {
         .n = 1, .cin = 16, .cout = 16, .group = 1, .in = { 1, 5, 5 }, .out = { 1, 5, 5 }, .kernel = { 1, 1, 1 },
