@@ -47,7 +47,7 @@ $(OUT)/libcambium.a: $(LIB_OBJ)
 	@echo "AR $@"
 	@rm -f $@ && ar rcs $@ $^
 
-$(OUT)/unit-tests: $(call OBJ,$(TEST_SRC)) $(OUT)/libcambium.a
+$(OUT)/unit-tests: $(call OBJ,$(TEST_SRC)) $(filter-out $(OUT)/cli/main.o,$(call OBJ,$(APP_SRC))) $(OUT)/libcambium.a
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lcriterion
 

@@ -39,6 +39,7 @@ static struct cb_status write_features(struct cb_cli *cli, struct work *w, const
     CB_TRY(cb_arena_get(&w->photos.arena, n * (size_t)w->d, sizeof(float), "features", &w->features));
     cb_progress_begin(&w->progress, "features", n);
     CB_TRY(cb_photos_each(&w->photos, false, add_features, w));
+    cb_progress_end(&w->progress, n, "");
     const struct cb_tensor out = { { 2, { cli->args.n, w->d } }, CB_FLOAT32, { w->features } };
     CB_TRY(cb_npy_save(path, &out));
     if (!cli->json)

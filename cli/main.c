@@ -1,5 +1,4 @@
 /* cli/main.c - cambium VERB [OPTIONS] ARGS: the table of verbs, and what all of them share. */
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,27 +34,6 @@ static const struct cb_option common_options[] = {
     { .name = "help", .letter = 'h', .kind = CB_OPTION_FLAG, .offset = offsetof(struct common, help),
       .help = "this text" },
 };
-
-struct cb_status cb_cli_usage(struct cb_cli *cli, const char *fmt, ...)
-{
-    char text[400];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    cli->wrong_usage = true;
-    return cb_fail(CB_ERR_INPUT, "%s", text);
-}
-
-void cb_cli_warn(const struct cb_cli *cli, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    fprintf(stderr, "cambium %s: warning: ", cli->verb->name);
-    vfprintf(stderr, fmt, args);
-    fputc('\n', stderr);
-    va_end(args);
-}
 
 static void print_overview(FILE *to)
 {
