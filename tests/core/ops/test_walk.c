@@ -34,20 +34,29 @@ static struct seen walk_broadcast(struct cb_shape shape, struct cb_shape operand
 Test(walk, of_one_shape_is_one_row)
 {
     const struct seen s = walk_broadcast(OP_SHAPE(2, 3, 5), OP_SHAPE(2, 3, 5));
-    cr_expect(all(eq(sz, s.rows, 1), eq(sz, s.longest, 30)));
-    cr_expect(all(eq(i64, s.sum[0], 435), eq(i64, s.sum[1], 435)));
+    cr_expect(eq(sz, s.rows, 1));
+    cr_expect(eq(sz, s.longest, 30));
+    cr_expect(eq(i64, s.sum[0], 435));
+    cr_expect(eq(i64, s.sum[1], 435));
 }
 
 Test(walk, of_a_broadcast_has_rows_as_long_as_can_be)
 {
     struct seen s = walk_broadcast(OP_SHAPE(2, 3, 5), OP_SHAPE(5));
-    cr_expect(all(eq(sz, s.rows, 6), eq(sz, s.longest, 5), eq(i64, s.sum[1], 60)));
+    cr_expect(eq(sz, s.rows, 6));
+    cr_expect(eq(sz, s.longest, 5));
+    cr_expect(eq(i64, s.sum[1], 60));
     s = walk_broadcast(OP_SHAPE(2, 3, 5), OP_SHAPE(1));
-    cr_expect(all(eq(sz, s.rows, 1), eq(sz, s.longest, 30), eq(i64, s.sum[1], 0)));
+    cr_expect(eq(sz, s.rows, 1));
+    cr_expect(eq(sz, s.longest, 30));
+    cr_expect(eq(i64, s.sum[1], 0));
     s = walk_broadcast(OP_SHAPE(2, 3, 5), OP_SHAPE(2, 1, 1));
-    cr_expect(all(eq(sz, s.rows, 2), eq(sz, s.longest, 15), eq(i64, s.sum[1], 15)));
+    cr_expect(eq(sz, s.rows, 2));
+    cr_expect(eq(sz, s.longest, 15));
+    cr_expect(eq(i64, s.sum[1], 15));
     s = walk_broadcast(OP_SHAPE(2, 3, 5, 4), OP_SHAPE(2, 1, 1, 4));
-    cr_expect(all(eq(sz, s.rows, 30), eq(sz, s.longest, 4)));
+    cr_expect(eq(sz, s.rows, 30));
+    cr_expect(eq(sz, s.longest, 4));
 }
 
 Test(walk, of_a_scalar_is_one_element_and_of_nothing_none)
