@@ -21,6 +21,9 @@ LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthreadpool -lpth
 # Criterion's macros do not survive the stricter ones.
 $(OUT)/tests/%: WARN = -Wall -Wextra
 
+# Operators are loops over whole tensors: vectors of the instructions that every CPU has.
+$(OUT)/core/ops/%: ISA = -O3
+
 # Only the kernel families get flags of an instruction set; nothing else may use it unasked.
 $(OUT)/core/kernels/avx2/%:   ISA = -O3 -mavx2 -mfma
 $(OUT)/core/kernels/avx512/%: ISA = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512

@@ -100,14 +100,10 @@ static struct reduce_job job_of(const struct cb_op_call *call)
             add_axis(&all, (size_t)x->dim[i], step);
         }
     }
-    for (int i = 0; i < all.rank; i++) {
-        if (i < all.rank - 1)
-            add_axis(kind[i] ? &job.reduced : &job.kept, all.dim[i], all.step[i]);
-        else if (kind[i])
-            job.row = all.dim[i];
-        else
-            job.columns = all.dim[i];
-    }
+    for (int i = 0; i + 1 < all.rank; i++)
+        add_axis(kind[i] ? &job.reduced : &job.kept, all.dim[i], all.step[i]);
+    if (all.rank > 0)
+        *(kind[all.rank - 1] ? &job.row : &job.columns) = all.dim[all.rank - 1];
     job.blocks = (job.columns + CB_REDUCE_BLOCK - 1) / CB_REDUCE_BLOCK;
     return job;
 }
