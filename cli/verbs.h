@@ -5,3 +5,4 @@
 
 extern const struct cb_verb cb_verb_predict, cb_verb_explain, cb_verb_features;
 extern const struct cb_verb cb_verb_run, cb_verb_verify, cb_verb_inspect, cb_verb_bench, cb_verb_models;
+extern const struct cb_verb cb_verb_serve;
