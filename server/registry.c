@@ -99,13 +99,15 @@ static struct entry *find(struct cb_registry *r, const char *name)
     return NULL;
 }
 
-/* The one that was named as default, else the first that is configured, else the first of the models folder. */
+/* The one that was named as default, else the first that is configured (even if it failed: the request should hear of
+ * it), else the first of the models folder that works, else the embedded one. */
 static struct entry *find_default(struct cb_registry *r)
 {
     if (*r->config->default_model)
         return find(r, r->config->default_model);
     for (size_t i = 0; i < r->n; i++)
-        if (r->table[i].origin != CB_ORIGIN_STORED && r->table[i].state != CB_MODEL_FAILED)
+        if (r->table[i].origin == CB_ORIGIN_CONFIGURED ||
+            (r->table[i].origin != CB_ORIGIN_STORED && r->table[i].state != CB_MODEL_FAILED))
             return &r->table[i];
     return NULL;
 }
