@@ -11,8 +11,9 @@
 #include "core/base/file.h"
 #include "core/image/image.h"
 
-/* Checked from the header, before memory is taken for pixels. The codecs' own working memory is
- * held too: that of a progressive JPEG, which needs the most, to what `arena` has left. */
+/* Checked from the header, before memory is taken for pixels. `arena` holds 3 bytes a pixel, twice
+ * that while a photo is turned; what libjpeg keeps of a progressive one besides, 3 to 6 bytes a
+ * pixel, may be no more than what the arena then has left. */
 struct cb_decode_limits {
     size_t max_pixels;
     int max_side;

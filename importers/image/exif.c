@@ -13,8 +13,8 @@
 
 static struct cb_bytes after(struct cb_bytes bytes, size_t n)
 {
-    return n <= bytes.len ? (struct cb_bytes){ bytes.data + n, bytes.len - n }
-                          : (struct cb_bytes){ 0 };
+    return n < bytes.len ? (struct cb_bytes){ bytes.data + n, bytes.len - n }
+                         : (struct cb_bytes){ 0 };
 }
 
 static struct cb_bytes first(struct cb_bytes bytes, size_t n)

@@ -142,7 +142,6 @@ static void choose_scale(struct job *job)
 static void hold_limits(struct job *job)
 {
     struct jpeg_decompress_struct *cinfo = &job->cinfo;
-    const struct cb_arena *arena = job->canvas->arena;
     struct cb_status st = cb_canvas_check(job->canvas, cinfo->image_width, cinfo->image_height);
     if (st.code)
         leave(job, st);
@@ -151,7 +150,6 @@ static void hold_limits(struct job *job)
     const size_t fair = scans > FEW_SCANS ? scans : FEW_SCANS;
     const int most = job->canvas->limits->max_scans;
     job->max_scans = fair < (size_t)most ? (int)fair : most;
-    cinfo->mem->max_memory_to_use = (long)(arena->budget - arena->used);
 }
 
 static void choose_colors(struct job *job)
@@ -161,6 +159,21 @@ static void choose_colors(struct job *job)
         leave(job, cb_fail(CB_ERR_CONTENT, "jpeg: %d colour components: 1, 3 and 4 are read",
                            cinfo->num_components));
     cinfo->out_color_space = cinfo->num_components == 4 ? JCS_CMYK : JCS_RGB;
+}
+
+/* Room for the pixels; libjpeg may take for itself as much as the arena then has left, and 0 would
+ * mean any amount to it. */
+static void take_memory(struct job *job)
+{
+    struct jpeg_decompress_struct *cinfo = &job->cinfo;
+    const struct cb_arena *arena = job->canvas->arena;
+    jpeg_calc_output_dimensions(cinfo);
+    struct cb_status st =
+        cb_canvas_begin(job->canvas, (int)cinfo->output_width, (int)cinfo->output_height);
+    if (st.code)
+        leave(job, st);
+    const size_t left = arena->budget - arena->used;
+    cinfo->mem->max_memory_to_use = left ? (long)left : 1;
 }
 
 static void read_rows(struct job *job)
@@ -193,11 +206,8 @@ static void decode(struct job *job)
     hold_limits(job);
     choose_colors(job);
     choose_scale(job);
-    jpeg_start_decompress(cinfo);
-    struct cb_status st =
-        cb_canvas_begin(job->canvas, (int)cinfo->output_width, (int)cinfo->output_height);
-    if (st.code)
-        leave(job, st);
+    take_memory(job);
+    jpeg_start_decompress(cinfo); /* reads all scans where there are many */
     read_rows(job);
 }
 
