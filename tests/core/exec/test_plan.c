@@ -1,0 +1,153 @@
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "core/exec/plan_internal.h"
+#include "tests/support/close.h"
+#include "tests/support/net.h"
+
+static struct cb_engine engine_of(enum cb_isa isa)
+{
+    return (struct cb_engine){ .kernels = cb_kernels_for(isa), .plan_budget = (size_t)1 << 30 };
+}
+
+Test(plan, activations_that_live_together_never_overlap)
+{
+    struct net net = net_begin(2);
+    const struct cb_engine engine = engine_of(CB_ISA_GENERIC);
+    struct cb_tensor input = { .shape = { 4, { 2, 3, 17, 11 } }, .dtype = CB_FLOAT32 };
+    int layer;
+    net_residual(&net, 2, 17, 11, &layer);
+    struct cb_plan *plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
+    const struct cb_graph *g = cb_plan_graph(plan);
+    for (int i = 0; i < g->n_nodes; i++) /* a node's inputs and outputs, unless it works in place */
+        for (int a = 0; a < g->nodes[i].n_in; a++) {
+            const int in = g->nodes[i].in[a], out = g->nodes[i].out[0];
+            if (in < 0 || g->values[in].data || plan->offset[in] == plan->offset[out])
+                continue;
+            const struct cb_tensor x = cb_value_tensor(&g->values[in]), y = cb_value_tensor(&g->values[out]);
+            cr_expect(plan->offset[in] + cb_tensor_bytes(&x) <= plan->offset[out] ||
+                          plan->offset[out] + cb_tensor_bytes(&y) <= plan->offset[in],
+                      "%s", g->nodes[i].name);
+        }
+    cb_plan_destroy(plan);
+    net_free(&net);
+}
+
+Test(plan, reuses_memory_of_a_long_chain)
+{
+    struct net net = net_begin(2);
+    const struct cb_engine engine = engine_of(CB_ISA_GENERIC);
+    struct cb_tensor input = { .shape = { 4, { 1, 4, 16, 16 } }, .dtype = CB_FLOAT32 };
+    int v = net_input(&net, "x", input.shape);
+    for (int i = 0; i < 12; i++)
+        v = net_conv(&net, "c", v, 4, 4, 3, 1, true);
+    cr_assert(cb_graph_add_output(&net.graph, v).code == CB_OK);
+    struct cb_plan *plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
+    cr_expect_leq(plan->scratch_offset, 3 * 4 * 16 * 16 * sizeof(float), "two activations and the output's transpose");
+    cb_plan_destroy(plan);
+    net_free(&net);
+}
+
+Test(plan, every_budget_gives_a_result_or_says_that_memory_is_short)
+{
+    struct net net = net_begin(2);
+    struct cb_engine engine = engine_of(CB_ISA_GENERIC);
+    struct cb_tensor input = { .shape = { 4, { 1, 3, 9, 9 } }, .dtype = CB_FLOAT32 };
+    int layer, refused = 0;
+    net_residual(&net, 1, 9, 9, &layer);
+    for (size_t budget = 0; budget < 40000; budget += 997) {
+        struct cb_plan *plan = NULL;
+        engine.plan_budget = budget;
+        const struct cb_status st = cb_plan_create(&engine, &net.graph, net.weights,
+                                                   &(struct cb_plan_options){ .inputs = &input }, &plan);
+        cr_expect(st.code == CB_OK || st.code == CB_ERR_NOMEM, "%s", st.msg);
+        refused += st.code != CB_OK;
+        cb_plan_destroy(plan);
+    }
+    cr_expect_gt(refused, 0);
+    net_free(&net);
+}
+
+Test(plan, weights_are_packed_once_for_all_plans)
+{
+    struct net net = net_begin(2);
+    const struct cb_engine engine = engine_of(cb_isa_best());
+    int layer;
+    net_residual(&net, 1, 9, 9, &layer);
+    size_t bytes[2];
+    for (int i = 0; i < 2; i++) {
+        struct cb_tensor input = { .shape = { 4, { 1 + i, 3, 9 + 2 * i, 9 } }, .dtype = CB_FLOAT32 };
+        struct cb_plan *plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
+        bytes[i] = cb_weights_bytes(net.weights);
+        cb_plan_destroy(plan);
+    }
+    cr_expect_gt(bytes[0], 0);
+    cr_expect_eq(bytes[0], bytes[1]);
+    net_free(&net);
+}
+
+Test(plan, reads_constants_that_are_not_aligned)
+{
+    struct net net = net_begin(2);
+    int layer;
+    net_residual(&net, 1, 9, 9, &layer);
+    const struct cb_tensor want = net_run(&net, cb_isa_best(), 1, false, false);
+    for (int v = 0; v < net.graph.n_values; v++) {
+        struct cb_value *value = &net.graph.values[v];
+        if (!value->data)
+            continue;
+        const struct cb_tensor t = cb_value_tensor(value);
+        char *moved = (char *)cb_arena_alloc(&net.arena, cb_tensor_bytes(&t) + 3, 1) + 3;
+        memcpy(moved, value->data, cb_tensor_bytes(&t));
+        value->data = moved;
+        value->key = cb_key_mix(value->key, 1);
+    }
+    const struct cb_tensor got = net_run(&net, cb_isa_best(), 1, false, false);
+    cb_expect_equal(cb_tensor_count(&want), got.f, want.f, "unaligned");
+    net_free(&net);
+}
+
+Test(plan, computes_what_depends_on_shapes_alone_when_it_is_made)
+{
+    struct net net = net_begin(2);
+    const struct cb_engine engine = engine_of(CB_ISA_GENERIC);
+    struct cb_tensor input = { .shape = { 4, { 2, 3, 4, 5 } }, .dtype = CB_FLOAT32 };
+    const int x = net_input(&net, "x", input.shape);
+    const int shape = net_op(&net, CB_OP_SHAPE, "shape", x, -1);
+    net_last(&net)->attr.shape.end = 2;
+    const int y = net_op(&net, CB_OP_EXPAND, "unused", x, shape);
+    (void)y;
+    const int z = net_op(&net, CB_OP_RESHAPE, "reshaped", x, net_op(&net, CB_OP_CONCAT, "dims", shape, shape));
+    net.graph.nodes[2].attr.axis.axis = 0; /* [2,3,2,3] has 36 elements, x 120 */
+    cr_assert(cb_graph_add_output(&net.graph, z).code == CB_OK);
+    struct cb_plan *plan = NULL;
+    const struct cb_status st =
+        cb_plan_create(&engine, &net.graph, net.weights, &(struct cb_plan_options){ .inputs = &input }, &plan);
+    cr_expect_neq(st.code, CB_OK);
+    cr_expect(strstr(st.msg, "reshaped"), "%s", st.msg);
+    input.shape = (struct cb_shape){ 4, { 2, 3, 3, 2 } };
+    plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
+    const struct cb_shape want = { 4, { 2, 3, 2, 3 } };
+    cr_expect(cb_shape_equal(&cb_plan_graph(plan)->values[z].shape, &want));
+    cr_expect_eq(cb_plan_graph(plan)->n_nodes, 1);
+    cb_plan_destroy(plan);
+    net_free(&net);
+}
+
+Test(plan, names_a_parameter_that_only_data_decides)
+{
+    struct net net = net_begin(2);
+    const struct cb_engine engine = engine_of(CB_ISA_GENERIC);
+    struct cb_tensor input = { .shape = { 1, { 2 } }, .dtype = CB_INT64 };
+    struct cb_plan *plan = NULL;
+    const int x = net_input(&net, "wanted", input.shape);
+    cr_assert(cb_graph_add_output(&net.graph, net_op(&net, CB_OP_RESHAPE, "reshape", x, x)).code == CB_OK);
+    const struct cb_status st =
+        cb_plan_create(&engine, &net.graph, net.weights, &(struct cb_plan_options){ .inputs = &input }, &plan);
+    cr_expect_eq(st.code, CB_ERR_UNSUPPORTED);
+    cr_expect(strstr(st.msg, "'wanted'"), "%s", st.msg);
+    bool known[1] = { false };
+    cr_assert(cb_plan_known_inputs(&net.graph, &net.arena, known).code == CB_OK);
+    cr_expect(known[0]);
+    net_free(&net);
+}
