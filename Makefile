@@ -63,6 +63,10 @@ $(OUT)/replay-%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/replay_main.o $(OU
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
+$(OUT)/seedling: $(OUT)/tools/seedling.o $(OUT)/tests/support/onnx_builder.o $(OUT)/libcambium.a
+	@echo "LD $@"
+	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
 $(OUT)/%.o: %.c | $(GEN)/onnx.pb-c.h
 	@mkdir -p $(@D)
 	@echo "CC $<"
