@@ -46,9 +46,15 @@ $(OUT)/cambium: $(call OBJ,$(APP_SRC)) $(OUT)/libcambium.a
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
-$(OUT)/libcambium.a: $(LIB_OBJ)
+$(OUT)/libcambium.a: $(LIB_OBJ) $(OUT)/sources
 	@echo "AR $@"
-	@rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && ar rcs $@ $(LIB_OBJ)
+
+# A source that is gone must not stay linked: this file changes with the list.
+$(OUT)/sources: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIB_SRC) $(APP_SRC) $(TEST_SRC)' | cmp -s - $@ || echo '$(LIB_SRC) $(APP_SRC) $(TEST_SRC)' > $@
+FORCE:
 
 $(OUT)/unit-tests: $(call OBJ,$(TEST_SRC)) $(filter-out $(OUT)/cli/main.o,$(call OBJ,$(APP_SRC))) $(OUT)/libcambium.a
 	@echo "LD $@"
