@@ -106,7 +106,7 @@ int net_batch_norm(struct net *net, const char *name, int x, int channels)
 
 int net_pool(struct net *net, const char *name, int x)
 {
-    const int in = net_transpose(net, "x@nhwc", x, true), y = add(net, CB_OP_MAX_POOL, name, 1, &in);
+    const int in = net_transpose(net, "x@nhwc", x, true), y = add(net, net->smooth ? CB_OP_AVERAGE_POOL : CB_OP_MAX_POOL, name, 1, &in);
     struct cb_window *w = &net_last(net)->attr.pool.window;
     w->rank = 2;
     for (int i = 0; i < 2; i++) {
@@ -117,20 +117,25 @@ int net_pool(struct net *net, const char *name, int x)
     return net_transpose(net, name, y, false);
 }
 
+int net_relu(struct net *net, const char *name, int x)
+{
+    return net_op(net, net->smooth ? CB_OP_TANH : CB_OP_RELU, name, x, -1);
+}
+
 void net_residual(struct net *net, int n, int h, int w, int *layer)
 {
     const int x = net_input(net, "x", (struct cb_shape){ 4, { n, 3, h, w } });
     int a = net_conv(net, "stem", x, 3, 8, 3, 1, true), b, c;
-    a = net_op(net, CB_OP_RELU, "stem_relu", net_batch_norm(net, "stem_bn", a, 8), -1);
+    a = net_relu(net, "stem_relu", net_batch_norm(net, "stem_bn", a, 8));
     a = net_pool(net, "pool", a);
-    b = net_op(net, CB_OP_RELU, "r1", net_batch_norm(net, "bn1", net_conv(net, "c1", a, 8, 8, 3, 1, false), 8), -1);
+    b = net_relu(net, "r1", net_batch_norm(net, "bn1", net_conv(net, "c1", a, 8, 8, 3, 1, false), 8));
     b = net_batch_norm(net, "bn2", net_conv(net, "c2", b, 8, 8, 1, 0, false), 8);
-    a = net_op(net, CB_OP_RELU, "r2", net_op(net, CB_OP_ADD, "sum", a, b), -1);
+    a = net_relu(net, "r2", net_op(net, CB_OP_ADD, "sum", a, b));
     c = net_op(net, CB_OP_MUL, "scaled", net_conv(net, "c3", a, 8, 7, 3, 1, true),
                net_constant(net, "per_channel", (struct cb_shape){ 3, { 7, 1, 1 } }, 0.5f, 1.5f));
     a = net_op(net, CB_OP_CONCAT, "joined", a, c);
     net_last(net)->attr.axis.axis = 1;
-    a = net_op(net, CB_OP_LEAKY_RELU, "features", a, -1);
+    a = net_op(net, net->smooth ? CB_OP_SOFTPLUS : CB_OP_LEAKY_RELU, "features", a, -1);
     *layer = a;
     a = net_transpose(net, "gap", net_op(net, CB_OP_GLOBAL_AVERAGE_POOL, "gap@nhwc",
                                          net_transpose(net, "x@nhwc", a, true), -1), false);

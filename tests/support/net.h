@@ -12,6 +12,7 @@ struct net {
     struct cb_weights *weights;
     struct cb_rng rng;
     int input, output;
+    bool smooth; /* tanh and average pooling instead of ReLU and max pooling: for finite differences */
 };
 
 struct net net_begin(uint64_t seed);
@@ -24,7 +25,8 @@ int net_op(struct net *net, enum cb_op op, const char *name, int a, int b); /* b
 int net_transpose(struct net *net, const char *name, int x, bool to_nhwc);
 int net_conv(struct net *net, const char *name, int x, int cin, int cout, int kernel, int pad, bool bias);
 int net_batch_norm(struct net *net, const char *name, int x, int channels);
-int net_pool(struct net *net, const char *name, int x); /* max, 3x3, stride 2, pad 1 */
+int net_pool(struct net *net, const char *name, int x); /* 3x3, stride 2, pad 1 */
+int net_relu(struct net *net, const char *name, int x);
 struct cb_node *net_last(struct net *net);
 
 /* Two residual blocks with BatchNormalization, a concat, pooling and a classifier: input [n,3,h,w], output [n,5].

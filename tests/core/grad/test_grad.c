@@ -7,7 +7,6 @@
 
 /* d <u, output> / d wrt of a whole network, against finite differences in a random direction v. */
 struct probe {
-    struct cb_engine engine;
     struct cb_plan *plan;
     struct cb_session *session;
     struct cb_grad *grad;
@@ -17,9 +16,11 @@ struct probe {
 
 static struct probe probe_make(struct net *net, enum cb_isa isa, int wrt, bool no_passes)
 {
-    struct probe p = { .engine = { .kernels = cb_kernels_for(isa), .plan_budget = (size_t)1 << 30 } };
+    static struct cb_engine engine; /* the plan keeps a pointer to it */
+    struct probe p = { 0 };
+    engine = (struct cb_engine){ .kernels = cb_kernels_for(isa), .plan_budget = (size_t)1 << 30 };
     p.input = (struct cb_tensor){ .shape = net->graph.values[net->graph.inputs[0]].shape, .dtype = CB_FLOAT32 };
-    p.plan = net_plan(net, &p.engine, &(struct cb_plan_options){
+    p.plan = net_plan(net, &engine, &(struct cb_plan_options){
         .inputs = &p.input, .wrt = &wrt, .n_wrt = 1, .no_passes = no_passes });
     cr_assert(cb_session_create(p.plan, &p.session).code == CB_OK);
     const struct cb_status st = cb_grad_create(p.session, &p.grad);
@@ -67,7 +68,7 @@ static void expect_gradient(struct probe *p, struct net *net, float *at, size_t 
     }
     memcpy(at, keep, n * sizeof *at);
     const double numeric = (l[0] - l[1]) / (2 * (double)h);
-    cr_expect_lt(fabs(analytic - numeric), 2e-2 * fmax(fabs(analytic), fabs(numeric)) + 1e-3, "%s: %g, %g", what,
+    cr_expect_lt(fabs(analytic - numeric), 1e-2 * fmax(fabs(analytic), fabs(numeric)) + 1e-3, "%s: %g, %g", what,
                  analytic, numeric);
 }
 
@@ -90,13 +91,14 @@ Test(grad, of_every_filter_and_vector_agrees_with_finite_differences)
     for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++) {
         struct net net = net_begin(12);
         int layer, tried = 0;
+        net.smooth = true;
         net_residual(&net, 2, 9, 7, &layer);
         for (int v = 0; v < net.graph.n_values; v++) {
             if (!net.graph.values[v].data)
                 continue;
             struct probe p = probe_make(&net, isa, v, false);
             expect_gradient(&p, &net, (float *)(uintptr_t)net.graph.values[v].data,
-                            cb_shape_count(&net.graph.values[v].shape), 1e-3f, net.graph.values[v].name);
+                            cb_shape_count(&net.graph.values[v].shape), 1e-2f, net.graph.values[v].name);
             probe_free(&p);
             tried++;
         }
@@ -136,8 +138,8 @@ Test(grad, names_an_operator_that_has_none)
 {
     struct net net = net_begin(14);
     const int x = net_input(&net, "x", (struct cb_shape){ 1, { 3 } });
-    const int y = net_op(&net, CB_OP_MOD, "odd", x, x);
-    net_last(&net)->attr.binary.fmod = true;
+    const int above = net_op(&net, CB_OP_GREATER, "odd", x, x), y = net_op(&net, CB_OP_CAST, "number", above, -1);
+    net_last(&net)->attr.cast.to = CB_FLOAT32;
     cr_assert(cb_graph_add_output(&net.graph, y).code == CB_OK);
     const struct cb_engine engine = { .kernels = cb_kernels_for(CB_ISA_GENERIC), .plan_budget = 1 << 20 };
     struct cb_tensor input = { .shape = { 1, { 3 } }, .dtype = CB_FLOAT32 };
