@@ -94,8 +94,15 @@ $(GEN)/onnx.pb-c.h: proto/onnx.proto
 help:
 	@sed -n 's/^## \([a-z-]*:\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
+FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+
+## replay: the fuzz targets over the files that are kept for them, without libFuzzer
+replay: $(FUZZERS:fuzz_%=$(OUT)/replay-%)
+	@for f in $(FUZZERS:fuzz_%=%); do \
+	    [ ! -d tests/fuzz/corpus/fuzz_$$f ] || $(OUT)/replay-$$f tests/fuzz/corpus/fuzz_$$f || exit 1; done
+
 ## check: build and run the tests (no installation)
-check: $(OUT)/unit-tests $(OUT)/cambium
+check: $(OUT)/unit-tests $(OUT)/cambium replay
 	@CAMBIUM_BIN=$(abspath $(OUT)/cambium) $(OUT)/unit-tests --timeout 300
 
 ## bench-kernels: GFLOP/s of convolutions and products by shape, set and threads
@@ -109,7 +116,6 @@ sanitize:
 	@ASAN_OPTIONS=log_path=$(CURDIR)/build/asan-log/r UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) MODE=asan check
 	@! cat build/asan-log/* 2>/dev/null | grep .
 
-FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_SECONDS ?= 60
 
 ## fuzz: every parser of foreign bytes under libFuzzer, FUZZ_SECONDS each (needs clang)
@@ -170,5 +176,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help check sanitize fuzz bench bench-kernels check-layers format deps test run seedling install clean
+.PHONY: all help replay check sanitize fuzz bench bench-kernels check-layers format deps test run seedling install clean
 .DELETE_ON_ERROR:
+.SECONDARY:
