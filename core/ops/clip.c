@@ -23,6 +23,8 @@ static struct cb_status clip_infer(struct cb_node *node, const struct cb_arg in[
                 CB_TRY(cb_args_same_dtype(node, &in[0], &in[i]));
         CB_TRY(cb_args_number(node, in, 1, "lo", &node->attr.clip.lo));
         CB_TRY(cb_args_number(node, in, 2, "hi", &node->attr.clip.hi));
+        if (node->attr.clip.lo > node->attr.clip.hi) /* the upper bound wins */
+            node->attr.clip.lo = node->attr.clip.hi;
     }
     return cb_args_out(node, &out[0], in[0].dtype, &in[0].shape);
 }

@@ -44,6 +44,14 @@ Test(clip, gives_the_upper_bound_when_the_lower_one_is_above_it)
     op_case_run(&c);
     op_case_expect_wholes(&c, 0, OP_WHOLES(1, 1, 1));
     op_case_free(&c);
+
+    struct op_case f = op_case_make(CB_OP_CLIP);
+    f.node.attr.clip.lo = 2;
+    f.node.attr.clip.hi = 1;
+    op_case_add(&f, OP_SHAPE(3), OP_FLOATS(-2, 1.5f, 6));
+    op_case_expect_same_on_every_isa(&f, 0);
+    op_case_expect_floats(&f, 0, 0, OP_FLOATS(1, 1, 1));
+    op_case_free(&f);
 }
 
 Test(clip, takes_whole_numbers)
