@@ -28,6 +28,9 @@ $(OUT)/core/ops/%: ISA = -O3
 $(OUT)/core/kernels/avx2/%:   ISA = -O3 -mavx2 -mfma
 $(OUT)/core/kernels/avx512/%: ISA = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
 
+# The unrolled kernels parse nothing, and take minutes to compile with a fuzzer's instruments.
+$(OUT)/core/kernels/%: FLAGS.fuzz = -O1 -g
+
 LIB_SRC  := $(sort $(shell find core importers -name '*.c'))
 APP_SRC  := $(sort $(shell find server cli -name '*.c'))
 TEST_SRC := $(sort $(shell find tests -name '*.c' -not -path 'tests/fuzz/*' -not -path 'tests/race/*'))

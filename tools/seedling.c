@@ -181,7 +181,7 @@ static void draw_one(void *ctx, size_t i, size_t worker)
     die(cb_arena_init(&arena, (size_t)1 << 22));
     d->label[i] = (int)cb_rng_below(&rng, CB_SHAPE_CLASSES);
     /* drawn larger and reduced, as a photo is */
-    const int side = SIDE + (int)cb_rng_below(&rng, 2 * SIDE);
+    const int side = SIDE + (int)cb_rng_below(&rng, SIDE);
     die(cb_shapes_draw(&arena, &rng, d->label[i], side, &image, NULL));
     die(cb_image_resize(&arena, &image, SIDE, SIDE, CB_BILINEAR, true, &image));
     die(cb_preprocess(&arena, &plain, &image, x->f + i * SIDE * SIDE * 3));

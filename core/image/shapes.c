@@ -35,7 +35,7 @@ static bool star(float u, float v)
     /* five points: the radius runs between 0.42 at the dents and 1 at the points */
     const float turn = fmodf(atan2f(v, u) + 2 * PI, 2 * PI / 5) / (2 * PI / 5);
     const float away = fabsf(turn - 0.5f) * 2; /* 1 at a point */
-    return sqrtf(u * u + v * v) < 0.4f / (1 - away * 0.6f) * 1.0f;
+    return sqrtf(u * u + v * v) < 0.4f / (1 - away * 0.6f);
 }
 
 static bool cross(float u, float v)
@@ -121,7 +121,10 @@ static struct scene compose(struct cb_rng *rng, int class_index, int side)
 /* The part of a pixel, 0 to 1, that the shape covers. */
 static float coverage(const struct scene *s, int class_index, int px, int py)
 {
+    const float far_x = ((float)px + 0.5f - s->x) / s->radius, far_y = ((float)py + 0.5f - s->y) / s->radius;
     int hits = 0;
+    if (far_x * far_x + far_y * far_y > 2.4f) /* beyond the frame's corners */
+        return 0;
     for (int i = 0; i < SAMPLES * SAMPLES; i++) {
         const float dx = ((float)px + ((float)(i % SAMPLES) + 0.5f) / SAMPLES - s->x) / s->radius;
         const float dy = ((float)py + ((float)(i / SAMPLES) + 0.5f) / SAMPLES - s->y) / s->radius;
