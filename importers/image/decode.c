@@ -5,9 +5,9 @@
 #include "importers/image/codec.h"
 #include "importers/image/exif.h"
 
-const struct cb_decode_limits cb_decode_defaults = { .max_pixels = 100000000,
-                                                     .max_side = 30000,
-                                                     .max_scans = 500 };
+const struct cb_decode_limits cb_decode_defaults = {
+    .max_pixels = 100000000, .max_side = 30000, .max_scans = 500, .reduced_side = 2048
+};
 
 typedef struct cb_status codec_read(struct cb_canvas *canvas, struct cb_bytes file,
                                     int wanted_short_side, bool *truncated);

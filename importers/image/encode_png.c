@@ -2,9 +2,9 @@
 
 #include <spng.h>
 
-/* Overlays are sent once and looked at once, so speed counts. After the average filter a photo has few
- * repeats but runs of zeros: looking for nothing else takes 0.4 of the time of zlib's level 3 and gives
- * the same size (measured on photos of 0.4 and 2 megapixels). */
+/* Overlays are sent once and looked at once, so speed counts. After the average filter a photo has
+ * few repeats but runs of zeros: looking for nothing else takes 0.4 of the time of zlib's level 3
+ * and gives the same size (measured on photos of 0.4 and 2 megapixels). */
 #define STRATEGY_RUNS 3 /* zlib's Z_RLE */
 
 static int append(spng_ctx *ctx, void *user, void *bytes, size_t len)

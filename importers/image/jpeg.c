@@ -130,8 +130,9 @@ static void choose_scale(struct job *job)
         return;
     for (size_t i = 0; i < CB_COUNT_OF(eighths); i++) {
         const unsigned m = eighths[i];
-        if (w * m % 8 || h * m % 8 ||
-            side * m / 8 / CB_DECODE_SPARE < (unsigned)job->wanted_short_side)
+        const unsigned rest = side * m / 8;
+        if (w * m % 8 || h * m % 8 || rest < (unsigned)job->canvas->limits->reduced_side ||
+            rest / CB_DECODE_SPARE < (unsigned)job->wanted_short_side)
             continue;
         cinfo->scale_num = m;
         cinfo->scale_denom = 8;

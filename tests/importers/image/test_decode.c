@@ -276,7 +276,8 @@ static void set_height(struct cb_buf *jpeg, int height)
 Test(decode, limits_are_held_and_named)
 {
     const struct cb_image image = smooth(64, 48);
-    const struct cb_decode_limits sides = { 1000000, 63, 10 }, pixels = { 64 * 48 - 1, 64, 10 };
+    const struct cb_decode_limits sides = { 1000000, 63, 10, 0 },
+                                  pixels = { 64 * 48 - 1, 64, 10, 0 };
     struct cb_decoded out;
     photo_jpeg(&image, &(struct photo_jpeg){ .quality = 80, .channels = 3 }, &file);
     struct cb_status st = cb_image_decode(&arena, photo_bytes(&file), &sides, 0, &out);
@@ -310,29 +311,34 @@ Test(decode_jpeg, a_wanted_side_saves_pixels_only_while_enough_remain)
     static const struct {
         int wanted, width;
     } cases[] = {
-        { 0, 320 }, { 41, 320 }, { 30, 160 }, { 16, 160 }, { 15, 80 }, { 7, 40 }, { 1, 40 },
+        { 0, 320 }, { 16, 320 }, { 15, 160 }, { 8, 160 }, { 7, 80 }, { 4, 80 }, { 3, 40 },
     };
     const struct cb_image image = smooth(320, 240);
+    struct cb_decode_limits limits = cb_decode_defaults;
+    struct cb_decoded out;
+    limits.reduced_side = 30;
     photo_jpeg(&image, &(struct photo_jpeg){ .quality = 95, .channels = 3 }, &file);
     for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
-        struct cb_decoded out;
-        cr_assert_eq(
-            cb_image_decode(&arena, photo_bytes(&file), &cb_decode_defaults, cases[i].wanted, &out)
-                .code,
-            CB_OK);
+        const struct cb_status st =
+            cb_image_decode(&arena, photo_bytes(&file), &limits, cases[i].wanted, &out);
+        cr_assert_eq(st.code, CB_OK);
         cr_expect_eq(out.image.width, cases[i].width, "wanted %d: %d", cases[i].wanted,
                      out.image.width);
         cr_expect(out.width == 320 && out.height == 240);
     }
+    limits.reduced_side = 31;
+    cr_assert_eq(cb_image_decode(&arena, photo_bytes(&file), &limits, 3, &out).code, CB_OK);
+    cr_expect_eq(out.image.width, 80);
 }
 
 Test(decode_jpeg, a_side_that_does_not_divide_is_decoded_whole)
 {
     const struct cb_image image = smooth(321, 240);
+    struct cb_decode_limits limits = cb_decode_defaults;
     struct cb_decoded out;
+    limits.reduced_side = 0;
     photo_jpeg(&image, &(struct photo_jpeg){ .quality = 95, .channels = 3 }, &file);
-    cr_assert_eq(cb_image_decode(&arena, photo_bytes(&file), &cb_decode_defaults, 10, &out).code,
-                 CB_OK);
+    cr_assert_eq(cb_image_decode(&arena, photo_bytes(&file), &limits, 5, &out).code, CB_OK);
     cr_expect_eq(out.image.width, 321);
 }
 
