@@ -106,18 +106,10 @@ struct cb_status cb_photo_input_read(struct cb_app *app, struct cb_request *req,
     return st;
 }
 
-/* The length that the photo's shorter side must keep so that the recipe loses nothing; 0: its full size. */
-static int wanted_side(const struct cb_recipe *recipe)
-{
-    if (!recipe || recipe->short_side > 0)
-        return recipe ? recipe->short_side : 0;
-    return recipe->resize_height > recipe->resize_width ? recipe->resize_height : recipe->resize_width;
-}
-
 struct cb_status cb_photo_input_decode(struct cb_app *app, struct cb_arena *arena, struct cb_bytes photo,
                                        const struct cb_recipe *recipe, struct cb_decoded *out)
 {
     struct cb_decode_limits limits = cb_decode_defaults;
     limits.max_pixels = (size_t)app->config->pixels;
-    return cb_image_decode(arena, photo, &limits, wanted_side(recipe), out);
+    return cb_image_decode(arena, photo, &limits, recipe ? cb_recipe_wanted_side(recipe) : 0, out);
 }
