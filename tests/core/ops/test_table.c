@@ -27,8 +27,11 @@ Test(op_table, gives_each_operator_a_name_of_its_own)
 Test(op_table, windows_default_to_stride_and_dilation_one)
 {
     const struct cb_window w = cb_attr_default(CB_OP_CONV).conv.window;
-    for (int i = 0; i < CB_MAX_SPATIAL; i++)
-        cr_expect(all(eq(i64, w.stride[i], 1), eq(i64, w.dilation[i], 1), eq(i64, w.kernel[i], 0)));
+    for (int i = 0; i < CB_MAX_SPATIAL; i++) {
+        cr_expect(eq(i64, w.stride[i], 1));
+        cr_expect(eq(i64, w.dilation[i], 1));
+        cr_expect(eq(i64, w.kernel[i], 0));
+    }
     cr_expect(eq(i64, cb_attr_default(CB_OP_CONV).conv.group, 1));
     cr_expect(eq(int, cb_attr_default(CB_OP_REDUCE_SUM).reduce.axes.count, -1));
 }
