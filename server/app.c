@@ -88,6 +88,11 @@ static struct cb_status open_parts(struct app *a)
     return cb_job_queue_start(app->jobs);
 }
 
+static bool is_loopback(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0;
+}
+
 struct cb_status cb_app_create(const struct cb_config *config, const struct cb_engine *engine, struct cb_app **out)
 {
     struct cb_arena arena;
@@ -97,6 +102,9 @@ struct cb_status cb_app_create(const struct cb_config *config, const struct cb_e
     a = cb_arena_alloc(&arena, 1, sizeof *a);
     a->public = (struct cb_app){ .arena = arena, .config = config, .engine = engine };
     st = open_parts(a);
+    if (st.code == CB_OK && !is_loopback(config->host))
+        cb_log(CB_WARN, "event=open_to_all host=%s reason=\"there are no keys: whoever reaches this address may use, "
+               "train and remove models\"", config->host);
     if (st.code)
         cb_app_destroy(&a->public);
     else
