@@ -80,19 +80,34 @@ struct loop {
     atomic_size_t next;
 };
 
+/* ThreadSanitizer does not see how pthreadpool orders its threads (futexes, in a library built without it). */
+#ifdef __SANITIZE_THREAD__
+void __tsan_acquire(void *address);
+void __tsan_release(void *address);
+#define SEES_ALL_BEFORE(loop) __tsan_acquire(loop)
+#define SHOWS_ALL_AFTER(loop) __tsan_release(loop)
+#else
+#define SEES_ALL_BEFORE(loop) (void)(loop)
+#define SHOWS_ALL_AFTER(loop) (void)(loop)
+#endif
+
 static void work(void *ctx, size_t worker)
 {
     struct loop *loop = ctx;
+    SEES_ALL_BEFORE(loop);
     for (size_t i; (i = atomic_fetch_add_explicit(&loop->next, 1, memory_order_relaxed)) < loop->n;)
         loop->fn(loop->ctx, i, worker);
+    SHOWS_ALL_AFTER(loop);
 }
 
 void cb_threads_for(struct cb_threads *threads, size_t n, cb_threads_fn *fn, void *ctx)
 {
     const size_t workers = cb_threads_count(threads);
     struct loop loop = { .fn = fn, .ctx = ctx, .n = n };
+    SHOWS_ALL_AFTER(&loop);
     if (n <= 1 || workers == 1)
         work(&loop, 0);
     else
         pthreadpool_parallelize_1d(threads->pool, work, &loop, workers < n ? workers : n, 0);
+    SEES_ALL_BEFORE(&loop);
 }

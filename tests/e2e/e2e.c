@@ -28,6 +28,19 @@ struct server_process e2e_start(const char *folder, const char *options)
     return s;
 }
 
+void e2e_end(struct server_process *server)
+{
+    if (server->pid)
+        cr_expect(eq(int, server_stop(server, SIGTERM), 0), "see %s/log", server->folder);
+}
+
+void e2e_clean(struct server_process *server)
+{
+    if (server->pid)
+        server_stop(server, SIGKILL);
+    server_clean(server);
+}
+
 bool e2e_text(const struct http_reply *reply, const char *key, char *text, size_t size)
 {
     char wanted[64];

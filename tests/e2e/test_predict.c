@@ -13,8 +13,7 @@ static void start(void)
 
 static void stop(void)
 {
-    cr_expect(eq(int, server_stop(&server, SIGTERM), 0));
-    server_clean(&server);
+    e2e_clean(&server);
     cb_buf_deinit(&photo);
 }
 
@@ -34,6 +33,7 @@ Test(e2e_predict, answers_a_raw_photo_with_the_first_configured_model)
     cr_expect(strstr(second + 1, "\"probability\":") == NULL, "top=2 gives two");
     cr_expect(atof(first + 14) >= atof(second + 14), "best first");
     http_free(&r);
+    e2e_end(&server);
 }
 
 Test(e2e_predict, reads_a_form_with_several_photos)
@@ -53,6 +53,7 @@ Test(e2e_predict, reads_a_form_with_several_photos)
     cr_expect(first && strstr(first + 1, "\"image\":"), "two predictions");
     http_free(&r);
     cb_buf_deinit(&body);
+    e2e_end(&server);
 }
 
 Test(e2e_predict, reads_photos_in_base64)
@@ -72,6 +73,7 @@ Test(e2e_predict, reads_photos_in_base64)
     e2e_expect_code(http_call(server.port, "POST", "/predict", "Content-Type: application/json\r\n", body.data, body.len),
                     200);
     cb_buf_deinit(&body);
+    e2e_end(&server);
 }
 
 Test(e2e_predict, warns_about_a_photo_that_is_cut_short)
@@ -80,6 +82,7 @@ Test(e2e_predict, warns_about_a_photo_that_is_cut_short)
     cr_expect(eq(int, r.code, 200));
     cr_expect(http_has(&r, "\"warning\":\""));
     http_free(&r);
+    e2e_end(&server);
 }
 
 Test(e2e_predict, refuses_what_is_no_photo)
@@ -92,6 +95,7 @@ Test(e2e_predict, refuses_what_is_no_photo)
     e2e_expect_code(http_call(server.port, "POST", "/predict", "Content-Type: application/json\r\n",
                               "{\"instances\":[{\"image\":{\"b64\":\"?\"}}]}", 38), 400);
     e2e_expect_code(http_call(server.port, "POST", "/predict", "Content-Type: multipart/form-data\r\n", "x", 1), 400);
+    e2e_end(&server);
 }
 
 Test(e2e_predict, names_bad_parameters_and_unknown_models)
@@ -100,6 +104,7 @@ Test(e2e_predict, names_bad_parameters_and_unknown_models)
     e2e_expect_code(http_call(server.port, "POST", "/predict?top=x", "", photo.data, photo.len), 400);
     e2e_expect_code(http_call(server.port, "POST", "/predict?model=nobody", "", photo.data, photo.len), 404);
     e2e_expect_code(http_call(server.port, "POST", "/predict?model=%zz", "", photo.data, photo.len), 400);
+    e2e_end(&server);
 }
 
 Test(e2e_predict, explains_a_photo_by_its_id_and_directly)
@@ -119,6 +124,7 @@ Test(e2e_predict, explains_a_photo_by_its_id_and_directly)
     cr_expect(http_has(&r, "\"layer\":\"features\""));
     cr_expect(http_has(&r, "\"map\":[["));
     http_free(&r);
+    e2e_end(&server);
 }
 
 Test(e2e_predict, explains_nothing_that_it_does_not_know)
@@ -129,6 +135,7 @@ Test(e2e_predict, explains_nothing_that_it_does_not_know)
     e2e_expect_code(http_call(server.port, "POST", "/explain?class=99", "", photo.data, photo.len), 400);
     e2e_expect_code(http_call(server.port, "POST", "/explain?layer=nothing", "", photo.data, photo.len), 400);
     e2e_expect_code(http_call(server.port, "POST", "/explain?method=tarot", "", photo.data, photo.len), 400);
+    e2e_end(&server);
 }
 
 Test(e2e_predict, describes_its_models)
@@ -144,4 +151,5 @@ Test(e2e_predict, describes_its_models)
     http_free(&r);
     e2e_expect_code(http_get(server.port, "/models/nobody"), 404);
     e2e_expect_code(http_call(server.port, "DELETE", "/models/tiny", "", NULL, 0), 409);
+    e2e_end(&server);
 }
