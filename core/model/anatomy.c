@@ -8,6 +8,7 @@ struct walk {
     const struct cb_graph *graph; /* as imported */
     const struct cb_graph *sized; /* the same values with shapes, for one photo */
     int *producer;
+    bool *fixed; /* [n_values] the same whatever the photo: a constant, or made of such */
 };
 
 static bool is_view(enum cb_op op)
@@ -23,7 +24,25 @@ static const struct cb_node *maker(const struct walk *w, int value)
 
 static bool is_constant(const struct walk *w, int value)
 {
-    return value >= 0 && w->sized->values[value].data != NULL;
+    return value >= 0 && w->fixed[value];
+}
+
+static struct cb_status find_fixed(struct walk *w, struct cb_arena *scratch)
+{
+    const struct cb_graph *g = w->graph;
+    CB_TRY(cb_arena_get(scratch, (size_t)g->n_values, sizeof *w->fixed, "anatomy", &w->fixed));
+    for (int v = 0; v < g->n_values; v++)
+        w->fixed[v] = w->sized->values[v].data != NULL;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct cb_node *n = &g->nodes[i];
+        bool fixed = true;
+        for (int k = 0; k < n->n_in; k++)
+            fixed &= n->in[k] < 0 || w->fixed[n->in[k]];
+        for (int k = 0; k < n->n_out; k++)
+            if (n->out[k] >= 0)
+                w->fixed[n->out[k]] |= fixed;
+    }
+    return cb_ok();
 }
 
 /* The input that carries data through a node with one such; -1 when there are several. */
@@ -75,19 +94,6 @@ static const struct cb_node *find_classifier(const struct walk *w, int logits)
     return NULL;
 }
 
-/* A convolution's input as the network names it: before the transposes and identities that lead to it. */
-static int named_input(const struct walk *w, const struct cb_node *n)
-{
-    int v = n->in[0];
-    for (const struct cb_node *m = maker(w, v); m && (m->op == CB_OP_IDENTITY || m->op == CB_OP_TRANSPOSE);
-         m = maker(w, v)) {
-        if (m->op == CB_OP_TRANSPOSE && n->op != CB_OP_CONV)
-            break;
-        v = m->in[0];
-    }
-    return v;
-}
-
 /* Image operators' own values are channels-last; the network's are [N,C,H,W]. */
 static bool is_inner(const struct walk *w, int value)
 {
@@ -99,6 +105,19 @@ static bool is_inner(const struct walk *w, int value)
         return n->attr.transpose.rank == CB_PERM_TO_LAST ||
                (n->attr.transpose.rank == 4 && !memcmp(n->attr.transpose.perm, to_nhwc, sizeof to_nhwc));
     return n->op <= CB_OP_LRN;
+}
+
+/* A convolution's input as the network names it: before the transpose to channels-last. */
+static int named_input(const struct walk *w, const struct cb_node *n)
+{
+    int v = n->in[0];
+    for (const struct cb_node *m = maker(w, v); m && (m->op == CB_OP_IDENTITY || m->op == CB_OP_TRANSPOSE);
+         m = maker(w, v)) {
+        if (m->op == CB_OP_TRANSPOSE && (n->op != CB_OP_CONV || !is_inner(w, v)))
+            break;
+        v = m->in[0];
+    }
+    return v;
 }
 
 static bool is_spatial(const struct walk *w, int value)
@@ -222,6 +241,8 @@ struct cb_status cb_model_find_anatomy(struct cb_model *model)
     if (!st.code) {
         w.sized = cb_plan_graph(plan);
         st = cb_graph_producers(&model->graph, &scratch, &w.producer);
+        if (!st.code)
+            st = find_fixed(&w, &scratch);
         if (!st.code)
             st = find_parts(model, &w, &scratch);
         cb_arena_deinit(&scratch);
