@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "importers/model/load.h"
@@ -36,6 +37,7 @@ static void add_conv(struct onnx_builder *b, const char *in, const char *out, in
 Test(anatomy, of_a_network_with_a_product_behind_pooling)
 {
     struct onnx_builder b;
+    b = onnx_begin(13);
     onnx_small_classifier(&b, 0, 6, 1);
     struct cb_model *m = load(&b);
     expect_anatomy(m, "logits", "flat", "features");
@@ -84,6 +86,7 @@ Test(anatomy, of_a_trunk_without_classifier)
 Test(anatomy, follows_what_the_recipe_names)
 {
     struct onnx_builder b;
+    b = onnx_begin(13);
     onnx_small_classifier(&b, 0, 6, 1);
     onnx_property(&b, "cambium.recipe", "{\"bottleneck\":\"features\",\"cam_layer\":\"conv\"}");
     struct cb_model *m = load(&b);
@@ -96,6 +99,7 @@ Test(anatomy, names_a_tensor_of_the_recipe_that_is_not_there)
 {
     struct onnx_builder b;
     struct cb_model *m = NULL;
+    b = onnx_begin(13);
     onnx_small_classifier(&b, 0, 6, 1);
     onnx_property(&b, "cambium.recipe", "{\"cam_layer\":\"layer9\"}");
     const struct cb_status st = cb_model_load(&(struct cb_model_source){ .bytes = onnx_end(&b), .name = "net" }, &m);

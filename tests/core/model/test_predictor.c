@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/exec/session.h"
@@ -19,6 +20,7 @@ static struct cb_engine engine_of(enum cb_isa isa)
 static struct cb_model *small_model(struct onnx_builder *b)
 {
     struct cb_model *m = NULL;
+    *b = onnx_begin(13);
     onnx_small_classifier(b, 0, 5, 7);
     const struct cb_model_source source = { .bytes = onnx_end(b), .name = "small" };
     const struct cb_status st = cb_model_load(&source, &m);
