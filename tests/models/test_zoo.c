@@ -129,8 +129,8 @@ Test(zoo, outputs_and_grad_cam_maps_equal_the_frameworks_own, .timeout = 600)
     DIR *dir = opendir(root);
     cr_assert(dir, "%s", root);
     for (struct dirent *e; (e = readdir(dir));) {
-        char path[512], cam[600];
-        snprintf(path, sizeof path, "%s/%s", root, e->d_name);
+        char path[512], cam[1024];
+        snprintf(path, sizeof path, "%.200s/%.200s", root, e->d_name);
         snprintf(cam, sizeof cam, "%s/cam.npz", path);
         if (e->d_name[0] != '.' && cb_file_exists(cam))
             check_network(path, cb_isa_best());
