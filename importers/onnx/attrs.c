@@ -16,11 +16,14 @@ const Onnx__AttributeProto *cb_onnx_attr_find(const struct cb_onnx_node *node, c
 
 struct cb_status cb_onnx_attr_wanted(const struct cb_onnx_node *node, const char *name)
 {
-    return cb_onnx_attr_find(node, name) ? cb_ok() : cb_fail(CB_ERR_MODEL, "attribute %s is missing", name);
+    return cb_onnx_attr_find(node, name) ? cb_ok()
+                                         : cb_fail(CB_ERR_MODEL, "attribute %s is missing", name);
 }
 
-/* A value of 0 may be left out by writers of proto3, an empty list by all: then the declared type must say it. */
-static bool is_of_type(const Onnx__AttributeProto *a, bool has, Onnx__AttributeProto__AttributeType type)
+/* A value of 0 may be left out by writers of proto3, an empty list by all: then the declared type
+ * must say it. */
+static bool is_of_type(const Onnx__AttributeProto *a, bool has,
+                       Onnx__AttributeProto__AttributeType type)
 {
     return has ? !a->has_type || a->type == type || a->type == 0 : a->has_type && a->type == type;
 }
@@ -30,7 +33,8 @@ static struct cb_status fail_type(const char *name, const char *type)
     return cb_fail(CB_ERR_MODEL, "attribute %s wants %s", name, type);
 }
 
-struct cb_status cb_onnx_attr_int(const struct cb_onnx_node *node, const char *name, int64_t absent, int64_t *out)
+struct cb_status cb_onnx_attr_int(const struct cb_onnx_node *node, const char *name, int64_t absent,
+                                  int64_t *out)
 {
     const Onnx__AttributeProto *a = cb_onnx_attr_find(node, name);
     if (a && !is_of_type(a, a->has_i, TYPE(INT)))
@@ -39,7 +43,8 @@ struct cb_status cb_onnx_attr_int(const struct cb_onnx_node *node, const char *n
     return cb_ok();
 }
 
-struct cb_status cb_onnx_attr_float(const struct cb_onnx_node *node, const char *name, float absent, float *out)
+struct cb_status cb_onnx_attr_float(const struct cb_onnx_node *node, const char *name, float absent,
+                                    float *out)
 {
     const Onnx__AttributeProto *a = cb_onnx_attr_find(node, name);
     if (a && !is_of_type(a, a->has_f, TYPE(FLOAT)))
@@ -48,7 +53,8 @@ struct cb_status cb_onnx_attr_float(const struct cb_onnx_node *node, const char 
     return cb_ok();
 }
 
-struct cb_status cb_onnx_attr_axis(const struct cb_onnx_node *node, const char *name, int absent, int *out)
+struct cb_status cb_onnx_attr_axis(const struct cb_onnx_node *node, const char *name, int absent,
+                                   int *out)
 {
     int64_t v;
     CB_TRY(cb_onnx_attr_int(node, name, absent, &v));
@@ -58,7 +64,8 @@ struct cb_status cb_onnx_attr_axis(const struct cb_onnx_node *node, const char *
     return cb_ok();
 }
 
-struct cb_status cb_onnx_attr_flag(const struct cb_onnx_node *node, const char *name, bool absent, bool *out)
+struct cb_status cb_onnx_attr_flag(const struct cb_onnx_node *node, const char *name, bool absent,
+                                   bool *out)
 {
     int64_t v;
     CB_TRY(cb_onnx_attr_int(node, name, absent, &v));
@@ -66,7 +73,8 @@ struct cb_status cb_onnx_attr_flag(const struct cb_onnx_node *node, const char *
     return cb_ok();
 }
 
-struct cb_status cb_onnx_attr_ints(const struct cb_onnx_node *node, const char *name, const int64_t **v, size_t *n)
+struct cb_status cb_onnx_attr_ints(const struct cb_onnx_node *node, const char *name,
+                                   const int64_t **v, size_t *n)
 {
     static const int64_t none = 0; /* an empty list is there all the same */
     const Onnx__AttributeProto *a = cb_onnx_attr_find(node, name);
@@ -81,7 +89,8 @@ struct cb_status cb_onnx_attr_ints(const struct cb_onnx_node *node, const char *
     return cb_ok();
 }
 
-struct cb_status cb_onnx_attr_list(const struct cb_onnx_node *node, const char *name, struct cb_list *out)
+struct cb_status cb_onnx_attr_list(const struct cb_onnx_node *node, const char *name,
+                                   struct cb_list *out)
 {
     const int64_t *v;
     size_t n;
@@ -96,8 +105,8 @@ struct cb_status cb_onnx_attr_list(const struct cb_onnx_node *node, const char *
     return cb_ok();
 }
 
-struct cb_status cb_onnx_attr_word(const struct cb_onnx_node *node, const char *name, const char *const words[],
-                                   int n, int *out)
+struct cb_status cb_onnx_attr_word(const struct cb_onnx_node *node, const char *name,
+                                   const char *const words[], int n, int *out)
 {
     const Onnx__AttributeProto *a = cb_onnx_attr_find(node, name);
     *out = 0;
@@ -110,6 +119,6 @@ struct cb_status cb_onnx_attr_word(const struct cb_onnx_node *node, const char *
             *out = i;
             return cb_ok();
         }
-    return cb_fail(CB_ERR_MODEL, "attribute %s is \"%.*s\"", name, (int)(a->s.len < 40 ? a->s.len : 40),
-                   (const char *)a->s.data);
+    return cb_fail(CB_ERR_MODEL, "attribute %s is \"%.*s\"", name,
+                   (int)(a->s.len < 40 ? a->s.len : 40), (const char *)a->s.data);
 }

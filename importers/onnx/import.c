@@ -5,23 +5,27 @@
 /* Element type of a node's output i, as far as it follows from the inputs' types. */
 static enum cb_dtype result_dtype(const struct cb_graph *g, const struct cb_node *node, int i)
 {
-    const enum cb_dtype first = node->n_in && node->in[0] >= 0 ? g->values[node->in[0]].dtype : CB_DTYPE_NONE;
+    const enum cb_dtype first =
+        node->n_in && node->in[0] >= 0 ? g->values[node->in[0]].dtype : CB_DTYPE_NONE;
     switch (node->op) {
-    case CB_OP_NOT: case CB_OP_EQUAL: case CB_OP_GREATER: case CB_OP_LESS: case CB_OP_GREATER_EQUAL:
-    case CB_OP_LESS_EQUAL: case CB_OP_AND: case CB_OP_OR: case CB_OP_XOR:
-        return CB_BOOL;
-    case CB_OP_SHAPE: case CB_OP_SIZE: case CB_OP_ARG_MAX: case CB_OP_ARG_MIN:
-        return CB_INT64;
-    case CB_OP_MAX_POOL:
-        return i ? CB_INT64 : first;
-    case CB_OP_CAST:
-        return node->attr.cast.to;
-    case CB_OP_CONSTANT_OF_SHAPE:
-        return node->attr.fill.dtype;
-    case CB_OP_WHERE:
-        return g->values[node->in[1]].dtype;
-    default:
-        return first;
+    case CB_OP_NOT:
+    case CB_OP_EQUAL:
+    case CB_OP_GREATER:
+    case CB_OP_LESS:
+    case CB_OP_GREATER_EQUAL:
+    case CB_OP_LESS_EQUAL:
+    case CB_OP_AND:
+    case CB_OP_OR:
+    case CB_OP_XOR: return CB_BOOL;
+    case CB_OP_SHAPE:
+    case CB_OP_SIZE:
+    case CB_OP_ARG_MAX:
+    case CB_OP_ARG_MIN: return CB_INT64;
+    case CB_OP_MAX_POOL: return i ? CB_INT64 : first;
+    case CB_OP_CAST: return node->attr.cast.to;
+    case CB_OP_CONSTANT_OF_SHAPE: return node->attr.fill.dtype;
+    case CB_OP_WHERE: return g->values[node->in[1]].dtype;
+    default: return first;
     }
 }
 
@@ -31,7 +35,8 @@ struct cb_status cb_onnx_add(struct cb_onnx_node *node, enum cb_op op, const uni
     struct cb_graph *g = node->import->graph;
     struct cb_node *made;
     const char *name = node->name;
-    if (op != node->rule->op && !(name = cb_arena_printf(g->arena, "%s/%s", name, cb_op_get(op)->name)))
+    if (op != node->rule->op &&
+        !(name = cb_arena_printf(g->arena, "%s/%s", name, cb_op_get(op)->name)))
         return cb_fail(CB_ERR_NOMEM, "over the budget");
     CB_TRY(cb_graph_add_node(g, op, name, in.n, in.v, out.n, out.v, &made));
     made->attr = attr ? *attr : cb_attr_default(op);
@@ -53,11 +58,12 @@ struct cb_status cb_onnx_temp(struct cb_onnx_node *node, int like, const char *w
     const char *name = cb_arena_printf(node->import->scratch, "%s@%s", g->values[like].name, what);
     if (!name)
         return cb_fail(CB_ERR_NOMEM, "over the budget");
-    return cb_graph_add_value(g, name, g->values[like].dtype, &(struct cb_shape){ .rank = -1 }, out);
+    return cb_graph_add_value(g, name, g->values[like].dtype, &(struct cb_shape){ .rank = -1 },
+                              out);
 }
 
-static struct cb_status add_constant(struct cb_onnx_node *node, const char *what, const struct cb_tensor *tensor,
-                                     int *out)
+static struct cb_status add_constant(struct cb_onnx_node *node, const char *what,
+                                     const struct cb_tensor *tensor, int *out)
 {
     struct cb_graph *g = node->import->graph;
     const char *name = cb_arena_printf(node->import->scratch, "%s@%s", node->name, what);
@@ -68,8 +74,8 @@ static struct cb_status add_constant(struct cb_onnx_node *node, const char *what
     return cb_ok();
 }
 
-struct cb_status cb_onnx_add_scalar(struct cb_onnx_node *node, const char *what, enum cb_dtype dtype, double value,
-                                    int *out)
+struct cb_status cb_onnx_add_scalar(struct cb_onnx_node *node, const char *what,
+                                    enum cb_dtype dtype, double value, int *out)
 {
     struct cb_tensor t = { .dtype = dtype == CB_DTYPE_NONE ? CB_FLOAT32 : dtype };
     CB_TRY(cb_arena_get(node->import->graph->arena, 1, cb_dtype_size(t.dtype), what, &t.data));
@@ -80,7 +86,8 @@ struct cb_status cb_onnx_add_scalar(struct cb_onnx_node *node, const char *what,
     return add_constant(node, what, &t, out);
 }
 
-struct cb_status cb_onnx_add_ints(struct cb_onnx_node *node, const char *what, int count, const int64_t *v, int *out)
+struct cb_status cb_onnx_add_ints(struct cb_onnx_node *node, const char *what, int count,
+                                  const int64_t *v, int *out)
 {
     struct cb_tensor t = { .dtype = CB_INT64, .shape = { 1, { count } } };
     CB_TRY(cb_arena_get(node->import->graph->arena, (size_t)count, sizeof *v, what, &t.data));
@@ -88,7 +95,8 @@ struct cb_status cb_onnx_add_ints(struct cb_onnx_node *node, const char *what, i
     return add_constant(node, what, &t, out);
 }
 
-void cb_onnx_set_constant(struct cb_onnx_import *import, int v, const struct cb_tensor *tensor, bool mapped)
+void cb_onnx_set_constant(struct cb_onnx_import *import, int v, const struct cb_tensor *tensor,
+                          bool mapped)
 {
     struct cb_value *value = &import->graph->values[v];
     value->dtype = tensor->dtype;

@@ -1,31 +1,31 @@
 /* importers/onnx/limits.h - how much of a model file is believed, and why.
  *
- * The largest networks of the field have some thousands of nodes, and all of their files but the weights is about a
- * megabyte. The limits stand well above that, and low enough that a file made to hurt costs a fraction of a second
- * and some hundred megabytes. */
+ * The largest networks of the field have some thousands of nodes, and all of their files but the
+ * weights is about a megabyte. The limits stand well above that, and low enough that a file made to
+ * hurt costs a fraction of a second and some hundred megabytes. */
 #pragma once
 
 #include <stddef.h>
 
 /* Messages of a kind in one file (wire.c counts them before protobuf-c sees any). */
-#define CB_ONNX_MAX_NODES      65536
-#define CB_ONNX_MAX_TENSORS    65536 /* initialisers; as many again as attributes */
+#define CB_ONNX_MAX_NODES 65536
+#define CB_ONNX_MAX_TENSORS 65536 /* initialisers; as many again as attributes */
 #define CB_ONNX_MAX_ATTRIBUTES 524288
-#define CB_ONNX_MAX_ARGS       524288 /* names of nodes' inputs, and of their outputs */
-#define CB_ONNX_MAX_VALUES     65536  /* declared inputs, and outputs: old files declare every initialiser */
-#define CB_ONNX_MAX_DIMS       524288
-#define CB_ONNX_MAX_SMALL      4096   /* operator sets, metadata entries, local functions */
+#define CB_ONNX_MAX_ARGS 524288 /* names of nodes' inputs, and of their outputs */
+#define CB_ONNX_MAX_VALUES 65536 /* declared inputs, and outputs; old files declare initialisers */
+#define CB_ONNX_MAX_DIMS 524288
+#define CB_ONNX_MAX_SMALL 4096 /* operator sets, metadata entries, local functions */
 
 /* Files of external data: some exporters write one a tensor. */
-#define CB_ONNX_MAX_EXTERNAL   4096
+#define CB_ONNX_MAX_EXTERNAL 4096
 
-/* Bytes of what is left for the parser once tensor data and unread fields are out: names, attributes, metadata
- * (labels and recipe of an exported model are there: some tens of kilobytes). */
+/* Bytes of what is left for the parser once tensor data and unread fields are out: names,
+ * attributes, metadata (an exported model's labels and recipe: some tens of kilobytes). */
 #define CB_ONNX_MAX_SLIM ((size_t)32 << 20)
 
-/* What the parser may take of memory for it; an empty message of two bytes becomes about a hundred. */
+/* Memory that the parser may take for it; an empty message's two bytes become about a hundred. */
 #define CB_ONNX_PARSE_BUDGET ((size_t)384 << 20)
 
 /* Versions that are known. Beyond them an operator may mean something else. */
-#define CB_ONNX_NEWEST_IR    13
+#define CB_ONNX_NEWEST_IR 13
 #define CB_ONNX_NEWEST_OPSET 28

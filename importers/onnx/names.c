@@ -36,6 +36,8 @@ int cb_onnx_names_find(const struct cb_onnx_names *names, const char *text)
 {
     const struct cb_onnx_name wanted = { text, 0 };
     const struct cb_onnx_name *found =
-        names->n_sorted ? bsearch(&wanted, names->entry, (size_t)names->n_sorted, sizeof wanted, by_text) : NULL;
+        names->n_sorted
+            ? bsearch(&wanted, names->entry, (size_t)names->n_sorted, sizeof wanted, by_text)
+            : NULL;
     return found ? found->value : -1;
 }

@@ -16,7 +16,8 @@ struct cb_onnx_names {
 };
 
 /* Room for `cap` names in `arena`. */
-CB_MUST_USE struct cb_status cb_onnx_names_init(struct cb_onnx_names *names, struct cb_arena *arena, size_t cap);
+CB_MUST_USE struct cb_status cb_onnx_names_init(struct cb_onnx_names *names, struct cb_arena *arena,
+                                                size_t cap);
 
 /* `text` is borrowed, and found only after the next sort. */
 void cb_onnx_names_add(struct cb_onnx_names *names, const char *text, int value);

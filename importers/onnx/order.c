@@ -13,7 +13,8 @@ static bool in_order(const struct cb_onnx_needs *needs)
 
 /* Kahn's algorithm: `open` counts what a node still waits for; the readers of node i stand in
  * reader[begin[i] .. begin[i + 1]). */
-static int place_all(const struct cb_onnx_needs *needs, int *open, int *begin, int *reader, int *order)
+static int place_all(const struct cb_onnx_needs *needs, int *open, int *begin, int *reader,
+                     int *order)
 {
     const int n = needs->n_nodes;
     int placed = 0;
@@ -21,7 +22,8 @@ static int place_all(const struct cb_onnx_needs *needs, int *open, int *begin, i
         begin[needs->from[j] + 1]++;
     for (int i = 0; i < n; i++)
         begin[i + 1] += begin[i];
-    for (int i = n - 1; i >= 0; i--) { /* from the back, so that begin[] ends up where each run begins */
+    for (int i = n - 1; i >= 0;
+         i--) { /* from the back, so that begin[] ends up where each run begins */
         open[i] = needs->first[i + 1] - needs->first[i];
         for (int j = needs->first[i]; j < needs->first[i + 1]; j++)
             reader[--begin[needs->from[j] + 1]] = i;
@@ -38,7 +40,8 @@ static int place_all(const struct cb_onnx_needs *needs, int *open, int *begin, i
     return placed;
 }
 
-struct cb_status cb_onnx_order(const struct cb_onnx_needs *needs, struct cb_arena *arena, int **order, int *stuck)
+struct cb_status cb_onnx_order(const struct cb_onnx_needs *needs, struct cb_arena *arena,
+                               int **order, int *stuck)
 {
     const size_t n = (size_t)needs->n_nodes;
     int *open, *begin, *reader, *made;
@@ -52,7 +55,8 @@ struct cb_status cb_onnx_order(const struct cb_onnx_needs *needs, struct cb_aren
     }
     CB_TRY(cb_arena_get(arena, n, sizeof *open, "the order of nodes", &open));
     CB_TRY(cb_arena_get(arena, n + 1, sizeof *begin, "the order of nodes", &begin));
-    CB_TRY(cb_arena_get(arena, (size_t)needs->first[n], sizeof *reader, "the order of nodes", &reader));
+    CB_TRY(cb_arena_get(arena, (size_t)needs->first[n], sizeof *reader, "the order of nodes",
+                        &reader));
     const int placed = place_all(needs, open, begin, reader, made);
     *order = placed == needs->n_nodes ? made : NULL;
     for (int i = 0; placed < needs->n_nodes && *stuck < 0; i++)

@@ -1,4 +1,5 @@
-/* importers/onnx/order.h - an order of a graph's nodes in which each comes after those that make its inputs. */
+/* importers/onnx/order.h - an order of a graph's nodes in which each comes after those that make
+ * its inputs. */
 #pragma once
 
 #include "core/base/arena.h"
@@ -9,7 +10,7 @@ struct cb_onnx_needs {
     const int *first, *from;
 };
 
-/* order[n_nodes] in `arena`; the file's own where that will do. *stuck: a node on or behind a cycle, and order is NULL; or
- * -1. Errors: CB_ERR_NOMEM. */
-CB_MUST_USE struct cb_status cb_onnx_order(const struct cb_onnx_needs *needs, struct cb_arena *arena, int **order,
-                                           int *stuck);
+/* order[n_nodes] in `arena`; the file's own where that will do. *stuck: a node on or behind a
+ * cycle, and order is NULL; or -1. Errors: CB_ERR_NOMEM. */
+CB_MUST_USE struct cb_status cb_onnx_order(const struct cb_onnx_needs *needs,
+                                           struct cb_arena *arena, int **order, int *stuck);

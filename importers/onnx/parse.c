@@ -22,8 +22,9 @@ static void give(void *data, void *p)
     (void)data, (void)p; /* all of it goes with the arena */
 }
 
-static struct cb_status parse(struct cb_arena *arena, struct cb_bytes file, enum cb_wire_message root,
-                              const ProtobufCMessageDescriptor *kind, ProtobufCMessage **out)
+static struct cb_status parse(struct cb_arena *arena, struct cb_bytes file,
+                              enum cb_wire_message root, const ProtobufCMessageDescriptor *kind,
+                              ProtobufCMessage **out)
 {
     struct budget budget = { arena, false };
     ProtobufCAllocator allocator = { take, give, &budget };
@@ -31,7 +32,8 @@ static struct cb_status parse(struct cb_arena *arena, struct cb_bytes file, enum
     cb_buf_init(&slim, CB_ONNX_MAX_SLIM);
     struct cb_status st = cb_wire_slim(file, root, &slim);
     if (st.code == CB_OK) {
-        ProtobufCMessage *message = protobuf_c_message_unpack(kind, &allocator, slim.len, (uint8_t *)slim.data);
+        ProtobufCMessage *message =
+            protobuf_c_message_unpack(kind, &allocator, slim.len, (uint8_t *)slim.data);
         if (message)
             *out = message;
         else
@@ -42,7 +44,8 @@ static struct cb_status parse(struct cb_arena *arena, struct cb_bytes file, enum
     return st;
 }
 
-struct cb_status cb_onnx_parse_model(struct cb_arena *arena, struct cb_bytes file, Onnx__ModelProto **out)
+struct cb_status cb_onnx_parse_model(struct cb_arena *arena, struct cb_bytes file,
+                                     Onnx__ModelProto **out)
 {
     ProtobufCMessage *message = NULL;
     CB_TRY(parse(arena, file, CB_WIRE_MODEL, &onnx__model_proto__descriptor, &message));
@@ -50,7 +53,8 @@ struct cb_status cb_onnx_parse_model(struct cb_arena *arena, struct cb_bytes fil
     return cb_ok();
 }
 
-struct cb_status cb_onnx_parse_tensor(struct cb_arena *arena, struct cb_bytes file, Onnx__TensorProto **out)
+struct cb_status cb_onnx_parse_tensor(struct cb_arena *arena, struct cb_bytes file,
+                                      Onnx__TensorProto **out)
 {
     ProtobufCMessage *message = NULL;
     CB_TRY(parse(arena, file, CB_WIRE_TENSOR, &onnx__tensor_proto__descriptor, &message));

@@ -1,4 +1,5 @@
-/* importers/onnx/parse.h - bytes of a file as protobuf-c's structs, without the tensors' data (wire.h). */
+/* importers/onnx/parse.h - bytes of a file as protobuf-c's structs, without the tensors' data
+ * (wire.h). */
 #pragma once
 
 #include "core/base/arena.h"

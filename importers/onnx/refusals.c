@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-void cb_onnx_refusals_add(struct cb_onnx_refusals *refusals, const char *where, const char *fmt, ...)
+void cb_onnx_refusals_add(struct cb_onnx_refusals *refusals, const char *where, const char *fmt,
+                          ...)
 {
     char what[160];
     va_list args;
@@ -16,7 +17,9 @@ void cb_onnx_refusals_add(struct cb_onnx_refusals *refusals, const char *where, 
             refusals->entry[i].count++;
             return;
         }
-    const char *copy = refusals->n < CB_ONNX_MAX_REFUSALS ? cb_arena_text(refusals->arena, what, strlen(what)) : NULL;
+    const char *copy = refusals->n < CB_ONNX_MAX_REFUSALS
+                           ? cb_arena_text(refusals->arena, what, strlen(what))
+                           : NULL;
     if (!copy) {
         refusals->beyond++;
         return;
@@ -37,8 +40,8 @@ struct cb_status cb_onnx_refusals_status(const struct cb_onnx_refusals *refusals
         const int left = refusals->n - i - 1 + refusals->beyond;
         if (refusals->entry[i].count > 1)
             snprintf(more, sizeof more, " and %d more", refusals->entry[i].count - 1);
-        const int n = snprintf(item, sizeof item, "%s%s at %.60s%s", i ? "; " : "", refusals->entry[i].what,
-                               refusals->entry[i].where, more);
+        const int n = snprintf(item, sizeof item, "%s%s at %.60s%s", i ? "; " : "",
+                               refusals->entry[i].what, refusals->entry[i].where, more);
         if (len + (size_t)n + 24 > sizeof st.msg) { /* 24: for the next line's text */
             snprintf(st.msg + len, sizeof st.msg - len, "; and %d more", left + 1);
             return st;

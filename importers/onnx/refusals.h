@@ -15,8 +15,9 @@ struct cb_onnx_refusals {
 };
 
 /* One more; equal `what` are counted together. `where` is borrowed. */
-void cb_onnx_refusals_add(struct cb_onnx_refusals *refusals, const char *where, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void cb_onnx_refusals_add(struct cb_onnx_refusals *refusals, const char *where, const char *fmt,
+                          ...) __attribute__((format(printf, 3, 4)));
 
-/* CB_OK when there are none, else CB_ERR_UNSUPPORTED with as many as the message holds, and how many more. */
+/* CB_OK when there are none, else CB_ERR_UNSUPPORTED with as many as the message holds, and how
+ * many more. */
 CB_MUST_USE struct cb_status cb_onnx_refusals_status(const struct cb_onnx_refusals *refusals);

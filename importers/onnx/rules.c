@@ -5,10 +5,11 @@
 #include "importers/onnx/limits.h"
 
 #define NEWEST CB_ONNX_NEWEST_OPSET
-#define MANY   CB_MAX_ARGS
+#define MANY CB_MAX_ARGS
 
-/* https://onnx.ai/onnx/operators/ - one row for each meaning that an operator has had; versions that only added types
- * are in the row before. */
+/* https://onnx.ai/onnx/operators/ - one row for each meaning that an operator has had; versions
+ * that only added types are in the row before. */
+/* clang-format off */
 static const struct cb_onnx_rule rules[] = {
     /* op_type             since  until   in    out   import                            core operator */
     { "Abs",               1,   NEWEST, 1, 1,    1,    cb_onnx_import_same,              CB_OP_ABS },
@@ -148,11 +149,13 @@ static const struct cb_onnx_rule rules[] = {
     { "Xor",               1,   6,      2, 2,    1,    cb_onnx_import_binary_1,          CB_OP_XOR },
     { "Xor",               7,   NEWEST, 2, 2,    1,    cb_onnx_import_same,              CB_OP_XOR },
 };
+/* clang-format on */
 
 const struct cb_onnx_rule *cb_onnx_rule_find(const char *op_type, int64_t opset)
 {
     for (size_t i = 0; i < CB_COUNT_OF(rules); i++)
-        if (opset >= rules[i].since && opset <= rules[i].until && strcmp(rules[i].op_type, op_type) == 0)
+        if (opset >= rules[i].since && opset <= rules[i].until &&
+            strcmp(rules[i].op_type, op_type) == 0)
             return &rules[i];
     return NULL;
 }

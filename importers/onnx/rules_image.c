@@ -1,5 +1,6 @@
-/* importers/onnx/rules_image.c - operators on [N,C,spatial...]: their core forms are channels-last, so each gets a
- * Transpose before it and one after it. A pass moves and cancels them once shapes are known. */
+/* importers/onnx/rules_image.c - operators on [N,C,spatial...]: their core forms are channels-last,
+ * so each gets a Transpose before it and one after it. A pass moves and cancels them once shapes
+ * are known. */
 #include <math.h>
 
 #include "importers/onnx/attrs.h"
@@ -21,8 +22,10 @@ static struct cb_status to_channels_last(struct cb_onnx_node *node, int x, int *
     return cb_ok();
 }
 
-/* The rule's operator with input 0 and the first n_images outputs channels-last inside: y is made from "y@nhwc". */
-static struct cb_status add_image_op(struct cb_onnx_node *node, const union cb_attr *attr, int n_images)
+/* The rule's operator with input 0 and the first n_images outputs channels-last inside: y is made
+ * from "y@nhwc". */
+static struct cb_status add_image_op(struct cb_onnx_node *node, const union cb_attr *attr,
+                                     int n_images)
 {
     const union cb_attr back = { .transpose = { .rank = CB_PERM_FROM_LAST } };
     int in[5], out[3]; /* no image operator has more */
@@ -38,13 +41,15 @@ static struct cb_status add_image_op(struct cb_onnx_node *node, const union cb_a
                        (struct cb_onnx_args){ node->n_out, out }));
     for (int i = 0; i < node->n_out && i < n_images; i++)
         if (node->out[i] >= 0)
-            CB_TRY(cb_onnx_add(node, CB_OP_TRANSPOSE, &back, CB_ONNX_ARGS(out[i]), CB_ONNX_ARGS(node->out[i])));
+            CB_TRY(cb_onnx_add(node, CB_OP_TRANSPOSE, &back, CB_ONNX_ARGS(out[i]),
+                               CB_ONNX_ARGS(node->out[i])));
     return cb_ok();
 }
 
-/* A list of the window: `want` numbers of at least `least` (any count while want is -1, which sets it). */
-static struct cb_status read_numbers(const struct cb_onnx_node *node, const char *name, int64_t least, int per_axis,
-                                     int *rank, struct cb_list *list)
+/* A list of the window: `want` numbers of at least `least` (any count while want is -1, which sets
+ * it). */
+static struct cb_status read_numbers(const struct cb_onnx_node *node, const char *name,
+                                     int64_t least, int per_axis, int *rank, struct cb_list *list)
 {
     CB_TRY(cb_onnx_attr_list(node, name, list));
     if (list->count < 0)
@@ -52,7 +57,8 @@ static struct cb_status read_numbers(const struct cb_onnx_node *node, const char
     if (*rank < 0 && list->count % per_axis == 0)
         *rank = list->count / per_axis;
     if (list->count != *rank * per_axis)
-        return cb_fail(CB_ERR_MODEL, "%s has %d numbers for %d spatial axes", name, list->count, *rank);
+        return cb_fail(CB_ERR_MODEL, "%s has %d numbers for %d spatial axes", name, list->count,
+                       *rank);
     for (int i = 0; i < list->count; i++)
         if (list->v[i] < least || list->v[i] > INT32_MAX)
             return cb_fail(CB_ERR_MODEL, "%s has a %lld", name, (long long)list->v[i]);
@@ -63,7 +69,8 @@ static struct cb_status read_numbers(const struct cb_onnx_node *node, const char
 static struct cb_status read_window(const struct cb_onnx_node *node, struct cb_window *w)
 {
     static const char *const auto_pads[] = { "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER" };
-    static const enum cb_auto_pad kinds[] = { CB_PAD_EXPLICIT, CB_PAD_VALID, CB_PAD_SAME_UPPER, CB_PAD_SAME_LOWER };
+    static const enum cb_auto_pad kinds[] = { CB_PAD_EXPLICIT, CB_PAD_VALID, CB_PAD_SAME_UPPER,
+                                              CB_PAD_SAME_LOWER };
     struct cb_list kernel, strides, dilations, pads;
     int rank = -1, kind;
     CB_TRY(read_numbers(node, "kernel_shape", 1, 1, &rank, &kernel));
@@ -130,7 +137,8 @@ struct cb_status cb_onnx_import_lrn(struct cb_onnx_node *node)
  * y = (x - mean) / sqrt(var + epsilon) * scale + bias, elementwise. */
 static struct cb_status import_batch_norm_full(struct cb_onnx_node *node, float epsilon)
 {
-    const int x = node->in[0], scale = node->in[1], bias = node->in[2], mean = node->in[3], var = node->in[4];
+    const int x = node->in[0], scale = node->in[1], bias = node->in[2], mean = node->in[3],
+              var = node->in[4];
     int eps, shifted, safe, deviation, normal, scaled;
     CB_TRY(cb_onnx_add_scalar(node, "epsilon", cb_onnx_in(node, 4)->dtype, (double)epsilon, &eps));
     CB_TRY(cb_onnx_temp(node, x, "shifted", &shifted));
@@ -141,19 +149,24 @@ static struct cb_status import_batch_norm_full(struct cb_onnx_node *node, float 
     CB_TRY(cb_onnx_add(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(x, mean), CB_ONNX_ARGS(shifted)));
     CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(var, eps), CB_ONNX_ARGS(safe)));
     CB_TRY(cb_onnx_add(node, CB_OP_SQRT, NULL, CB_ONNX_ARGS(safe), CB_ONNX_ARGS(deviation)));
-    CB_TRY(cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(shifted, deviation), CB_ONNX_ARGS(normal)));
+    CB_TRY(
+        cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(shifted, deviation), CB_ONNX_ARGS(normal)));
     CB_TRY(cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(normal, scale), CB_ONNX_ARGS(scaled)));
-    return cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(scaled, bias), CB_ONNX_ARGS(node->out[0]));
+    return cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(scaled, bias),
+                       CB_ONNX_ARGS(node->out[0]));
 }
 
-/* is_test of the first versions is 0 in many files that are meant for inference: it is not looked at. */
+/* is_test of the first versions is 0 in many files that are meant for inference: it is not looked
+ * at. */
 struct cb_status cb_onnx_import_batch_norm(struct cb_onnx_node *node)
 {
     union cb_attr attr = cb_attr_default(CB_OP_BATCH_NORM);
     bool spatial;
     CB_TRY(cb_onnx_attr_float(node, "epsilon", attr.batch_norm.epsilon, &attr.batch_norm.epsilon));
-    CB_TRY(cb_onnx_attr_float(node, "momentum", attr.batch_norm.momentum, &attr.batch_norm.momentum));
+    CB_TRY(
+        cb_onnx_attr_float(node, "momentum", attr.batch_norm.momentum, &attr.batch_norm.momentum));
     CB_TRY(cb_onnx_attr_flag(node, "training_mode", false, &attr.batch_norm.training));
     CB_TRY(cb_onnx_attr_flag(node, "spatial", true, &spatial));
-    return spatial ? add_image_op(node, &attr, 1) : import_batch_norm_full(node, attr.batch_norm.epsilon);
+    return spatial ? add_image_op(node, &attr, 1)
+                   : import_batch_norm_full(node, attr.batch_norm.epsilon);
 }

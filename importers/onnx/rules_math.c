@@ -1,4 +1,5 @@
-/* importers/onnx/rules_math.c - elementwise operators, products, and what is a short chain of those. */
+/* importers/onnx/rules_math.c - elementwise operators, products, and what is a short chain of
+ * those. */
 #include <math.h>
 
 #include "importers/onnx/attrs.h"
@@ -47,7 +48,8 @@ struct cb_status cb_onnx_import_swish(struct cb_onnx_node *node)
     CB_TRY(cb_onnx_attr_float(node, "alpha", 1.0f, &alpha));
     if (alpha < 1.0f || alpha > 1.0f) {
         int factor;
-        CB_TRY(cb_onnx_add_scalar(node, "alpha", cb_onnx_in(node, 0)->dtype, (double)alpha, &factor));
+        CB_TRY(
+            cb_onnx_add_scalar(node, "alpha", cb_onnx_in(node, 0)->dtype, (double)alpha, &factor));
         CB_TRY(cb_onnx_temp(node, x, "scaled", &scaled));
         CB_TRY(cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(x, factor), CB_ONNX_ARGS(scaled)));
     }
@@ -56,8 +58,8 @@ struct cb_status cb_onnx_import_swish(struct cb_onnx_node *node)
     return cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(x, gate), CB_ONNX_ARGS(node->out[0]));
 }
 
-/* Until opset 10 the bounds are attributes; Clip-6 gives them the largest floats as defaults, which clip nothing but
- * infinities. */
+/* Until opset 10 the bounds are attributes; Clip-6 gives them the largest floats as defaults, which
+ * clip nothing but infinities. */
 struct cb_status cb_onnx_import_clip_1(struct cb_onnx_node *node)
 {
     union cb_attr attr = cb_attr_default(CB_OP_CLIP);
@@ -70,7 +72,8 @@ struct cb_status cb_onnx_import_clip_1(struct cb_onnx_node *node)
 }
 
 /* Cast's `to`: a number, in Cast-1 a name. */
-static struct cb_status read_dtype(const struct cb_onnx_node *node, const char *name, enum cb_dtype *out)
+static struct cb_status read_dtype(const struct cb_onnx_node *node, const char *name,
+                                   enum cb_dtype *out)
 {
     const Onnx__AttributeProto *a = cb_onnx_attr_find(node, name);
     int64_t type;
@@ -84,7 +87,8 @@ static struct cb_status read_dtype(const struct cb_onnx_node *node, const char *
     }
     CB_TRY(cb_onnx_attr_int(node, name, 0, &type));
     if ((*out = cb_onnx_dtype(type)) == CB_DTYPE_NONE)
-        return cb_fail(CB_ERR_UNSUPPORTED, "type %s (%lld)", cb_onnx_dtype_name(type), (long long)type);
+        return cb_fail(CB_ERR_UNSUPPORTED, "type %s (%lld)", cb_onnx_dtype_name(type),
+                       (long long)type);
     return cb_ok();
 }
 
@@ -101,7 +105,8 @@ struct cb_status cb_onnx_import_cast_like(struct cb_onnx_node *node)
     union cb_attr attr = { .cast = { cb_onnx_in(node, 1)->dtype } };
     if (attr.cast.to == CB_DTYPE_NONE)
         return cb_fail(CB_ERR_UNSUPPORTED, "the type of input 1 is not known");
-    return cb_onnx_add(node, CB_OP_CAST, &attr, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(node->out[0]));
+    return cb_onnx_add(node, CB_OP_CAST, &attr, CB_ONNX_ARGS(node->in[0]),
+                       CB_ONNX_ARGS(node->out[0]));
 }
 
 /* Before opset 7: equal shapes, or with broadcast=1 b's dims stand at `axis` of a. */
@@ -122,7 +127,8 @@ struct cb_status cb_onnx_import_prelu_1(struct cb_onnx_node *node)
     return cb_onnx_add_same(node, &attr);
 }
 
-/* Real numbers without fmod, in files of opset 10 to 12: the sign follows b, y = a - floor(a / b) * b. */
+/* Real numbers without fmod, in files of opset 10 to 12: the sign follows b, y = a - floor(a / b) *
+ * b. */
 static struct cb_status add_floor_mod(struct cb_onnx_node *node)
 {
     const int a = node->in[0], b = node->in[1];
@@ -133,7 +139,8 @@ static struct cb_status add_floor_mod(struct cb_onnx_node *node)
     CB_TRY(cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(a, b), CB_ONNX_ARGS(ratio)));
     CB_TRY(cb_onnx_add(node, CB_OP_FLOOR, NULL, CB_ONNX_ARGS(ratio), CB_ONNX_ARGS(whole)));
     CB_TRY(cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(whole, b), CB_ONNX_ARGS(multiple)));
-    return cb_onnx_add(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(a, multiple), CB_ONNX_ARGS(node->out[0]));
+    return cb_onnx_add(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(a, multiple),
+                       CB_ONNX_ARGS(node->out[0]));
 }
 
 struct cb_status cb_onnx_import_mod(struct cb_onnx_node *node)
@@ -158,7 +165,8 @@ static struct cb_status add_chain(struct cb_onnx_node *node, int out)
         next = out;
         if (i + 1 < node->n_in)
             CB_TRY(cb_onnx_temp(node, node->out[0], "part", &next));
-        CB_TRY(cb_onnx_add(node, node->rule->op, NULL, CB_ONNX_ARGS(so_far, node->in[i]), CB_ONNX_ARGS(next)));
+        CB_TRY(cb_onnx_add(node, node->rule->op, NULL, CB_ONNX_ARGS(so_far, node->in[i]),
+                           CB_ONNX_ARGS(next)));
     }
     return cb_ok();
 }
@@ -173,7 +181,8 @@ struct cb_status cb_onnx_import_mean(struct cb_onnx_node *node)
     int sum, count;
     CB_TRY(cb_onnx_temp(node, node->out[0], "sum", &sum));
     CB_TRY(add_chain(node, sum));
-    CB_TRY(cb_onnx_add_scalar(node, "count", node->import->graph->values[sum].dtype, node->n_in, &count));
+    CB_TRY(cb_onnx_add_scalar(node, "count", node->import->graph->values[sum].dtype, node->n_in,
+                              &count));
     return cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(sum, count), CB_ONNX_ARGS(node->out[0]));
 }
 

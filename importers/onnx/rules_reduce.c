@@ -2,7 +2,8 @@
 #include "importers/onnx/attrs.h"
 #include "importers/onnx/rules.h"
 
-/* axes is an attribute until opset 17 (ReduceSum: 12), an input after it; files that have both do not exist. */
+/* axes is an attribute until opset 17 (ReduceSum: 12), an input after it; files that have both do
+ * not exist. */
 struct cb_status cb_onnx_import_reduce(struct cb_onnx_node *node)
 {
     union cb_attr attr = cb_attr_default(node->rule->op);
@@ -48,7 +49,8 @@ static struct cb_status add_division_by_norm(struct cb_onnx_node *node, int norm
     CB_TRY(cb_onnx_temp(node, x, "is_zero", &is_zero));
     CB_TRY(cb_onnx_temp(node, x, "divisor", &divisor));
     CB_TRY(cb_onnx_add(node, CB_OP_EQUAL, NULL, CB_ONNX_ARGS(norm, zero), CB_ONNX_ARGS(is_zero)));
-    CB_TRY(cb_onnx_add(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(is_zero, one, norm), CB_ONNX_ARGS(divisor)));
+    CB_TRY(cb_onnx_add(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(is_zero, one, norm),
+                       CB_ONNX_ARGS(divisor)));
     return cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(x, divisor), CB_ONNX_ARGS(node->out[0]));
 }
 

@@ -1,7 +1,7 @@
 /* importers/onnx/rules_shape.c - operators that move elements, that speak of shapes, and constants.
  *
- * Numbers such as axes came as attributes first and as inputs later. An input stays one (core's infer reads it); an
- * attribute fills the core attribute. */
+ * Numbers such as axes came as attributes first and as inputs later. An input stays one (core's
+ * infer reads it); an attribute fills the core attribute. */
 #include <string.h>
 
 #include "importers/onnx/attrs.h"
@@ -75,7 +75,8 @@ struct cb_status cb_onnx_import_split(struct cb_onnx_node *node)
     CB_TRY(cb_onnx_attr_int(node, "num_outputs", 0, &parts));
     CB_TRY(cb_onnx_attr_ints(node, "split", &sizes, &n));
     if (parts && parts != node->n_out)
-        return cb_fail(CB_ERR_MODEL, "num_outputs is %lld, there are %d", (long long)parts, node->n_out);
+        return cb_fail(CB_ERR_MODEL, "num_outputs is %lld, there are %d", (long long)parts,
+                       node->n_out);
     attr.split.parts = (int)parts;
     if (!sizes)
         return cb_onnx_add_same(node, &attr);
@@ -95,7 +96,8 @@ struct cb_status cb_onnx_import_slice(struct cb_onnx_node *node)
 }
 
 static const char *const pad_modes[] = { "constant", "reflect", "edge", "wrap" };
-static const enum cb_pad_mode pad_kinds[] = { CB_PAD_CONSTANT, CB_PAD_REFLECT, CB_PAD_EDGE, CB_PAD_WRAP };
+static const enum cb_pad_mode pad_kinds[] = { CB_PAD_CONSTANT, CB_PAD_REFLECT, CB_PAD_EDGE,
+                                              CB_PAD_WRAP };
 
 struct cb_status cb_onnx_import_pad(struct cb_onnx_node *node)
 {
@@ -167,7 +169,8 @@ struct cb_status cb_onnx_import_constant_of_shape(struct cb_onnx_node *node)
         return cb_onnx_add_same(node, &attr);
     if (!a->t)
         return cb_fail(CB_ERR_MODEL, "attribute value wants a tensor");
-    CB_TRY(cb_context(cb_onnx_tensor_read(node->import->files, a->t, &t, &in_place), "attribute value"));
+    CB_TRY(cb_context(cb_onnx_tensor_read(node->import->files, a->t, &t, &in_place),
+                      "attribute value"));
     if (cb_tensor_count(&t) != 1)
         return cb_fail(CB_ERR_MODEL, "value wants one element, has %zu", cb_tensor_count(&t));
     attr.fill.dtype = t.dtype;
@@ -189,8 +192,11 @@ static struct cb_status read_plain(const struct cb_onnx_node *node, const Onnx__
     const bool floats = strncmp(a->name, "value_float", 11) == 0;
     const bool list = strcmp(a->name, "value_floats") == 0 || strcmp(a->name, "value_ints") == 0;
     const size_t n = !list ? 1 : floats ? a->n_floats : a->n_ints;
-    const void *from = !list ? (floats ? (const void *)&a->f : &a->i) : floats ? (const void *)a->floats : a->ints;
-    *t = (struct cb_tensor){ .dtype = floats ? CB_FLOAT32 : CB_INT64, .shape = { list, { (int64_t)n } } };
+    const void *from = !list    ? (floats ? (const void *)&a->f : &a->i)
+                       : floats ? (const void *)a->floats
+                                : a->ints;
+    *t = (struct cb_tensor){ .dtype = floats ? CB_FLOAT32 : CB_INT64,
+                             .shape = { list, { (int64_t)n } } };
     CB_TRY(cb_arena_get(arena, n, cb_dtype_size(t->dtype), "a constant", &t->data));
     if (n)
         memcpy(t->data, from, n * cb_dtype_size(t->dtype));
@@ -221,21 +227,26 @@ struct cb_status cb_onnx_import_constant(struct cb_onnx_node *node)
     return cb_fail(CB_ERR_MODEL, "no value");
 }
 
-/* The mask of a Dropout that drops nothing, in x's shape: from opset 12 ones (what is kept); before it ONNX does not say,
- * and ONNX Runtime gives zeros. bool from opset 10, before it the type of x. */
+/* The mask of a Dropout that drops nothing, in x's shape: from opset 12 ones (what is kept); before
+ * it ONNX does not say, and ONNX Runtime gives zeros. bool from opset 10, before it the type of x.
+ */
 static struct cb_status add_mask(struct cb_onnx_node *node)
 {
     union cb_attr mask = cb_attr_default(CB_OP_CONSTANT_OF_SHAPE);
     const enum cb_dtype dtype = cb_onnx_in(node, 0)->dtype;
     int shape;
-    mask.fill.dtype = node->rule->since >= 10 ? CB_BOOL : dtype == CB_DTYPE_NONE ? CB_FLOAT32 : dtype;
+    mask.fill.dtype = node->rule->since >= 10  ? CB_BOOL
+                      : dtype == CB_DTYPE_NONE ? CB_FLOAT32
+                                               : dtype;
     mask.fill.value = node->rule->since >= 12;
     CB_TRY(cb_onnx_temp(node, node->out[1], "shape", &shape));
     CB_TRY(cb_onnx_add(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(shape)));
-    return cb_onnx_add(node, CB_OP_CONSTANT_OF_SHAPE, &mask, CB_ONNX_ARGS(shape), CB_ONNX_ARGS(node->out[1]));
+    return cb_onnx_add(node, CB_OP_CONSTANT_OF_SHAPE, &mask, CB_ONNX_ARGS(shape),
+                       CB_ONNX_ARGS(node->out[1]));
 }
 
-/* Inference: y is x. Only training (opset 12: an input that says so) with a ratio above 0 would drop anything. */
+/* Inference: y is x. Only training (opset 12: an input that says so) with a ratio above 0 would
+ * drop anything. */
 struct cb_status cb_onnx_import_dropout(struct cb_onnx_node *node)
 {
     double ratio = 0.5, training = 0;
@@ -245,6 +256,7 @@ struct cb_status cb_onnx_import_dropout(struct cb_onnx_node *node)
         training = 1;
     if (training != 0 && ratio != 0)
         return cb_fail(CB_ERR_UNSUPPORTED, "training mode");
-    CB_TRY(cb_onnx_add(node, CB_OP_IDENTITY, NULL, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(node->out[0])));
+    CB_TRY(cb_onnx_add(node, CB_OP_IDENTITY, NULL, CB_ONNX_ARGS(node->in[0]),
+                       CB_ONNX_ARGS(node->out[0])));
     return node->n_out > 1 ? add_mask(node) : cb_ok();
 }

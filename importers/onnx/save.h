@@ -7,10 +7,7 @@
 #include "core/base/buf.h"
 #include "core/base/file.h"
 #include "core/model/head.h"
-
-struct cb_onnx_property {
-    const char *key, *value;
-};
+#include "importers/onnx/load.h"
 
 struct cb_onnx_save {
     const char *name;                        /* of the graph */

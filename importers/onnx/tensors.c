@@ -11,40 +11,34 @@
 #include "importers/tensor/convert.h"
 
 /* Numbers of TensorProto's data fields. */
-enum { FLOAT_DATA = 4, INT32_DATA = 5, INT64_DATA = 7, RAW_DATA = 9, DOUBLE_DATA = 10, UINT64_DATA = 11 };
+enum {
+    FLOAT_DATA = 4,
+    INT32_DATA = 5,
+    INT64_DATA = 7,
+    RAW_DATA = 9,
+    DOUBLE_DATA = 10,
+    UINT64_DATA = 11
+};
 
 static const struct type {
     const char *name;
     enum cb_dtype dtype;
     uint32_t field; /* where values stand that are not in raw_data */
 } types[] = {
-    { "undefined", CB_DTYPE_NONE, 0 },
-    { "float", CB_FLOAT32, FLOAT_DATA },
-    { "uint8", CB_UINT8, INT32_DATA },
-    { "int8", CB_INT8, INT32_DATA },
-    { "uint16", CB_UINT16, INT32_DATA },
-    { "int16", CB_INT16, INT32_DATA },
-    { "int32", CB_INT32, INT32_DATA },
-    { "int64", CB_INT64, INT64_DATA },
-    { "string", CB_DTYPE_NONE, 0 },
-    { "bool", CB_BOOL, INT32_DATA },
+    { "undefined", CB_DTYPE_NONE, 0 },     { "float", CB_FLOAT32, FLOAT_DATA },
+    { "uint8", CB_UINT8, INT32_DATA },     { "int8", CB_INT8, INT32_DATA },
+    { "uint16", CB_UINT16, INT32_DATA },   { "int16", CB_INT16, INT32_DATA },
+    { "int32", CB_INT32, INT32_DATA },     { "int64", CB_INT64, INT64_DATA },
+    { "string", CB_DTYPE_NONE, 0 },        { "bool", CB_BOOL, INT32_DATA },
     { "float16", CB_FLOAT16, INT32_DATA }, /* the bits */
-    { "double", CB_FLOAT64, DOUBLE_DATA },
-    { "uint32", CB_UINT32, UINT64_DATA },
-    { "uint64", CB_UINT64, UINT64_DATA },
-    { "complex64", CB_DTYPE_NONE, 0 },
-    { "complex128", CB_DTYPE_NONE, 0 },
-    { "bfloat16", CB_BFLOAT16, INT32_DATA },
-    { "float8e4m3fn", CB_DTYPE_NONE, 0 },
-    { "float8e4m3fnuz", CB_DTYPE_NONE, 0 },
-    { "float8e5m2", CB_DTYPE_NONE, 0 },
-    { "float8e5m2fnuz", CB_DTYPE_NONE, 0 },
-    { "uint4", CB_DTYPE_NONE, 0 },
-    { "int4", CB_DTYPE_NONE, 0 },
-    { "float4e2m1", CB_DTYPE_NONE, 0 },
-    { "float8e8m0", CB_DTYPE_NONE, 0 },
-    { "uint2", CB_DTYPE_NONE, 0 },
-    { "int2", CB_DTYPE_NONE, 0 },
+    { "double", CB_FLOAT64, DOUBLE_DATA }, { "uint32", CB_UINT32, UINT64_DATA },
+    { "uint64", CB_UINT64, UINT64_DATA },  { "complex64", CB_DTYPE_NONE, 0 },
+    { "complex128", CB_DTYPE_NONE, 0 },    { "bfloat16", CB_BFLOAT16, INT32_DATA },
+    { "float8e4m3fn", CB_DTYPE_NONE, 0 },  { "float8e4m3fnuz", CB_DTYPE_NONE, 0 },
+    { "float8e5m2", CB_DTYPE_NONE, 0 },    { "float8e5m2fnuz", CB_DTYPE_NONE, 0 },
+    { "uint4", CB_DTYPE_NONE, 0 },         { "int4", CB_DTYPE_NONE, 0 },
+    { "float4e2m1", CB_DTYPE_NONE, 0 },    { "float8e8m0", CB_DTYPE_NONE, 0 },
+    { "uint2", CB_DTYPE_NONE, 0 },         { "int2", CB_DTYPE_NONE, 0 },
 };
 
 enum cb_dtype cb_onnx_dtype(int64_t type)
@@ -72,7 +66,8 @@ void cb_onnx_files_close(struct cb_onnx_files *files)
     files->n_external = 0;
 }
 
-static struct cb_status map_external(struct cb_onnx_files *files, const char *location, struct cb_bytes *out)
+static struct cb_status map_external(struct cb_onnx_files *files, const char *location,
+                                     struct cb_bytes *out)
 {
     for (int i = 0; i < files->n_external; i++)
         if (strcmp(files->external[i].location, location) == 0) {
@@ -80,8 +75,8 @@ static struct cb_status map_external(struct cb_onnx_files *files, const char *lo
             return cb_ok();
         }
     if (!files->external)
-        CB_TRY(cb_arena_get(files->arena, CB_ONNX_MAX_EXTERNAL, sizeof *files->external, "external files",
-                            &files->external));
+        CB_TRY(cb_arena_get(files->arena, CB_ONNX_MAX_EXTERNAL, sizeof *files->external,
+                            "external files", &files->external));
     if (files->n_external == CB_ONNX_MAX_EXTERNAL)
         return cb_fail(CB_ERR_MODEL, "more than %d files of external data", CB_ONNX_MAX_EXTERNAL);
     const char *name = cb_arena_text(files->arena, location, strlen(location));
@@ -122,14 +117,16 @@ static struct cb_status find_external(struct cb_onnx_files *files, const Onnx__T
     if (!location || !*location)
         return cb_fail(CB_ERR_MODEL, "external data without a location");
     if (!files->folder)
-        return cb_fail(CB_ERR_UNSUPPORTED, "external data (%.100s) can not be had here: one file is wanted", location);
+        return cb_fail(CB_ERR_UNSUPPORTED,
+                       "external data (%.100s) can not be had here: one file is wanted", location);
     CB_TRY(cb_context(map_external(files, location, &file), "external data"));
     if (!parse_size(offset, &from) || from > file.len)
-        return cb_fail(CB_ERR_MODEL, "external data: offset %.40s in %.100s of %zu bytes", offset, location, file.len);
+        return cb_fail(CB_ERR_MODEL, "external data: offset %.40s in %.100s of %zu bytes", offset,
+                       location, file.len);
     len = file.len - from;
     if (length && (!parse_size(length, &len) || len > file.len - from))
-        return cb_fail(CB_ERR_MODEL, "external data: %.40s bytes at %zu in %.100s of %zu", length, from, location,
-                       file.len);
+        return cb_fail(CB_ERR_MODEL, "external data: %.40s bytes at %zu in %.100s of %zu", length,
+                       from, location, file.len);
     *out = (struct cb_bytes){ file.data + from, len };
     return cb_ok();
 }
@@ -145,10 +142,14 @@ struct found {
 /* How many values a field of typed data holds; SIZE_MAX when it holds a part of one. */
 static size_t count_values(uint32_t number, const struct cb_wire_field *field)
 {
-    const size_t width = number == FLOAT_DATA ? 4 : number == DOUBLE_DATA ? 8 : 0, len = field->data.len;
+    const size_t width = number == FLOAT_DATA    ? 4
+                         : number == DOUBLE_DATA ? 8
+                                                 : 0,
+                 len = field->data.len;
     size_t n = 0;
     if (width)
-        return len % width || (field->type != CB_WIRE_BYTES && len != width) || field->type == CB_WIRE_VARINT
+        return len % width || (field->type != CB_WIRE_BYTES && len != width) ||
+                       field->type == CB_WIRE_VARINT
                    ? SIZE_MAX
                    : len / width;
     if (field->type != CB_WIRE_BYTES)
@@ -158,13 +159,14 @@ static size_t count_values(uint32_t number, const struct cb_wire_field *field)
     return len && (field->data.data[len - 1] & 0x80) ? SIZE_MAX : n;
 }
 
-static struct cb_status find_data(struct cb_onnx_files *files, const Onnx__TensorProto *proto, uint32_t number,
-                                  struct found *found)
+static struct cb_status find_data(struct cb_onnx_files *files, const Onnx__TensorProto *proto,
+                                  uint32_t number, struct found *found)
 {
     struct cb_bytes rest = { files->model.data + proto->file_offset, (size_t)proto->file_length };
     struct cb_wire_field field;
     *found = (struct found){ 0 };
-    if (proto->has_data_location && proto->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
+    if (proto->has_data_location &&
+        proto->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
         found->raw = true;
         return find_external(files, proto, &found->bytes);
     }
@@ -185,7 +187,8 @@ static struct cb_status find_data(struct cb_onnx_files *files, const Onnx__Tenso
 }
 
 /* A run of varints; at most `room`, and what count_values counted. */
-static size_t read_varints(enum cb_dtype dtype, struct cb_bytes run, size_t room, struct cb_tensor *out, size_t at)
+static size_t read_varints(enum cb_dtype dtype, struct cb_bytes run, size_t room,
+                           struct cb_tensor *out, size_t at)
 {
     size_t n = 0;
     uint64_t v;
@@ -238,8 +241,8 @@ struct cb_status cb_onnx_tensor_read(struct cb_onnx_files *files, const Onnx__Te
     struct cb_tensor t = { .dtype = dtype };
     struct found found;
     if (dtype == CB_DTYPE_NONE)
-        return cb_fail(CB_ERR_UNSUPPORTED, "a tensor of type %s (%d)", cb_onnx_dtype_name(proto->data_type),
-                       proto->data_type);
+        return cb_fail(CB_ERR_UNSUPPORTED, "a tensor of type %s (%d)",
+                       cb_onnx_dtype_name(proto->data_type), proto->data_type);
     if (proto->segment)
         return cb_fail(CB_ERR_UNSUPPORTED, "a tensor in segments");
     CB_TRY(read_shape(proto, &t.shape));
@@ -261,7 +264,8 @@ struct cb_status cb_onnx_tensor_read(struct cb_onnx_files *files, const Onnx__Te
         if (found.raw)
             cb_convert_in(dtype, count, found.bytes.data, t.data);
         else
-            CB_TRY(read_typed((struct cb_bytes){ files->model.data + proto->file_offset, (size_t)proto->file_length },
+            CB_TRY(read_typed((struct cb_bytes){ files->model.data + proto->file_offset,
+                                                 (size_t)proto->file_length },
                               type, count, &t));
     }
     *out = t;

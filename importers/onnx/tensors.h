@@ -1,7 +1,7 @@
 /* importers/onnx/tensors.h - a TensorProto becomes a tensor in memory form.
  *
- * The proto is one that wire.c made slim: its data are read where they lie in the file. 32-bit reals stay there (maybe
- * unaligned); everything else is converted into the arena. */
+ * The proto is one that wire.c made slim: its data are read where they lie in the file. 32-bit
+ * reals stay there (maybe unaligned); everything else is converted into the arena. */
 #pragma once
 
 #include "core/base/arena.h"
@@ -23,7 +23,8 @@ struct cb_onnx_files {
 
 void cb_onnx_files_close(struct cb_onnx_files *files);
 
-/* Our type for an ONNX TensorProto.DataType; CB_DTYPE_NONE for one that we do not have, or that does not exist. */
+/* Our type for an ONNX TensorProto.DataType; CB_DTYPE_NONE for one that we do not have, or that
+ * does not exist. */
 enum cb_dtype cb_onnx_dtype(int64_t type);
 
 /* The name ONNX gives to a type, supported or not; never NULL. */
@@ -32,7 +33,8 @@ const char *cb_onnx_dtype_name(int64_t type);
 /* The type of that name in capitals, as Cast-1 has it; CB_DTYPE_NONE when there is none. */
 enum cb_dtype cb_onnx_dtype_find(const char *name);
 
-/* `*in_place`: out->data points into a file. Errors: CB_ERR_MODEL, CB_ERR_UNSUPPORTED (types, segments), CB_ERR_NOMEM,
- * and for external data CB_ERR_INPUT, CB_ERR_NOT_FOUND, CB_ERR_IO. */
-CB_MUST_USE struct cb_status cb_onnx_tensor_read(struct cb_onnx_files *files, const Onnx__TensorProto *proto,
+/* `*in_place`: out->data points into a file. Errors: CB_ERR_MODEL, CB_ERR_UNSUPPORTED (types,
+ * segments), CB_ERR_NOMEM, and for external data CB_ERR_INPUT, CB_ERR_NOT_FOUND, CB_ERR_IO. */
+CB_MUST_USE struct cb_status cb_onnx_tensor_read(struct cb_onnx_files *files,
+                                                 const Onnx__TensorProto *proto,
                                                  struct cb_tensor *out, bool *in_place);

@@ -6,18 +6,31 @@
 
 /* Messages that are walked into. The first two are enum cb_wire_message. */
 enum message {
-    MODEL = CB_WIRE_MODEL, TENSOR = CB_WIRE_TENSOR,
-    GRAPH, NODE, ATTRIBUTE, VALUE_INFO, TYPE, TENSOR_TYPE, SHAPE, DIM, OPSET, ENTRY, FUNCTION, SPARSE
+    MODEL = CB_WIRE_MODEL,
+    TENSOR = CB_WIRE_TENSOR,
+    GRAPH,
+    NODE,
+    ATTRIBUTE,
+    VALUE_INFO,
+    TYPE,
+    TENSOR_TYPE,
+    SHAPE,
+    DIM,
+    OPSET,
+    ENTRY,
+    FUNCTION,
+    SPARSE
 };
 
 enum action {
-    COPY,  /* as it lies */
-    WALK,  /* a message: field by field */
-    EMPTY  /* a message: only that it is there */
+    COPY, /* as it lies */
+    WALK, /* a message: field by field */
+    EMPTY /* a message: only that it is there */
 };
 
-/* What reaches the parser; every other field is dropped. A message is walked into only by rows above that of its own
- * fields, so the walk ends. */
+/* What reaches the parser; every other field is dropped. A message is walked into only by rows
+ * above that of its own fields, so the walk ends. */
+/* clang-format off */
 static const struct rule {
     enum message in;
     uint32_t number;
@@ -81,9 +94,11 @@ static const struct rule {
     { ENTRY, 1, COPY, 0, 0, "key" },
     { ENTRY, 2, COPY, 0, 0, "value" },
 };
+/* clang-format on */
 
 /* Tags of the two fields of proto/onnx.proto that are not ONNX's, as they are written: fixed64. */
-static const uint8_t tag_offset[] = { 0x89, 0xa4, 0xe8, 0x03 }, tag_length[] = { 0x91, 0xa4, 0xe8, 0x03 };
+static const uint8_t tag_offset[] = { 0x89, 0xa4, 0xe8, 0x03 },
+                     tag_length[] = { 0x91, 0xa4, 0xe8, 0x03 };
 
 struct walk {
     struct cb_bytes file;
@@ -106,7 +121,8 @@ bool cb_wire_varint(struct cb_bytes *bytes, uint64_t *value)
     return false;
 }
 
-/* The payload's length, and `rest` moved to where it begins; false for a type that there is none of. */
+/* The payload's length, and `rest` moved to where it begins; false for a type that there is none
+ * of. */
 static bool payload(struct cb_bytes *rest, unsigned type, size_t *len)
 {
     struct cb_bytes after = *rest;
@@ -123,11 +139,8 @@ static bool payload(struct cb_bytes *rest, unsigned type, size_t *len)
         *len = (size_t)v;
         return true;
     case CB_WIRE_FIXED32:
-    case CB_WIRE_FIXED64:
-        *len = type == CB_WIRE_FIXED32 ? 4 : 8;
-        return *len <= rest->len;
-    default: /* groups, which ONNX never had */
-        return false;
+    case CB_WIRE_FIXED64: *len = type == CB_WIRE_FIXED32 ? 4 : 8; return *len <= rest->len;
+    default: /* groups, which ONNX never had */ return false;
     }
 }
 
@@ -136,7 +149,8 @@ bool cb_wire_next(struct cb_bytes *message, struct cb_wire_field *field)
     struct cb_bytes rest = *message;
     uint64_t tag;
     size_t len;
-    if (!cb_wire_varint(&rest, &tag) || tag >> 3 == 0 || tag >> 32 || !payload(&rest, tag & 7, &len))
+    if (!cb_wire_varint(&rest, &tag) || tag >> 3 == 0 || tag >> 32 ||
+        !payload(&rest, tag & 7, &len))
         return false;
     field->number = (uint32_t)(tag >> 3);
     field->type = tag & 7;
@@ -157,13 +171,16 @@ static const struct rule *rule_of(enum message in, uint32_t number)
 static void add_tag(struct cb_buf *out, uint32_t number)
 {
     const uint32_t tag = number << 3 | CB_WIRE_BYTES; /* numbers of messages stay below 32 */
-    const uint8_t bytes[2] = { (uint8_t)(tag < 0x80 ? tag : (tag & 0x7f) | 0x80), (uint8_t)(tag >> 7) };
+    const uint8_t bytes[2] = { (uint8_t)(tag < 0x80 ? tag : (tag & 0x7f) | 0x80),
+                               (uint8_t)(tag >> 7) };
     cb_buf_add(out, bytes, tag < 0x80 ? 1 : 2);
 }
 
-/* In LENGTH_BYTES whether v needs them or not: a length is known only when what it counts is written. */
+/* In LENGTH_BYTES whether v needs them or not: a length is known only when what it counts is
+ * written. */
 #define LENGTH_BYTES 4
-_Static_assert(CB_ONNX_MAX_SLIM < (size_t)1 << 7 * LENGTH_BYTES, "a length of the slim message fits");
+_Static_assert(CB_ONNX_MAX_SLIM < (size_t)1 << 7 * LENGTH_BYTES,
+               "a length of the slim message fits");
 
 static void put_length(uint8_t *at, size_t v)
 {
@@ -182,7 +199,8 @@ static void add_place(struct walk *w, struct cb_bytes message)
 
 static struct cb_status walk_message(struct walk *w, enum message kind, struct cb_bytes message);
 
-static struct cb_status keep_message(struct walk *w, const struct rule *rule, struct cb_bytes message)
+static struct cb_status keep_message(struct walk *w, const struct rule *rule,
+                                     struct cb_bytes message)
 {
     static const uint8_t zero[LENGTH_BYTES];
     add_tag(w->out, rule->number);
@@ -196,7 +214,8 @@ static struct cb_status keep_message(struct walk *w, const struct rule *rule, st
     return cb_ok();
 }
 
-static struct cb_status keep(struct walk *w, const struct rule *rule, const struct cb_wire_field *field)
+static struct cb_status keep(struct walk *w, const struct rule *rule,
+                             const struct cb_wire_field *field)
 {
     if (rule->most && w->seen[rule - rules]++ == rule->most)
         return cb_fail(CB_ERR_MODEL, "more than %zu of %s: over the limit", rule->most, rule->name);
@@ -205,10 +224,12 @@ static struct cb_status keep(struct walk *w, const struct rule *rule, const stru
     if (rule->action != COPY)
         CB_TRY(keep_message(w, rule, field->data));
     else
-        cb_buf_add(w->out, field->start, (size_t)(field->data.data + field->data.len - field->start));
-    return w->out->failed ? cb_fail(CB_ERR_NOMEM, "names and attributes are over the limit of %zu bytes",
-                                    w->out->limit)
-                          : cb_ok();
+        cb_buf_add(w->out, field->start,
+                   (size_t)(field->data.data + field->data.len - field->start));
+    return w->out->failed
+               ? cb_fail(CB_ERR_NOMEM, "names and attributes are over the limit of %zu bytes",
+                         w->out->limit)
+               : cb_ok();
 }
 
 static struct cb_status walk_message(struct walk *w, enum message kind, struct cb_bytes message)

@@ -4,9 +4,10 @@
 
 #include "core/tensor/half.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endian, and so is memory");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "memory is little-endian, as files are");
 
-/* in_NAME, out_NAME: `n` elements of `outer` type to and from `inner` type, through the two expressions of v. */
+/* in_NAME, out_NAME: n elements of the outer type to and from the inner, by expressions of v. */
+/* clang-format off */
 #define CONVERSION(name, outer_type, inner_type, to_inner, to_outer)               \
     static void in_##name(size_t n, const uint8_t *from, void *memory)             \
     {                                                                              \
@@ -26,6 +27,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endi
             memcpy(to + i * sizeof o, &o, sizeof o);                               \
         }                                                                          \
     }
+/* clang-format on */
 
 CONVERSION(float32, float, float, v, v)
 CONVERSION(float64, double, float, (float)v, v)

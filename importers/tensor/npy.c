@@ -6,8 +6,8 @@
 
 #include "importers/tensor/convert.h"
 
-#define MAGIC       "\x93NUMPY"
-#define MAGIC_LEN   6
+#define MAGIC "\x93NUMPY"
+#define MAGIC_LEN 6
 #define HEADER_STEP 64 /* data begin at a multiple of this */
 
 /* The header's text, read from the left. It is a Python dict literal. */
@@ -92,13 +92,15 @@ static struct cb_status read_descr(struct text *t, struct header *h)
             h->dtype = (enum cb_dtype)i;
     }
     h->has_descr = true;
-    return h->dtype == CB_DTYPE_NONE ? cb_fail(CB_ERR_MEDIA, "npy: elements of type %s", descr) : cb_ok();
+    return h->dtype == CB_DTYPE_NONE ? cb_fail(CB_ERR_MEDIA, "npy: elements of type %s", descr)
+                                     : cb_ok();
 }
 
 static struct cb_status read_order(struct text *t, struct header *h)
 {
     if (take_word(t, "True"))
-        return cb_fail(CB_ERR_MEDIA, "npy: Fortran order; save it in C order (numpy.ascontiguousarray)");
+        return cb_fail(CB_ERR_MEDIA,
+                       "npy: Fortran order; save it in C order (numpy.ascontiguousarray)");
     if (!take_word(t, "False"))
         return cb_fail(CB_ERR_MEDIA, "npy: fortran_order is neither True nor False");
     h->has_order = true;
@@ -129,7 +131,9 @@ static struct cb_status read_header(struct text t, struct header *h)
     static const struct {
         const char *key;
         struct cb_status (*read)(struct text *t, struct header *h);
-    } keys[] = { { "descr", read_descr }, { "fortran_order", read_order }, { "shape", read_shape } };
+    } keys[] = { { "descr", read_descr },
+                 { "fortran_order", read_order },
+                 { "shape", read_shape } };
     char key[16];
     if (!take_char(&t, '{'))
         return cb_fail(CB_ERR_MEDIA, "npy: the header is no dict");
@@ -182,8 +186,8 @@ struct cb_status cb_npy_read(struct cb_arena *arena, struct cb_bytes file, struc
     const size_t count = cb_tensor_count(&t), wanted = count * cb_dtype_get(h.dtype)->outer_size;
     const size_t has = (size_t)(file.data + file.len - data);
     if (has != wanted)
-        return cb_fail(CB_ERR_MEDIA, "npy: %s %s wants %zu bytes, has %zu", cb_dtype_get(h.dtype)->name,
-                       cb_shape_text(&h.shape, shape), wanted, has);
+        return cb_fail(CB_ERR_MEDIA, "npy: %s %s wants %zu bytes, has %zu",
+                       cb_dtype_get(h.dtype)->name, cb_shape_text(&h.shape, shape), wanted, has);
     CB_TRY(cb_arena_get(arena, count, cb_dtype_size(h.dtype), "npy", &t.data));
     cb_convert_in(h.dtype, count, data, t.data);
     *out = t;

@@ -1,7 +1,7 @@
 /* importers/tensor/npy.h - NumPy's .npy files, version 1 and 2, in C order
  * (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
  *
- * Types are those of core/tensor/dtype.h. bfloat16, which NumPy does not have, is written as float. */
+ * Types are those of core/tensor/dtype.h; bfloat16, which NumPy has not, is written as float. */
 #pragma once
 
 #include "core/base/arena.h"
@@ -10,7 +10,8 @@
 #include "core/tensor/tensor.h"
 
 /* The tensor in memory form, in `arena`. Errors: CB_ERR_MEDIA, CB_ERR_NOMEM. */
-CB_MUST_USE struct cb_status cb_npy_read(struct cb_arena *arena, struct cb_bytes file, struct cb_tensor *out);
+CB_MUST_USE struct cb_status cb_npy_read(struct cb_arena *arena, struct cb_bytes file,
+                                         struct cb_tensor *out);
 
 /* Appends the file's bytes. */
 void cb_npy_print(struct cb_buf *buf, const struct cb_tensor *tensor);

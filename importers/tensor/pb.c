@@ -7,8 +7,8 @@
 
 #define SCRATCH ((size_t)1 << 20) /* dims and names; the data are not parsed */
 
-static struct cb_status read_with(struct cb_arena *scratch, struct cb_arena *arena, struct cb_bytes file,
-                                  struct cb_tensor *out)
+static struct cb_status read_with(struct cb_arena *scratch, struct cb_arena *arena,
+                                  struct cb_bytes file, struct cb_tensor *out)
 {
     struct cb_onnx_files files = { .model = file, .arena = arena };
     Onnx__TensorProto *proto;
@@ -18,7 +18,8 @@ static struct cb_status read_with(struct cb_arena *scratch, struct cb_arena *are
     CB_TRY(cb_onnx_tensor_read(&files, proto, &t, &in_place));
     if (in_place) {
         const void *data = t.data;
-        CB_TRY(cb_arena_get(arena, cb_tensor_count(&t), cb_dtype_size(t.dtype), "a tensor", &t.data));
+        CB_TRY(
+            cb_arena_get(arena, cb_tensor_count(&t), cb_dtype_size(t.dtype), "a tensor", &t.data));
         cb_convert_in(t.dtype, cb_tensor_count(&t), data, t.data);
     }
     *out = t;

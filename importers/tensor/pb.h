@@ -5,10 +5,12 @@
 #include "core/base/file.h"
 #include "core/tensor/tensor.h"
 
-/* The tensor in memory form, in `arena`. Errors: CB_ERR_MODEL for bytes that are no tensor, CB_ERR_UNSUPPORTED types and
- * external data, CB_ERR_NOMEM. */
-CB_MUST_USE struct cb_status cb_pb_read(struct cb_arena *arena, struct cb_bytes file, struct cb_tensor *out);
+/* The tensor in memory form, in `arena`. Errors: CB_ERR_MODEL for bytes that are no tensor,
+ * CB_ERR_UNSUPPORTED types and external data, CB_ERR_NOMEM. */
+CB_MUST_USE struct cb_status cb_pb_read(struct cb_arena *arena, struct cb_bytes file,
+                                        struct cb_tensor *out);
 
-/* The same for a value of the declared type `dtype`: ONNX's test data have bfloat16 values as uint16, the bits. */
-CB_MUST_USE struct cb_status cb_pb_read_as(struct cb_arena *arena, struct cb_bytes file, enum cb_dtype dtype,
-                                           struct cb_tensor *out);
+/* The same for a value of the declared type `dtype`: ONNX's test data have bfloat16 values as
+ * uint16, the bits. */
+CB_MUST_USE struct cb_status cb_pb_read_as(struct cb_arena *arena, struct cb_bytes file,
+                                           enum cb_dtype dtype, struct cb_tensor *out);

@@ -1,4 +1,5 @@
-/* tests/fuzz/fuzz_npy.c - any bytes as a .npy file. What is read is written again, and must read the same. */
+/* tests/fuzz/fuzz_npy.c - any bytes as a .npy file. What is read is written again, and must read
+ * the same. */
 #include <string.h>
 
 #include "importers/tensor/npy.h"
@@ -13,7 +14,8 @@ static void check(struct cb_arena *arena, const struct cb_tensor *t)
     cb_npy_print(&buf, t);
     const struct cb_bytes file = { (const uint8_t *)buf.data, buf.len };
     if (buf.failed || cb_npy_read(arena, file, &again).code != CB_OK || again.dtype != t->dtype ||
-        !cb_shape_equal(&again.shape, &t->shape) || memcmp(again.data, t->data, cb_tensor_bytes(t)) != 0)
+        !cb_shape_equal(&again.shape, &t->shape) ||
+        memcmp(again.data, t->data, cb_tensor_bytes(t)) != 0)
         __builtin_trap();
     cb_buf_deinit(&buf);
 }

@@ -1,5 +1,6 @@
-/* tests/fuzz/fuzz_onnx.c - any bytes as an ONNX file, as an upload and as a TensorProto. A model that is accepted must
- * be whole: every constant readable, every name there, declared inputs as many as the graph's. */
+/* tests/fuzz/fuzz_onnx.c - any bytes as an ONNX file, as an upload and as a TensorProto. A model
+ * that is accepted must be whole: every constant readable, every name there, declared inputs as
+ * many as the graph's. */
 #include <string.h>
 
 #include "importers/onnx/load.h"
@@ -56,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct cb_tensor tensor;
     if (cb_arena_init(&arena, (size_t)64 << 20).code)
         return 0;
-    struct cb_status st = cb_onnx_load(&arena, (struct cb_bytes){ data, len }, &(struct cb_onnx_options){ 0 }, &model);
+    struct cb_status st = cb_onnx_load(&arena, (struct cb_bytes){ data, len },
+                                       &(struct cb_onnx_options){ 0 }, &model);
     require(st.code == CB_OK || st.msg[0]);
     if (st.code == CB_OK) {
         check_model(&model);

@@ -72,9 +72,7 @@ static const char *put_field(struct cb_buf *out, const char *at)
         put_varint(out, number << 3 | 1);
         cb_buf_add(out, &(double){ strtod(at, &end) }, 8);
         return end;
-    case '!':
-        put_varint(out, number << 3 | (uint32_t)strtoul(at, &end, 10));
-        return end;
+    case '!': put_varint(out, number << 3 | (uint32_t)strtoul(at, &end, 10)); return end;
     default: {
         struct cb_buf inner;
         cb_buf_init(&inner, LIMIT);

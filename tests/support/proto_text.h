@@ -1,4 +1,5 @@
-/* tests/support/proto_text.h - any protobuf message from a short text: what onnx_builder.h is too well-behaved for.
+/* tests/support/proto_text.h - any protobuf message from a short text: what onnx_builder.h is too
+ * well-behaved for.
  *
  *     1:8            field 1, a varint (negative numbers too)
  *     4"Relu"        field 4, bytes

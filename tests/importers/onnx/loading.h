@@ -11,9 +11,9 @@
 #define MODEL(opset, graph) "1:8 8{1\"\" 2:" #opset "} 7{" graph "}"
 
 /* An input or output of floats; `dims` as in SHAPE. */
-#define IN(name, shape)  "11{1\"" name "\" 2{1{1:1 2{" shape "}}}}"
-#define OUT(name)        "12{1\"" name "\" 2{1{1:1}}}"
-#define DIM(n)           "1{1:" #n "}"
+#define IN(name, shape) "11{1\"" name "\" 2{1{1:1 2{" shape "}}}}"
+#define OUT(name) "12{1\"" name "\" 2{1{1:1}}}"
+#define DIM(n) "1{1:" #n "}"
 
 struct loading {
     struct cb_arena arena;
@@ -68,9 +68,9 @@ static inline const struct cb_value *value_of(const struct loading *l, const cha
     return &l->model.graph.values[v];
 }
 
-#define expect_ok(l)           cr_assert_eq((l).st.code, CB_OK, "%s", (l).st.msg)
-#define expect_fail(l, c, text)                                                            \
-    do {                                                                                   \
-        cr_expect_eq((l).st.code, c, "code %d: %s", (l).st.code, (l).st.msg);              \
-        cr_expect(strstr((l).st.msg, text), "\"%s\" is not in \"%s\"", text, (l).st.msg);  \
+#define expect_ok(l) cr_assert_eq((l).st.code, CB_OK, "%s", (l).st.msg)
+#define expect_fail(l, c, text)                                                                    \
+    do {                                                                                           \
+        cr_expect_eq((l).st.code, c, "code %d: %s", (l).st.code, (l).st.msg);                      \
+        cr_expect(strstr((l).st.msg, text), "\"%s\" is not in \"%s\"", text, (l).st.msg);          \
     } while (0)

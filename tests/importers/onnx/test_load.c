@@ -11,8 +11,8 @@
 
 Test(onnx_load, keeps_names_types_and_open_dims)
 {
-    struct loading l = load_text("2\"maker\" 3\"1.2\" 14{1\"cambium.labels\" 2\"a,b\"}"
-                                 MODEL(13, RELU_Y "2\"net\" 11{1\"x\" 2{1{1:10 2{1{2\"batch\"} 1{1:3} 1{}}}}}" OUT("y")));
+    struct loading l = load_text("2\"maker\" 3\"1.2\" 14{1\"cambium.labels\" 2\"a,b\"}" MODEL(
+        13, RELU_Y "2\"net\" 11{1\"x\" 2{1{1:10 2{1{2\"batch\"} 1{1:3} 1{}}}}}" OUT("y")));
     expect_ok(l);
     cr_expect_str_eq(l.model.producer, "maker 1.2");
     cr_expect_str_eq(l.model.name, "net");
@@ -34,8 +34,9 @@ Test(onnx_load, keeps_names_types_and_open_dims)
 
 Test(onnx_load, puts_nodes_in_order)
 {
-    struct loading l = load_text(MODEL(13, "1{1\"b\" 2\"y\" 4\"Tanh\"} 1{1\"a\" 2\"b\" 4\"Exp\"} 1{1\"x\" 2\"a\" 4\"Relu\"}"
-                                           IN("x", DIM(2)) OUT("y")));
+    struct loading l = load_text(MODEL(
+        13, "1{1\"b\" 2\"y\" 4\"Tanh\"} 1{1\"a\" 2\"b\" 4\"Exp\"} 1{1\"x\" 2\"a\" 4\"Relu\"}" IN(
+                "x", DIM(2)) OUT("y")));
     expect_ok(l);
     cr_expect_eq(l.model.graph.nodes[0].op, CB_OP_RELU);
     cr_expect_eq(l.model.graph.nodes[1].op, CB_OP_EXP);
@@ -45,16 +46,18 @@ Test(onnx_load, puts_nodes_in_order)
 
 Test(onnx_load, names_a_node_on_a_cycle)
 {
-    struct loading l = load_text(MODEL(13, "1{1\"x\" 1\"c\" 2\"b\" 3\"first\" 4\"Add\"} 1{1\"b\" 2\"c\" 4\"Relu\"}"
-                                           IN("x", DIM(2)) OUT("c")));
+    struct loading l = load_text(MODEL(
+        13, "1{1\"x\" 1\"c\" 2\"b\" 3\"first\" 4\"Add\"} 1{1\"b\" 2\"c\" 4\"Relu\"}" IN("x", DIM(2))
+                OUT("c")));
     expect_fail(l, CB_ERR_MODEL, "node first needs its own output");
     load_end(&l);
 }
 
 Test(onnx_load, an_initializer_that_is_also_an_input_is_a_constant)
 {
-    struct loading l = load_text(MODEL(8, "1{1\"x\" 1\"w\" 2\"y\" 4\"Add\"} 5{1:1 2:1 8\"w\" 9#0000803f}"
-                                          IN("w", DIM(1)) IN("x", DIM(1)) OUT("y")));
+    struct loading l =
+        load_text(MODEL(8, "1{1\"x\" 1\"w\" 2\"y\" 4\"Add\"} 5{1:1 2:1 8\"w\" 9#0000803f}" IN(
+                               "w", DIM(1)) IN("x", DIM(1)) OUT("y")));
     expect_ok(l);
     cr_expect_eq(l.model.graph.n_inputs, 1);
     cr_expect_str_eq(l.model.inputs[0].name, "x");
@@ -64,8 +67,9 @@ Test(onnx_load, an_initializer_that_is_also_an_input_is_a_constant)
 
 Test(onnx_load, empty_names_are_absent_inputs)
 {
-    struct loading l = load_text(MODEL(13, "1{1\"x\" 1\"\" 1\"hi\" 1\"\" 2\"y\" 4\"Clip\"} 5{2:1 8\"hi\" 9#0000c040}"
-                                           IN("x", DIM(1)) OUT("y")));
+    struct loading l = load_text(
+        MODEL(13, "1{1\"x\" 1\"\" 1\"hi\" 1\"\" 2\"y\" 4\"Clip\"} 5{2:1 8\"hi\" 9#0000c040}" IN(
+                      "x", DIM(1)) OUT("y")));
     expect_ok(l);
     const struct cb_node *clip = only_node(&l, CB_OP_CLIP);
     cr_expect_eq(clip->n_in, 3);
@@ -76,7 +80,8 @@ Test(onnx_load, empty_names_are_absent_inputs)
 
 Test(onnx_load, an_output_may_be_an_input_or_a_constant)
 {
-    struct loading l = load_text(MODEL(13, "5{1:0 2:1 8\"none\"}" IN("x", DIM(2)) OUT("x") OUT("none")));
+    struct loading l =
+        load_text(MODEL(13, "5{1:0 2:1 8\"none\"}" IN("x", DIM(2)) OUT("x") OUT("none")));
     expect_ok(l);
     cr_expect_eq(l.model.graph.n_outputs, 2);
     cr_expect_eq(value_of(&l, "none")->shape.dim[0], 0);
@@ -85,13 +90,18 @@ Test(onnx_load, an_output_may_be_an_input_or_a_constant)
 
 Test(onnx_load, names_all_that_is_not_supported)
 {
-    struct loading l = load_text(MODEL(11, "1{1\"x\" 2\"a\" 3\"up1\" 4\"Resize\"} 1{1\"a\" 2\"b\" 3\"up2\" 4\"Resize\"}"
-                                           "1{1\"b\" 2\"c\" 3\"fused\" 4\"FusedConv\" 7\"com.microsoft\"}"
-                                           "1{1\"c\" 2\"d\" 3\"cond\" 4\"If\" 5{1\"then_branch\" 6{1{4\"Relu\"}}}}"
-                                           "1{1\"d\" 2\"e\" 3\"cast\" 4\"Cast\" 5{1\"to\" 3:8 20:2}}"
-                                           "5{1:1 2:17 8\"f8\" 9#00}" IN("x", DIM(1)) OUT("e")));
-    static const char *const wanted[] = { "Resize (opset 11) at up1 and 1 more", "com.microsoft.FusedConv", "fused",
-                                          "If (opset 11) at cond", "Cast (opset 11): type string", "float8e4m3fn" };
+    struct loading l = load_text(
+        MODEL(11, "1{1\"x\" 2\"a\" 3\"up1\" 4\"Resize\"} 1{1\"a\" 2\"b\" 3\"up2\" 4\"Resize\"}"
+                  "1{1\"b\" 2\"c\" 3\"fused\" 4\"FusedConv\" 7\"com.microsoft\"}"
+                  "1{1\"c\" 2\"d\" 3\"cond\" 4\"If\" 5{1\"then_branch\" 6{1{4\"Relu\"}}}}"
+                  "1{1\"d\" 2\"e\" 3\"cast\" 4\"Cast\" 5{1\"to\" 3:8 20:2}}"
+                  "5{1:1 2:17 8\"f8\" 9#00}" IN("x", DIM(1)) OUT("e")));
+    static const char *const wanted[] = { "Resize (opset 11) at up1 and 1 more",
+                                          "com.microsoft.FusedConv",
+                                          "fused",
+                                          "If (opset 11) at cond",
+                                          "Cast (opset 11): type string",
+                                          "float8e4m3fn" };
     for (size_t i = 0; i < CB_COUNT_OF(wanted); i++)
         expect_fail(l, CB_ERR_UNSUPPORTED, wanted[i]);
     load_end(&l);
@@ -118,16 +128,18 @@ Test(onnx_load, a_long_list_of_refusals_ends_with_how_many_more)
 
 Test(onnx_load, refuses_a_local_function_by_name)
 {
-    struct loading l = load_text("25{1\"F\" 10\"my\"} 8{1\"my\" 2:1}"
-                                 MODEL(17, "1{1\"x\" 2\"y\" 4\"F\" 7\"my\"}" IN("x", DIM(1)) OUT("y")));
+    struct loading l = load_text("25{1\"F\" 10\"my\"} 8{1\"my\" 2:1}" MODEL(
+        17, "1{1\"x\" 2\"y\" 4\"F\" 7\"my\"}" IN("x", DIM(1)) OUT("y")));
     expect_fail(l, CB_ERR_UNSUPPORTED, "my.F (a function of the model) at y");
     load_end(&l);
 }
 
 Test(onnx_load, refuses_inputs_that_are_no_tensors_of_ours)
 {
-    static const char *const types[][2] = { { "4{}", "a sequence" }, { "9{}", "an optional" }, { "8{}", "sparse" },
-                                            { "5{}", "a map" }, { "1{1:8}", "type string" }, { "1{1:22}", "type int4" } };
+    static const char *const types[][2] = {
+        { "4{}", "a sequence" }, { "9{}", "an optional" },    { "8{}", "sparse" },
+        { "5{}", "a map" },      { "1{1:8}", "type string" }, { "1{1:22}", "type int4" }
+    };
     for (size_t i = 0; i < CB_COUNT_OF(types); i++) {
         char text[200];
         snprintf(text, sizeof text, "1:8 8{2:13} 7{11{1\"s\" 2{%s}}" OUT("s") "}", types[i][0]);
@@ -139,17 +151,25 @@ Test(onnx_load, refuses_inputs_that_are_no_tensors_of_ours)
 
 Test(onnx_load, says_what_is_wrong_with_a_broken_graph)
 {
-    static const struct { const char *text, *says; } cases[] = {
-        { MODEL(13, "1{1\"x\" 1\"w\" 2\"y\" 3\"n\" 4\"Add\"}" IN("x", DIM(1)) OUT("y")), "node n: input w is made by nothing" },
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        { MODEL(13, "1{1\"x\" 1\"w\" 2\"y\" 3\"n\" 4\"Add\"}" IN("x", DIM(1)) OUT("y")),
+          "node n: input w is made by nothing" },
         { MODEL(13, RELU_Y IN("x", DIM(1)) OUT("z")), "output z is made by nothing" },
         { MODEL(13, RELU_Y IN("x", DIM(1))), "the graph has no output" },
         { MODEL(13, RELU_Y RELU_Y IN("x", DIM(1)) OUT("y")), "y is made twice" },
         { MODEL(13, "1{1\"x\" 2\"x\" 4\"Relu\"}" IN("x", DIM(1)) OUT("x")), "x is made twice" },
-        { MODEL(13, "5{2:1 8\"w\" 9#00000000} 5{2:1 8\"w\" 9#00000000}" OUT("w")), "two initializers are named w" },
+        { MODEL(13, "5{2:1 8\"w\" 9#00000000} 5{2:1 8\"w\" 9#00000000}" OUT("w")),
+          "two initializers are named w" },
         { MODEL(13, "1{1\"x\" 2\"y\"}" IN("x", DIM(1)) OUT("y")), "node y has no op_type" },
-        { MODEL(13, "1{1\"x\" 2\"y\" 3\"c\" 4\"Conv\"}" IN("x", DIM(1)) OUT("y")), "Conv c: has 1 inputs, wants 2 to 3" },
-        { MODEL(13, "1{1\"x\" 2\"y\" 3\"c\" 4\"Concat\"}" IN("x", DIM(1)) OUT("y")), "Concat c: attribute axis is missing" },
-        { MODEL(13, "1{1\"x\" 2\"y\" 3\"c\" 4\"Softmax\" 5{1\"axis\" 2=1 20:1}}" IN("x", DIM(1)) OUT("y")), "Softmax c: attribute axis wants an int" },
+        { MODEL(13, "1{1\"x\" 2\"y\" 3\"c\" 4\"Conv\"}" IN("x", DIM(1)) OUT("y")),
+          "Conv c: has 1 inputs, wants 2 to 3" },
+        { MODEL(13, "1{1\"x\" 2\"y\" 3\"c\" 4\"Concat\"}" IN("x", DIM(1)) OUT("y")),
+          "Concat c: attribute axis is missing" },
+        { MODEL(13, "1{1\"x\" 2\"y\" 3\"c\" 4\"Softmax\" 5{1\"axis\" 2=1 20:1}}" IN("x", DIM(1))
+                        OUT("y")),
+          "Softmax c: attribute axis wants an int" },
         { "1:8 8{2:13}", "it has no graph" },
         { "8{2:13} 7{}", "it has no IR version" },
         { "1:8 7{" RELU_Y IN("x", DIM(1)) OUT("y") "}", "the model imports no opset" },
@@ -181,17 +201,21 @@ Test(onnx_load, the_first_versions_name_no_opset)
 
 Test(onnx_load, knows_a_git_lfs_pointer)
 {
-    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n";
-    struct loading l = load_bytes((struct cb_bytes){ (const uint8_t *)pointer, sizeof pointer - 1 }, NULL);
+    static const char pointer[] =
+        "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n";
+    struct loading l =
+        load_bytes((struct cb_bytes){ (const uint8_t *)pointer, sizeof pointer - 1 }, NULL);
     expect_fail(l, CB_ERR_MODEL, "git-lfs pointer");
     load_end(&l);
 }
 
 Test(onnx_load, image_operators_stand_between_transposes)
 {
-    struct loading l = load_text(MODEL(13, "1{1\"x\" 1\"w\" 2\"y\" 3\"c1\" 4\"Conv\"} 1{1\"x\" 1\"w\" 2\"z\" 3\"c2\" 4\"Conv\"}"
-                                           IN("x", DIM(1) DIM(1) DIM(2) DIM(2)) IN("w", DIM(1) DIM(1) DIM(1) DIM(1))
-                                           OUT("y") OUT("z")));
+    struct loading l = load_text(MODEL(
+        13,
+        "1{1\"x\" 1\"w\" 2\"y\" 3\"c1\" 4\"Conv\"} 1{1\"x\" 1\"w\" 2\"z\" 3\"c2\" 4\"Conv\"}" IN(
+            "x", DIM(1) DIM(1) DIM(2) DIM(2)) IN("w", DIM(1) DIM(1) DIM(1) DIM(1)) OUT("y")
+            OUT("z")));
     expect_ok(l);
     const struct cb_graph *g = &l.model.graph;
     int to = 0, from = 0;
@@ -210,10 +234,12 @@ Test(onnx_load, image_operators_stand_between_transposes)
 /* Before opset 14 such outputs are in many files, some under the names of the inputs. */
 Test(onnx_load, old_batch_norm_may_name_outputs_that_mean_nothing)
 {
-    struct loading l = load_text(MODEL(6, "1{1\"x\" 1\"s\" 1\"b\" 1\"m\" 1\"v\" 2\"y\" 2\"m\" 2\"v\" 2\"sm\" 2\"sv\" 4\"BatchNormalization\"}"
-                                          "5{1:1 2:1 8\"s\" 9#0000803f} 5{1:1 2:1 8\"b\" 9#0000803f}"
-                                          "5{1:1 2:1 8\"m\" 9#0000803f} 5{1:1 2:1 8\"v\" 9#0000803f}"
-                                          IN("x", DIM(1) DIM(1)) OUT("y")));
+    struct loading l = load_text(
+        MODEL(6, "1{1\"x\" 1\"s\" 1\"b\" 1\"m\" 1\"v\" 2\"y\" 2\"m\" 2\"v\" 2\"sm\" 2\"sv\" "
+                 "4\"BatchNormalization\"}"
+                 "5{1:1 2:1 8\"s\" 9#0000803f} 5{1:1 2:1 8\"b\" 9#0000803f}"
+                 "5{1:1 2:1 8\"m\" 9#0000803f} 5{1:1 2:1 8\"v\" 9#0000803f}" IN("x", DIM(1) DIM(1))
+                     OUT("y")));
     expect_ok(l);
     cr_expect_eq(only_node(&l, CB_OP_BATCH_NORM)->n_out, 1);
     load_end(&l);
@@ -223,9 +249,10 @@ Test(onnx_load, any_budget_gives_a_model_or_says_that_memory_is_short)
 {
     struct cb_buf buf;
     cb_buf_init(&buf, 1 << 16);
-    const struct cb_bytes bytes = proto_bytes(&buf, MODEL(13, "1{1\"x\" 1\"w\" 2\"y\" 4\"Conv\"} 1{1\"y\" 2\"z\" 4\"Dropout\"}"
-                                                              "5{1:1 1:1 1:1 1:1 2:10 8\"w\" 9#003c}" OUT("z")
-                                                              IN("x", DIM(1) DIM(1) DIM(2) DIM(2))));
+    const struct cb_bytes bytes = proto_bytes(
+        &buf, MODEL(13, "1{1\"x\" 1\"w\" 2\"y\" 4\"Conv\"} 1{1\"y\" 2\"z\" 4\"Dropout\"}"
+                        "5{1:1 1:1 1:1 1:1 2:10 8\"w\" 9#003c}" OUT("z")
+                            IN("x", DIM(1) DIM(1) DIM(2) DIM(2))));
     enum cb_code last = CB_ERR_NOMEM;
     for (size_t budget = 0; budget < 40000; budget += 64) {
         struct cb_arena arena;
@@ -258,7 +285,8 @@ Test(onnx_load, weights_stay_in_the_file)
     const int fd = mkstemp(path);
     cr_assert_geq(fd, 0);
     cb_buf_init(&buf, 1 << 16);
-    /* The last field of the file is the graph, of the graph the initializer, of that raw_data: a hole on disk. */
+    /* The last field of the file is the graph, of the graph the initializer, of that raw_data: a
+     * hole on disk. */
     static const char head[] = "1:8 8{2:13}", graph[] = RELU_Y IN("x", DIM(1)) OUT("y");
     static const char tensor[] = "1:131072000 2:1 8\"w\"";
     struct cb_buf inner;

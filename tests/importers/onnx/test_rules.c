@@ -11,8 +11,11 @@ static struct loading load_node(int opset, const char *fields)
 {
     struct cb_buf text;
     cb_buf_init(&text, 1 << 16);
-    cb_buf_printf(&text, "1:8 8{2:%d} 7{ 1{3\"n\" %s} 5{8\"c\" 1:1 2:7 7:1} 5{8\"zero\" 2:1 4=0} 5{8\"yes\" 2:9 5:1}"
-                         IN("x", DIM(1) DIM(2) DIM(4) DIM(4)) IN("a", DIM(2)) IN("b", DIM(2)) OUT("x") "}", opset, fields);
+    cb_buf_printf(&text,
+                  "1:8 8{2:%d} 7{ 1{3\"n\" %s} 5{8\"c\" 1:1 2:7 7:1} 5{8\"zero\" 2:1 4=0} "
+                  "5{8\"yes\" 2:9 5:1}" IN("x", DIM(1) DIM(2) DIM(4) DIM(4)) IN("a", DIM(2))
+                      IN("b", DIM(2)) OUT("x") "}",
+                  opset, fields);
     struct loading l = load_text(text.data);
     cb_buf_deinit(&text);
     return l;
@@ -21,9 +24,25 @@ static struct loading load_node(int opset, const char *fields)
 Test(onnx_rules, every_operator_of_the_first_tier_has_a_rule_in_every_opset)
 {
     static const char path[] = "../shared/OPS.tsv";
-    static const char *const later[] = { "ConvTranspose", "DepthToSpace", "GlobalLpPool", "InstanceNormalization", "LpPool",
-        "LayerNormalization", "Resize", "SpaceToDepth", "TopK", "Upsample", "GroupNormalization", "Einsum", "If", "Loop",
-        "GatherElements", "Trilu", "RMSNormalization", "MeanVarianceNormalization", "Hardmax" };
+    static const char *const later[] = { "ConvTranspose",
+                                         "DepthToSpace",
+                                         "GlobalLpPool",
+                                         "InstanceNormalization",
+                                         "LpPool",
+                                         "LayerNormalization",
+                                         "Resize",
+                                         "SpaceToDepth",
+                                         "TopK",
+                                         "Upsample",
+                                         "GroupNormalization",
+                                         "Einsum",
+                                         "If",
+                                         "Loop",
+                                         "GatherElements",
+                                         "Trilu",
+                                         "RMSNormalization",
+                                         "MeanVarianceNormalization",
+                                         "Hardmax" };
     FILE *f = fopen(path, "r");
     char line[2048], op[64], tier[8];
     int since, found = 0;
@@ -47,14 +66,16 @@ Test(onnx_rules, every_operator_of_the_first_tier_has_a_rule_in_every_opset)
 
 Test(onnx_rules, a_window_has_its_numbers_and_defaults)
 {
-    struct loading l = load_node(11, "1\"x\" 1\"a\" 2\"y\" 4\"Conv\" 5{1\"kernel_shape\" 8[3 5]} 5{1\"pads\" 8[1 2 3 4]}"
-                                     "5{1\"strides\" 8:2 8:1} 5{1\"group\" 3:2}");
+    struct loading l = load_node(
+        11, "1\"x\" 1\"a\" 2\"y\" 4\"Conv\" 5{1\"kernel_shape\" 8[3 5]} 5{1\"pads\" 8[1 2 3 4]}"
+            "5{1\"strides\" 8:2 8:1} 5{1\"group\" 3:2}");
     expect_ok(l);
     const struct cb_node *conv = only_node(&l, CB_OP_CONV);
     const struct cb_window *w = &conv->attr.conv.window;
     cr_expect_eq(w->rank, 2);
     cr_expect(w->kernel[0] == 3 && w->kernel[1] == 5);
-    cr_expect(w->pad_begin[0] == 1 && w->pad_begin[1] == 2 && w->pad_end[0] == 3 && w->pad_end[1] == 4);
+    cr_expect(w->pad_begin[0] == 1 && w->pad_begin[1] == 2 && w->pad_end[0] == 3 &&
+              w->pad_end[1] == 4);
     cr_expect(w->stride[0] == 2 && w->stride[1] == 1 && w->dilation[0] == 1 && w->dilation[1] == 1);
     cr_expect_eq(conv->attr.conv.group, 2);
     cr_expect_eq(conv->attr.conv.hi, INFINITY);
@@ -63,7 +84,9 @@ Test(onnx_rules, a_window_has_its_numbers_and_defaults)
 
 Test(onnx_rules, pads_are_ignored_with_auto_pad)
 {
-    struct loading l = load_node(11, "1\"x\" 1\"a\" 2\"y\" 4\"Conv\" 5{1\"auto_pad\" 4\"SAME_LOWER\"} 5{1\"pads\" 8[9 9 9 9]}");
+    struct loading l = load_node(
+        11,
+        "1\"x\" 1\"a\" 2\"y\" 4\"Conv\" 5{1\"auto_pad\" 4\"SAME_LOWER\"} 5{1\"pads\" 8[9 9 9 9]}");
     expect_ok(l);
     const struct cb_window *w = &only_node(&l, CB_OP_CONV)->attr.conv.window;
     cr_expect_eq(w->auto_pad, CB_PAD_SAME_LOWER);
@@ -74,8 +97,11 @@ Test(onnx_rules, pads_are_ignored_with_auto_pad)
 
 Test(onnx_rules, a_window_that_contradicts_itself_is_refused)
 {
-    static const struct { const char *attrs, *says; } cases[] = {
-        { "5{1\"kernel_shape\" 8[3 3]} 5{1\"pads\" 8[1 1]}", "pads has 2 numbers for 2 spatial axes" },
+    static const struct {
+        const char *attrs, *says;
+    } cases[] = {
+        { "5{1\"kernel_shape\" 8[3 3]} 5{1\"pads\" 8[1 1]}",
+          "pads has 2 numbers for 2 spatial axes" },
         { "5{1\"kernel_shape\" 8[3 3]} 5{1\"strides\" 8[0 1]}", "strides has a 0" },
         { "5{1\"kernel_shape\" 8[3 99999999999]}", "kernel_shape has a 99999999999" },
         { "5{1\"kernel_shape\" 8[3 3]} 5{1\"pads\" 8[-1 0 0 0]}", "pads has a -1" },
@@ -93,15 +119,18 @@ Test(onnx_rules, a_window_that_contradicts_itself_is_refused)
 
 Test(onnx_rules, broadcasting_before_opset_7_is_aligned_at_an_axis)
 {
-    struct loading old = load_node(6, "1\"x\" 1\"a\" 2\"y\" 4\"Mul\" 5{1\"broadcast\" 3:1} 5{1\"axis\" 3:1}");
+    struct loading old =
+        load_node(6, "1\"x\" 1\"a\" 2\"y\" 4\"Mul\" 5{1\"broadcast\" 3:1} 5{1\"axis\" 3:1}");
     struct loading new = load_node(7, "1\"x\" 1\"a\" 2\"y\" 4\"Mul\"");
     struct loading slope = load_node(6, "1\"x\" 1\"a\" 2\"y\" 4\"PRelu\"");
     expect_ok(old);
     expect_ok(new);
     expect_ok(slope);
-    cr_expect(only_node(&old, CB_OP_MUL)->attr.binary.aligned && only_node(&old, CB_OP_MUL)->attr.binary.axis == 1);
+    cr_expect(only_node(&old, CB_OP_MUL)->attr.binary.aligned &&
+              only_node(&old, CB_OP_MUL)->attr.binary.axis == 1);
     cr_expect_not(only_node(&new, CB_OP_MUL)->attr.binary.aligned);
-    cr_expect(only_node(&slope, CB_OP_PRELU)->attr.binary.aligned && only_node(&slope, CB_OP_PRELU)->attr.binary.axis == 1);
+    cr_expect(only_node(&slope, CB_OP_PRELU)->attr.binary.aligned &&
+              only_node(&slope, CB_OP_PRELU)->attr.binary.axis == 1);
     load_end(&old);
     load_end(&new);
     load_end(&slope);
@@ -109,8 +138,10 @@ Test(onnx_rules, broadcasting_before_opset_7_is_aligned_at_an_axis)
 
 Test(onnx_rules, softmax_flattens_until_opset_12)
 {
-    struct loading old = load_node(12, "1\"x\" 2\"y\" 4\"Softmax\""), new = load_node(13, "1\"x\" 2\"y\" 4\"Softmax\"");
-    const union cb_attr a = only_node(&old, CB_OP_SOFTMAX)->attr, b = only_node(&new, CB_OP_SOFTMAX)->attr;
+    struct loading old = load_node(12, "1\"x\" 2\"y\" 4\"Softmax\""),
+                   new = load_node(13, "1\"x\" 2\"y\" 4\"Softmax\"");
+    const union cb_attr a = only_node(&old, CB_OP_SOFTMAX)->attr,
+                        b = only_node(&new, CB_OP_SOFTMAX)->attr;
     cr_expect(a.softmax.flatten && a.softmax.axis == 1);
     cr_expect(!b.softmax.flatten && b.softmax.axis == -1);
     load_end(&old);
@@ -130,10 +161,13 @@ Test(onnx_rules, clip_bounds_are_attributes_then_inputs)
 
 Test(onnx_rules, axes_and_pads_are_attributes_then_inputs)
 {
-    struct loading reduce = load_node(11, "1\"x\" 2\"y\" 4\"ReduceMean\" 5{1\"axes\" 8[2 3]} 5{1\"keepdims\" 3:0}");
+    struct loading reduce =
+        load_node(11, "1\"x\" 2\"y\" 4\"ReduceMean\" 5{1\"axes\" 8[2 3]} 5{1\"keepdims\" 3:0}");
     struct loading squeeze = load_node(13, "1\"x\" 1\"c\" 2\"y\" 4\"Squeeze\"");
-    struct loading pad = load_node(2, "1\"x\" 2\"y\" 4\"Pad\" 5{1\"pads\" 8[0 0 1 2 0 0 3 4]} 5{1\"mode\" 4\"edge\"} 5{1\"value\" 2=0.5}");
-    const union cb_attr r = only_node(&reduce, CB_OP_REDUCE_MEAN)->attr, p = only_node(&pad, CB_OP_PAD)->attr;
+    struct loading pad = load_node(2, "1\"x\" 2\"y\" 4\"Pad\" 5{1\"pads\" 8[0 0 1 2 0 0 3 4]} "
+                                      "5{1\"mode\" 4\"edge\"} 5{1\"value\" 2=0.5}");
+    const union cb_attr r = only_node(&reduce, CB_OP_REDUCE_MEAN)->attr,
+                        p = only_node(&pad, CB_OP_PAD)->attr;
     cr_expect(r.reduce.axes.count == 2 && r.reduce.axes.v[1] == 3 && !r.reduce.keep_dims);
     cr_expect_eq(only_node(&squeeze, CB_OP_SQUEEZE)->attr.squeeze.axes.count, -1);
     cr_expect_eq(only_node(&squeeze, CB_OP_SQUEEZE)->n_in, 2);
@@ -146,7 +180,8 @@ Test(onnx_rules, axes_and_pads_are_attributes_then_inputs)
 
 Test(onnx_rules, variadic_operators_become_chains)
 {
-    struct loading sum = load_node(8, "1\"x\" 1\"a\" 1\"b\" 2\"y\" 4\"Sum\""), one = load_node(8, "1\"x\" 2\"y\" 4\"Max\"");
+    struct loading sum = load_node(8, "1\"x\" 1\"a\" 1\"b\" 2\"y\" 4\"Sum\""),
+                   one = load_node(8, "1\"x\" 2\"y\" 4\"Max\"");
     struct loading mean = load_node(8, "1\"x\" 1\"a\" 2\"y\" 4\"Mean\"");
     expect_ok(sum);
     expect_ok(one);
@@ -180,10 +215,18 @@ Test(onnx_rules, dropout_is_the_identity_unless_it_trains)
 
 Test(onnx_rules, constants_come_in_many_forms)
 {
-    static const struct { const char *attr; enum cb_dtype dtype; int rank; size_t count; } cases[] = {
-        { "5{1\"value\" 20:4 5{1:2 2:7 7[3 4]}}", CB_INT64, 1, 2 }, { "5{1\"value_int\" 20:2 3:3}", CB_INT64, 0, 1 },
-        { "5{1\"value_int\" 20:2}", CB_INT64, 0, 1 }, { "5{1\"value_ints\" 20:7 8[3 4 5]}", CB_INT64, 1, 3 },
-        { "5{1\"value_ints\" 20:7}", CB_INT64, 1, 0 }, { "5{1\"value_float\" 20:1 2=3}", CB_FLOAT32, 0, 1 },
+    static const struct {
+        const char *attr;
+        enum cb_dtype dtype;
+        int rank;
+        size_t count;
+    } cases[] = {
+        { "5{1\"value\" 20:4 5{1:2 2:7 7[3 4]}}", CB_INT64, 1, 2 },
+        { "5{1\"value_int\" 20:2 3:3}", CB_INT64, 0, 1 },
+        { "5{1\"value_int\" 20:2}", CB_INT64, 0, 1 },
+        { "5{1\"value_ints\" 20:7 8[3 4 5]}", CB_INT64, 1, 3 },
+        { "5{1\"value_ints\" 20:7}", CB_INT64, 1, 0 },
+        { "5{1\"value_float\" 20:1 2=3}", CB_FLOAT32, 0, 1 },
         { "5{1\"value_floats\" 20:6 7=3 7=4}", CB_FLOAT32, 1, 2 },
     };
     for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
@@ -193,7 +236,8 @@ Test(onnx_rules, constants_come_in_many_forms)
         cr_assert_eq(l.st.code, CB_OK, "%s: %s", cases[i].attr, l.st.msg);
         const struct cb_value *y = value_of(&l, "y");
         cr_expect_not_null(y->data);
-        cr_expect(y->dtype == cases[i].dtype && y->shape.rank == cases[i].rank, "%s", cases[i].attr);
+        cr_expect(y->dtype == cases[i].dtype && y->shape.rank == cases[i].rank, "%s",
+                  cases[i].attr);
         cr_expect_eq(cb_shape_count(&y->shape), cases[i].count);
         cr_expect_eq(l.model.graph.n_nodes, 0);
         load_end(&l);

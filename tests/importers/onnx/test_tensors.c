@@ -42,15 +42,15 @@ Test(onnx_tensors, real_numbers_in_every_form)
 {
     const float v[] = { 1, -2 };
     expect_floats("1:2 2:1 9#0000803f000000c0", CB_FLOAT32, 2, v);
-    expect_floats("1:2 2:1 4#0000803f000000c0", CB_FLOAT32, 2, v);               /* packed */
-    expect_floats("1:2 2:1 4=1 4=-2", CB_FLOAT32, 2, v);                         /* one by one */
-    expect_floats("1:2 2:1 4#0000803f 4#000000c0", CB_FLOAT32, 2, v);            /* packed in two runs */
-    expect_floats("4=1 1:2 2:1 4#000000c0", CB_FLOAT32, 2, v);                   /* mixed, out of order */
-    expect_floats("1[2] 2:1 4#0000803f000000c0", CB_FLOAT32, 2, v);              /* packed dims */
+    expect_floats("1:2 2:1 4#0000803f000000c0", CB_FLOAT32, 2, v);    /* packed */
+    expect_floats("1:2 2:1 4=1 4=-2", CB_FLOAT32, 2, v);              /* one by one */
+    expect_floats("1:2 2:1 4#0000803f 4#000000c0", CB_FLOAT32, 2, v); /* packed in two runs */
+    expect_floats("4=1 1:2 2:1 4#000000c0", CB_FLOAT32, 2, v);        /* mixed, out of order */
+    expect_floats("1[2] 2:1 4#0000803f000000c0", CB_FLOAT32, 2, v);   /* packed dims */
     expect_floats("1:2 2:11 9#000000000000f03f00000000000000c0", CB_FLOAT64, 2, v);
     expect_floats("1:2 2:11 10~1 10~-2", CB_FLOAT64, 2, v);
     expect_floats("1:2 2:10 9#003c00c0", CB_FLOAT16, 2, v);
-    expect_floats("1:2 2:10 5[15360 49152]", CB_FLOAT16, 2, v);                  /* the bits */
+    expect_floats("1:2 2:10 5[15360 49152]", CB_FLOAT16, 2, v); /* the bits */
     expect_floats("1:2 2:16 9#803f00c0", CB_BFLOAT16, 2, v);
     expect_floats("1:2 2:16 5[16256 49152]", CB_BFLOAT16, 2, v);
 }
@@ -88,7 +88,8 @@ Test(onnx_tensors, only_floats_stay_where_they_are)
     const uint8_t *data = value_of(&l, "w")->data;
     cr_expect(data > l.bytes.data && data < l.bytes.data + l.bytes.len);
     cr_expect_not(value_of(&l, "w")->mapped, "bytes that are no mapped file are never let go");
-    cr_expect(cb_arena_text(&half.arena, "", 0) > (const char *)value_of(&half, "w")->data, "in the arena");
+    cr_expect(cb_arena_text(&half.arena, "", 0) > (const char *)value_of(&half, "w")->data,
+              "in the arena");
     load_end(&l);
     load_end(&half);
 }
@@ -99,10 +100,13 @@ Test(onnx_tensors, floats_of_a_mapped_file_may_be_let_go)
     struct cb_arena arena;
     struct cb_onnx_model model;
     cb_buf_init(&buf, 1 << 16);
-    const struct cb_bytes file = proto_bytes(&buf, MODEL(13, "1{2\"c\" 4\"Constant\" 5{1\"value\" 5{1:1 2:1 9#0000803f}}}"
-                                                             "5{8\"w\" 1:1 2:1 9#0000803f} 5{8\"i\" 1:1 2:7 7:5}" OUT("w")));
+    const struct cb_bytes file =
+        proto_bytes(&buf, MODEL(13, "1{2\"c\" 4\"Constant\" 5{1\"value\" 5{1:1 2:1 9#0000803f}}}"
+                                    "5{8\"w\" 1:1 2:1 9#0000803f} 5{8\"i\" 1:1 2:7 7:5}" OUT("w")));
     cr_assert_eq(cb_arena_init(&arena, 1 << 20).code, CB_OK);
-    cr_assert_eq(cb_onnx_load(&arena, file, &(struct cb_onnx_options){ .mapped = true }, &model).code, CB_OK);
+    cr_assert_eq(
+        cb_onnx_load(&arena, file, &(struct cb_onnx_options){ .mapped = true }, &model).code,
+        CB_OK);
     cr_expect(model.graph.values[cb_graph_find(&model.graph, "w")].mapped);
     cr_expect(model.graph.values[cb_graph_find(&model.graph, "c")].mapped);
     cr_expect_not(model.graph.values[cb_graph_find(&model.graph, "i")].mapped);
@@ -112,7 +116,9 @@ Test(onnx_tensors, floats_of_a_mapped_file_may_be_let_go)
 
 Test(onnx_tensors, sizes_must_match_exactly)
 {
-    static const struct { const char *fields, *says; } cases[] = {
+    static const struct {
+        const char *fields, *says;
+    } cases[] = {
         { "1:2 2:1 9#0000803f", "float [2] wants 8 bytes, has 4" },
         { "1:1 2:1 9#0000803f0000803f", "float [1] wants 4 bytes, has 8" },
         { "1:2 2:1 4=1", "float [2] wants 2 values, has 1" },
@@ -124,7 +130,8 @@ Test(onnx_tensors, sizes_must_match_exactly)
         { "1:-1 2:1 9#", "negative or too large" },
         { "1:65536 1:65536 2:1", "negative or too large" },
         { "1:9223372036854775807 1:9223372036854775807 2:7", "negative or too large" },
-        { "1:1 2:7 7#8080808080808080808001", "wants 1 values, has 0" }, /* a varint of eleven bytes */
+        { "1:1 2:7 7#8080808080808080808001",
+          "wants 1 values, has 0" }, /* a varint of eleven bytes */
     };
     for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
         struct loading l = load_tensor(cases[i].fields);
@@ -135,10 +142,16 @@ Test(onnx_tensors, sizes_must_match_exactly)
 
 Test(onnx_tensors, what_is_not_supported_is_named)
 {
-    static const struct { const char *fields, *says; } cases[] = {
-        { "1:1 2:8 6\"text\"", "type string" }, { "1:1 2:14 4=1 4=0", "type complex64" },
-        { "1:1 2:18 9#00", "type float8e4m3fnuz" }, { "1:1 2:21 9#00", "type uint4" }, { "1:1 2:77 9#00", "type unknown (77)" },
-        { "1:1 9#00", "type undefined" }, { "1:1 2:1 3{1:0 2:1} 4=1", "in segments" },
+    static const struct {
+        const char *fields, *says;
+    } cases[] = {
+        { "1:1 2:8 6\"text\"", "type string" },
+        { "1:1 2:14 4=1 4=0", "type complex64" },
+        { "1:1 2:18 9#00", "type float8e4m3fnuz" },
+        { "1:1 2:21 9#00", "type uint4" },
+        { "1:1 2:77 9#00", "type unknown (77)" },
+        { "1:1 9#00", "type undefined" },
+        { "1:1 2:1 3{1:0 2:1} 4=1", "in segments" },
         { "1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 2:1 4=1", "rank 9" },
     };
     for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
@@ -177,10 +190,15 @@ static struct loading load_external(const char *entries, bool upload)
 
 Test(onnx_tensors, external_data_are_read_in_place)
 {
-    static const struct { const char *entries; float first; } cases[] = {
+    static const struct {
+        const char *entries;
+        float first;
+    } cases[] = {
         { ENTRY("location", "sub/w.bin") ENTRY("length", "8"), 1 },
         { ENTRY("location", "./sub//w.bin") ENTRY("offset", "8"), 3 },
-        { ENTRY("offset", "4") ENTRY("location", "sub/w.bin") ENTRY("length", "8") ENTRY("checksum", "x"), 2 },
+        { ENTRY("offset", "4") ENTRY("location", "sub/w.bin") ENTRY("length", "8")
+              ENTRY("checksum", "x"),
+          2 },
     };
     for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
         struct loading l = load_external(cases[i].entries, false);
@@ -195,7 +213,10 @@ Test(onnx_tensors, external_data_are_read_in_place)
 
 Test(onnx_tensors, external_data_stay_inside_the_folder)
 {
-    static const struct { const char *entries; enum cb_code code; } cases[] = {
+    static const struct {
+        const char *entries;
+        enum cb_code code;
+    } cases[] = {
         { ENTRY("location", "/etc/passwd"), CB_ERR_INPUT },
         { ENTRY("location", "../w.bin"), CB_ERR_INPUT },
         { ENTRY("location", "sub/../sub/w.bin") ENTRY("length", "8"), CB_ERR_INPUT },

@@ -28,12 +28,15 @@ static bool holds(const struct cb_buf *buf, const char *text)
 Test(onnx_wire, drops_tensor_data_and_what_is_not_read)
 {
     struct cb_buf slim;
-    const struct cb_status st = slim_text("1:8 6\"a doc string\" 99\"unknown\" 20{ 1\"training\" }"
-                                          "7{ 5{ 8\"weight\" 1:4 2:1 9\"raw bytes here..\" 12\"tensor doc\" 4\"floats\" }"
-                                          "   1{ 4\"Constant\" 5{ 1\"value\" 5{ 2:1 9\"four\" } 13\"attr doc\" } }"
-                                          "   13{ 1\"value info\" } }", &slim);
+    const struct cb_status st =
+        slim_text("1:8 6\"a doc string\" 99\"unknown\" 20{ 1\"training\" }"
+                  "7{ 5{ 8\"weight\" 1:4 2:1 9\"raw bytes here..\" 12\"tensor doc\" 4\"floats\" }"
+                  "   1{ 4\"Constant\" 5{ 1\"value\" 5{ 2:1 9\"four\" } 13\"attr doc\" } }"
+                  "   13{ 1\"value info\" } }",
+                  &slim);
     static const char *const kept[] = { "weight", "Constant", "value" };
-    static const char *const gone[] = { "raw bytes", "floats", "four", "doc", "unknown", "training", "value info" };
+    static const char *const gone[] = { "raw bytes", "floats",   "four",      "doc",
+                                        "unknown",   "training", "value info" };
     cr_assert_eq(st.code, CB_OK, "%s", st.msg);
     for (size_t i = 0; i < CB_COUNT_OF(kept); i++)
         cr_expect(holds(&slim, kept[i]), "%s", kept[i]);
@@ -49,7 +52,8 @@ Test(onnx_wire, says_where_a_tensor_lies_and_believes_no_file_that_does)
     Onnx__ModelProto *model;
     cb_buf_init(&buf, 1 << 16);
     cr_assert_eq(cb_arena_init(&arena, 1 << 20).code, CB_OK);
-    const struct cb_bytes file = proto_bytes(&buf, "1:8 7{ 5{ 8\"w\" 1000001~1e300 1000002~1e300 } }");
+    const struct cb_bytes file =
+        proto_bytes(&buf, "1:8 7{ 5{ 8\"w\" 1000001~1e300 1000002~1e300 } }");
     const struct cb_status st = cb_onnx_parse_model(&arena, file, &model);
     cr_assert_eq(st.code, CB_OK, "%s", st.msg);
     const Onnx__TensorProto *t = model->graph->initializer[0];
@@ -61,7 +65,9 @@ Test(onnx_wire, says_where_a_tensor_lies_and_believes_no_file_that_does)
 
 Test(onnx_wire, refuses_what_is_no_protobuf)
 {
-    static const char *const broken[] = { "3!3", "3!4", "0:1", "7!2", "1!0", "7{ 1{ 5{ 5{ 9!2 } } } }", "7:1", "8=0.5" };
+    static const char *const broken[] = { "3!3", "3!4",  "0:1",
+                                          "7!2", "1!0",  "7{ 1{ 5{ 5{ 9!2 } } } }",
+                                          "7:1", "8=0.5" };
     for (size_t i = 0; i < CB_COUNT_OF(broken); i++) {
         struct cb_buf slim;
         cr_expect_eq(slim_text(broken[i], &slim).code, CB_ERR_MODEL, "%s", broken[i]);
@@ -71,21 +77,25 @@ Test(onnx_wire, refuses_what_is_no_protobuf)
 
 Test(onnx_wire, a_length_beyond_the_end_is_refused)
 {
-    static const uint8_t beyond[] = { 7 << 3 | 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01 };
+    static const uint8_t beyond[] = { 7 << 3 | 2, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                      0xff,       0xff, 0xff, 0xff, 0x01 };
     struct cb_buf slim;
     cb_buf_init(&slim, CB_ONNX_MAX_SLIM);
     for (size_t len = 1; len <= sizeof beyond; len++)
-        cr_expect_eq(cb_wire_slim((struct cb_bytes){ beyond, len }, CB_WIRE_MODEL, &slim).code, CB_ERR_MODEL);
+        cr_expect_eq(cb_wire_slim((struct cb_bytes){ beyond, len }, CB_WIRE_MODEL, &slim).code,
+                     CB_ERR_MODEL);
     cb_buf_deinit(&slim);
 }
 
-/* Attribute g of a node holds a graph, whose node has an attribute g, ...: nothing walks down there. */
+/* Attribute g of a node holds a graph, whose node has an attribute g, ...: nothing walks down
+ * there. */
 Test(onnx_wire, depth_of_a_nested_file_does_not_matter)
 {
     struct cb_buf inner, outer, slim;
     cb_buf_init(&inner, 1 << 24);
     cb_buf_init(&outer, 1 << 24);
-    for (int depth = 0; inner.len < 34000; depth++) { /* from the inside out: fields 6 (g), 5, 1, by turns */
+    for (int depth = 0; inner.len < 34000;
+         depth++) { /* from the inside out: fields 6 (g), 5, 1, by turns */
         static const uint8_t fields[] = { 6 << 3 | 2, 5 << 3 | 2, 1 << 3 | 2 };
         size_t v = inner.len;
         outer.len = 0;
@@ -100,8 +110,10 @@ Test(onnx_wire, depth_of_a_nested_file_does_not_matter)
     }
     outer.len = 0;
     proto_text(&outer, "1:8 8{2:13}");
-    cb_buf_add(&outer, (uint8_t[]){ 7 << 3 | 2, (uint8_t)(inner.len | 0x80), (uint8_t)(inner.len >> 7 | 0x80),
-                                    (uint8_t)(inner.len >> 14) }, 4);
+    cb_buf_add(&outer,
+               (uint8_t[]){ 7 << 3 | 2, (uint8_t)(inner.len | 0x80),
+                            (uint8_t)(inner.len >> 7 | 0x80), (uint8_t)(inner.len >> 14) },
+               4);
     cb_buf_add(&outer, inner.data, inner.len);
     const struct cb_bytes file = { (const uint8_t *)outer.data, outer.len };
     cb_buf_init(&slim, CB_ONNX_MAX_SLIM);
@@ -131,8 +143,9 @@ static struct cb_status load_many(uint8_t field, double *ms)
         cb_buf_add(&file, (uint8_t[]){ (uint8_t)(field << 3 | 2), 0 }, 2);
     cr_assert_eq(cb_arena_init(&arena, (size_t)1 << 28).code, CB_OK);
     const double start = cb_clock_ms();
-    const struct cb_status st = cb_onnx_load(&arena, (struct cb_bytes){ (const uint8_t *)file.data, file.len },
-                                             &(struct cb_onnx_options){ 0 }, &model);
+    const struct cb_status st =
+        cb_onnx_load(&arena, (struct cb_bytes){ (const uint8_t *)file.data, file.len },
+                     &(struct cb_onnx_options){ 0 }, &model);
     *ms = cb_clock_ms() - start;
     cb_arena_deinit(&arena);
     cb_buf_deinit(&file);
@@ -154,7 +167,8 @@ Test(onnx_wire, ten_megabytes_of_empty_messages_are_refused_soon)
 Test(onnx_wire, varints_end_within_ten_bytes)
 {
     static const uint8_t max[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01 };
-    static const uint8_t endless[] = { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00 };
+    static const uint8_t endless[] = { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+                                       0x80, 0x80, 0x80, 0x80, 0x00 };
     struct cb_bytes b = { max, sizeof max };
     uint64_t v;
     cr_assert(cb_wire_varint(&b, &v));
