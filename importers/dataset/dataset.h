@@ -7,6 +7,8 @@
  *            stand in its manifest, so that no name from outside is ever part of a path */
 #pragma once
 
+#include <stdbool.h>
+
 #include "core/base/arena.h"
 #include "core/base/status.h"
 

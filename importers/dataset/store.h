@@ -33,6 +33,8 @@ CB_MUST_USE struct cb_status cb_dataset_store_open(const char *folder, const str
 CB_MUST_USE struct cb_status cb_dataset_store_add(struct cb_dataset_store *store, const char *label, const char *name,
                                                   struct cb_bytes photo, struct cb_rejections *rejections, bool *added);
 
+const struct cb_dataset_limits *cb_dataset_store_limits(const struct cb_dataset_store *store);
+
 /* An archive: .zip, .tar or .tar.gz, told by its content. */
 struct cb_archive_source {
     const char *path;         /* a file; NULL: `bytes` */

@@ -2,35 +2,16 @@
 
 #include <string.h>
 
+#include "core/base/utf8.h"
+
 #define MAX_BYTES ((size_t)16 << 20)
 #define MAX_LABELS 1000000
 
-/* Bytes of the UTF-8 character at p (RFC 3629), 0 for none; control characters are none but the tab. */
-static size_t character(const uint8_t *p, size_t left)
-{
-    static const struct { uint8_t mask, lead; uint32_t least; } forms[] = {
-        { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 },
-    };
-    for (size_t n = 1; n <= CB_COUNT_OF(forms) && n <= left; n++) {
-        uint32_t code = p[0] & (uint8_t)~forms[n - 1].mask;
-        if ((p[0] & forms[n - 1].mask) != forms[n - 1].lead)
-            continue;
-        for (size_t i = 1; i < n; i++) {
-            if ((p[i] & 0xc0) != 0x80)
-                return 0;
-            code = code << 6 | (p[i] & 0x3f);
-        }
-        const bool control = (code < 0x20 && code != '\t') || (code >= 0x7f && code < 0xa0);
-        const bool nothing = code < forms[n - 1].least || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff;
-        return control || nothing ? 0 : n;
-    }
-    return 0;
-}
-
+/* Tabs are allowed in a label. */
 static bool is_text(const uint8_t *p, size_t len)
 {
     for (size_t n; len; p += n, len -= n)
-        if ((n = character(p, len)) == 0)
+        if ((n = *p == '\t' ? 1 : cb_utf8_character((const char *)p, len)) == 0)
             return false;
     return true;
 }
