@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "core/base/buf.h"
+#include "core/base/file.h"
 #include "core/exec/engine.h"
 #include "core/model/model.h"
 #include "core/train/head_trainer.h"

@@ -217,26 +217,41 @@ static struct cb_status find_parts(struct cb_model *m, const struct walk *w, str
     return find_named(m, "cam_layer", m->recipe.cam_layer, &m->cam_layer);
 }
 
-struct cb_status cb_model_find_anatomy(struct cb_model *model)
+/* Shapes of everything for one photo of the usual size. */
+static struct cb_status size_graph(const struct cb_model *model, struct cb_plan **plan)
 {
-    struct cb_engine engine = { .kernels = cb_kernels_for(CB_ISA_GENERIC), .plan_budget = SIZE_MAX };
+    const struct cb_engine engine = { .kernels = cb_kernels_for(CB_ISA_GENERIC), .plan_budget = SIZE_MAX };
     struct cb_plan_options options = { .shapes_only = true };
     struct cb_tensor input = { .shape = { .rank = 4 } };
-    struct cb_plan *plan;
-    struct cb_arena scratch;
-    struct walk w = { .graph = &model->graph };
-    struct cb_status st;
     int height, width;
-    CB_TRY(find_input(model));
-    if (model->graph.n_outputs < 1)
-        return cb_fail(CB_ERR_MODEL, "%s: the network has no output", model->name);
     cb_model_default_size(model, &height, &width);
     input.dtype = model->graph.values[model->input].dtype;
     input.shape = model->recipe.layout == CB_NHWC
                       ? (struct cb_shape){ 4, { model->batch ? model->batch : 1, height, width, model->channels } }
                       : (struct cb_shape){ 4, { model->batch ? model->batch : 1, model->channels, height, width } };
     options.inputs = &input;
-    CB_TRY(cb_plan_create(&engine, &model->graph, model->weights, &options, &plan));
+    return cb_plan_create(&engine, &model->graph, model->weights, &options, plan);
+}
+
+struct cb_status cb_model_shape_of(const struct cb_model *model, int value, struct cb_shape *out)
+{
+    struct cb_plan *plan;
+    CB_TRY(size_graph(model, &plan));
+    *out = cb_plan_graph(plan)->values[value].shape;
+    cb_plan_destroy(plan);
+    return cb_ok();
+}
+
+struct cb_status cb_model_find_anatomy(struct cb_model *model)
+{
+    struct cb_plan *plan;
+    struct cb_arena scratch;
+    struct walk w = { .graph = &model->graph };
+    struct cb_status st;
+    CB_TRY(find_input(model));
+    if (model->graph.n_outputs < 1)
+        return cb_fail(CB_ERR_MODEL, "%s: the network has no output", model->name);
+    CB_TRY(size_graph(model, &plan));
     st = cb_arena_init(&scratch, (size_t)(model->graph.n_values + 64) * 16 + ((size_t)1 << 16));
     if (!st.code) {
         w.sized = cb_plan_graph(plan);

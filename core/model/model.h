@@ -41,6 +41,9 @@ CB_MUST_USE struct cb_status cb_model_find_anatomy(struct cb_model *model);
 /* The size of the input tensor when nothing is known of the photo: the graph's, else the recipe's, else 224. */
 void cb_model_default_size(const struct cb_model *model, int *height, int *width);
 
+/* Shape of a value of the graph for one photo of the usual size (cb_model_default_size). Errors: what planning says. */
+CB_MUST_USE struct cb_status cb_model_shape_of(const struct cb_model *model, int value, struct cb_shape *out);
+
 /* Label of a class, "class 17" (into text) when there is none. */
 const char *cb_model_label(const struct cb_model *model, int index, char text[32]);
 

@@ -18,6 +18,9 @@
 
 static const struct cb_decode_limits limits = { .max_pixels = 50000000, .max_side = 30000, .max_scans = 500 };
 
+/* cb_features or cb_predict. */
+typedef struct cb_status compute_fn(struct cb_predictor *predictor, const struct cb_image *images, int n, float *out);
+
 enum state { FAILED, KNOWN, DECODED, DUPLICATE };
 
 /* What is known of a photo of the dataset. */
@@ -28,6 +31,7 @@ struct photo {
 
 struct run {
     const struct cb_feature_job *job;
+    compute_fn *compute;
     struct cb_rejections *rejections;
     struct cb_predictor *predictor;
     struct cb_feature_cache *cache; /* NULL: none */
@@ -61,7 +65,7 @@ static struct cb_status open_cache(struct run *r)
 {
     const struct cb_feature_job *job = r->job;
     struct cb_digest key;
-    if (!job->cache)
+    if (!job->cache || r->compute != cb_features)
         return cb_ok();
     CB_TRY(cache_key(job->model, &r->tables, &key));
     if (cb_feature_cache_open(job->cache, &key, r->d, job->cache_limit ? job->cache_limit : DEFAULT_CACHE_LIMIT,
@@ -112,7 +116,7 @@ static void reject(struct run *r, int i, const struct cb_status *why)
 static struct cb_status compute(struct run *r, const struct cb_image *images, const int *at, int n, float *made)
 {
     const size_t d = (size_t)r->d;
-    struct cb_status st = cb_features(r->predictor, images, n, made);
+    struct cb_status st = r->compute(r->predictor, images, n, made);
     if (st.code == CB_ERR_INPUT && n == 1) {
         reject(r, at[0], &st);
         return cb_ok();
@@ -214,7 +218,8 @@ static struct cb_status collect(struct run *r, struct cb_arena *arena, struct cb
     const size_t d = (size_t)r->d;
     struct cb_feature_set set = { .d = r->d, .n_classes = dataset->n_classes, .cached = r->cached };
     int *labels, *photo;
-    CB_TRY(mark_duplicates(r, &set.duplicates));
+    if (r->compute == cb_features)
+        CB_TRY(mark_duplicates(r, &set.duplicates));
     CB_TRY(cb_arena_get(arena, (size_t)dataset->n_photos, sizeof *labels, "labels", &labels));
     CB_TRY(cb_arena_get(arena, (size_t)dataset->n_photos, sizeof *photo, "photos", &photo));
     for (int i = 0; i < dataset->n_photos; i++) {
@@ -232,6 +237,15 @@ static struct cb_status collect(struct run *r, struct cb_arena *arena, struct cb
     return cb_ok();
 }
 
+static struct cb_status row_length(struct run *r)
+{
+    const struct cb_model *m = r->job->model;
+    r->d = m->classes;
+    if (r->compute == cb_features)
+        return cb_feature_length(r->predictor, &r->d);
+    return m->logits < 0 || m->classes < 1 ? cb_fail(CB_ERR_UNSUPPORTED, "%s has no classifier", m->name) : cb_ok();
+}
+
 static struct cb_status make(struct run *r, struct cb_arena *arena, struct cb_feature_set *out)
 {
     const size_t n = (size_t)r->job->dataset->n_photos;
@@ -239,7 +253,7 @@ static struct cb_status make(struct run *r, struct cb_arena *arena, struct cb_fe
         CB_TRY(cb_arena_init(&r->pixels[i], PIXEL_BUDGET));
     CB_TRY(cb_arena_init(&r->tables, TABLE_BUDGET));
     CB_TRY(cb_predictor_create(r->job->engine, r->job->model, &r->predictor));
-    CB_TRY(cb_feature_length(r->predictor, &r->d));
+    CB_TRY(row_length(r));
     CB_TRY(cb_arena_get(&r->tables, n, sizeof *r->photos, "photos", &r->photos));
     CB_TRY(cb_arena_get(arena, n * (size_t)r->d, sizeof *r->features, "features", &r->features));
     CB_TRY(open_cache(r));
@@ -247,10 +261,10 @@ static struct cb_status make(struct run *r, struct cb_arena *arena, struct cb_fe
     return collect(r, arena, out);
 }
 
-struct cb_status cb_dataset_features(const struct cb_feature_job *job, struct cb_arena *arena,
-                                     struct cb_rejections *rejections, struct cb_feature_set *out)
+static struct cb_status run(const struct cb_feature_job *job, compute_fn *fn, struct cb_arena *arena,
+                            struct cb_rejections *rejections, struct cb_feature_set *out)
 {
-    struct run r = { .job = job, .rejections = rejections };
+    struct run r = { .job = job, .compute = fn, .rejections = rejections };
     const struct cb_status st = make(&r, arena, out);
     cb_feature_cache_close(r.cache);
     cb_predictor_destroy(r.predictor);
@@ -258,4 +272,16 @@ struct cb_status cb_dataset_features(const struct cb_feature_job *job, struct cb
         cb_arena_deinit(&r.pixels[i]);
     cb_arena_deinit(&r.tables);
     return st;
+}
+
+struct cb_status cb_dataset_features(const struct cb_feature_job *job, struct cb_arena *arena,
+                                     struct cb_rejections *rejections, struct cb_feature_set *out)
+{
+    return run(job, cb_features, arena, rejections, out);
+}
+
+struct cb_status cb_dataset_probabilities(const struct cb_feature_job *job, struct cb_arena *arena,
+                                          struct cb_rejections *rejections, struct cb_feature_set *out)
+{
+    return run(job, cb_predict, arena, rejections, out);
 }

@@ -23,7 +23,7 @@ struct cb_feature_job {
 
 struct cb_feature_set {
     int n, d, n_classes;
-    const float *features; /* [n, d] */
+    const float *features; /* [n, d]; or probabilities */
     const int *labels;     /* [n] */
     const int *photo;      /* [n] row of the dataset's photos */
     int cached;            /* of n: came from the cache */
@@ -35,3 +35,8 @@ struct cb_feature_set {
  * CB_ERR_CANCELLED; CB_ERR_NOMEM; what the predictor says. */
 CB_MUST_USE struct cb_status cb_dataset_features(const struct cb_feature_job *job, struct cb_arena *arena,
                                                  struct cb_rejections *rejections, struct cb_feature_set *out);
+
+/* The same with the model's probabilities [n, classes] in place of features, for judging it. Nothing is cached, and the
+ * same photo twice counts twice. Errors: CB_ERR_UNSUPPORTED a network without classifier; the others as above. */
+CB_MUST_USE struct cb_status cb_dataset_probabilities(const struct cb_feature_job *job, struct cb_arena *arena,
+                                                      struct cb_rejections *rejections, struct cb_feature_set *out);
