@@ -81,8 +81,12 @@ CB_MUST_USE struct cb_status cb_train_export(const struct cb_model *model, struc
 cJSON *cb_train_report_json(const struct cb_train_report *report);
 
 /* An evaluation alone: {"n","top1","top5","loss","per_class":[{"label","count","precision","recall","f1"}],
- * "confusion":{"labels":[...],"rows":[[...]]}}; rows are the true classes. NULL when out of memory. */
+ * "confusion":{"labels":[...],"rows":[[...]]}}; rows are the true classes. Classes that no example is of or was taken for
+ * are left out. NULL when out of memory. */
 cJSON *cb_evaluation_json(const struct cb_evaluation *evaluation, const char *const *labels);
+
+/* seen[classes] gets the classes that some example is of or was taken for, in order; returns how many. */
+int cb_evaluation_seen(const struct cb_evaluation *evaluation, int *seen);
 
 /* [{"file","reason"}]; NULL when out of memory. */
 cJSON *cb_rejections_json(const struct cb_rejections *rejections);

@@ -1,5 +1,6 @@
 /* What a training or an evaluation came to, as JSON: one form for the command line and the server. */
 #include <math.h>
+#include <stdbool.h>
 
 #include "server/train_job.h"
 
@@ -18,10 +19,29 @@ static double f1_of(double precision, double recall)
     return precision + recall > 0 ? 2 * precision * recall / (precision + recall) : 0;
 }
 
-static void add_classes(cJSON *to, const struct cb_evaluation *e, const char *const *labels)
+/* A class that some example is of, or was taken for. */
+static bool is_seen(const struct cb_evaluation *e, int c)
+{
+    bool seen = e->count[c] > 0;
+    for (int t = 0; t < e->classes && !seen; t++)
+        seen = e->confusion[(size_t)t * (size_t)e->classes + (size_t)c] > 0;
+    return seen;
+}
+
+int cb_evaluation_seen(const struct cb_evaluation *evaluation, int *seen)
+{
+    int n = 0;
+    for (int c = 0; c < evaluation->classes; c++)
+        if (is_seen(evaluation, c))
+            seen[n++] = c;
+    return n;
+}
+
+static void add_classes(cJSON *to, const struct cb_evaluation *e, const char *const *labels, const int *seen, int n)
 {
     cJSON *list = cJSON_AddArrayToObject(to, "per_class");
-    for (int c = 0; c < e->classes; c++) {
+    for (int i = 0; i < n; i++) {
+        const int c = seen[i];
         const double precision = (double)e->precision[c], recall = (double)e->recall[c];
         cJSON *row = cJSON_CreateObject();
         cJSON_AddStringToObject(row, "label", labels[c]);
@@ -33,25 +53,36 @@ static void add_classes(cJSON *to, const struct cb_evaluation *e, const char *co
     }
 }
 
-static void add_confusion(cJSON *to, const struct cb_evaluation *e, const char *const *labels)
+static void add_confusion(cJSON *to, const struct cb_evaluation *e, const char *const *labels, const int *seen, int n)
 {
     cJSON *confusion = cJSON_AddObjectToObject(to, "confusion");
-    cJSON *rows = cJSON_CreateArray();
-    cJSON_AddItemToObject(confusion, "labels", cJSON_CreateStringArray(labels, e->classes));
-    for (int t = 0; t < e->classes; t++)
-        cJSON_AddItemToArray(rows, cJSON_CreateIntArray(e->confusion + (size_t)t * (size_t)e->classes, e->classes));
-    cJSON_AddItemToObject(confusion, "rows", rows);
+    cJSON *names = cJSON_AddArrayToObject(confusion, "labels"), *rows = cJSON_AddArrayToObject(confusion, "rows");
+    for (int t = 0; t < n; t++) {
+        cJSON *row = cJSON_CreateArray();
+        cJSON_AddItemToArray(names, cJSON_CreateString(labels[seen[t]]));
+        for (int p = 0; p < n; p++)
+            cJSON_AddItemToArray(
+                row, cJSON_CreateNumber(e->confusion[(size_t)seen[t] * (size_t)e->classes + (size_t)seen[p]]));
+        cJSON_AddItemToArray(rows, row);
+    }
 }
 
 cJSON *cb_evaluation_json(const struct cb_evaluation *evaluation, const char *const *labels)
 {
-    cJSON *json = cJSON_CreateObject();
+    int *seen = cJSON_malloc((size_t)evaluation->classes * sizeof *seen);
+    cJSON *json = seen ? cJSON_CreateObject() : NULL;
+    if (!json) {
+        cJSON_free(seen);
+        return NULL;
+    }
+    const int n = cb_evaluation_seen(evaluation, seen);
     cJSON_AddNumberToObject(json, "n", evaluation->n);
     cJSON_AddNumberToObject(json, "top1", share(evaluation->correct, evaluation->n));
     cJSON_AddNumberToObject(json, "top5", share(evaluation->correct5, evaluation->n));
     cJSON_AddNumberToObject(json, "loss", round_to(evaluation->loss, 1e6));
-    add_classes(json, evaluation, labels);
-    add_confusion(json, evaluation, labels);
+    add_classes(json, evaluation, labels, seen, n);
+    add_confusion(json, evaluation, labels, seen, n);
+    cJSON_free(seen);
     return json;
 }
 

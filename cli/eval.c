@@ -1,0 +1,116 @@
+/* cli/eval.c - cambium eval: how good a network is on labelled photos. */
+#include <string.h>
+
+#include "cli/dataset_arg.h"
+#include "cli/evaluation.h"
+#include "cli/model_arg.h"
+#include "cli/progress.h"
+#include "cli/verbs.h"
+#include "importers/dataset/features.h"
+#include "importers/model/load.h"
+#include "server/train_job.h"
+
+struct options {
+    int unused; /* the verb has none of its own */
+};
+
+static const struct options defaults;
+
+static void on_progress(void *ctx, int done, int total)
+{
+    (void)total;
+    cb_progress_step(ctx, (size_t)done, "");
+}
+
+/* The model's class for each class of the dataset, by label. */
+static struct cb_status match_classes(const struct cb_model *model, const struct cb_dataset *dataset,
+                                      struct cb_arena *arena, int **out)
+{
+    CB_TRY(cb_arena_get(arena, (size_t)dataset->n_classes, sizeof **out, "classes", out));
+    for (int i = 0; i < dataset->n_classes; i++)
+        CB_TRY(cb_model_class(model, dataset->classes[i], &(*out)[i]));
+    return cb_ok();
+}
+
+static struct cb_status list_labels(const struct cb_model *model, struct cb_arena *arena, const char *const **out)
+{
+    const char **labels;
+    CB_TRY(cb_arena_get(arena, (size_t)model->classes, sizeof *labels, "labels", &labels));
+    for (int i = 0; i < model->classes; i++) {
+        char number[32];
+        const char *label = cb_model_label(model, i, number);
+        if (!(labels[i] = cb_arena_text(arena, label, strlen(label))))
+            return cb_fail(CB_ERR_NOMEM, "no room for the labels");
+    }
+    *out = labels;
+    return cb_ok();
+}
+
+static struct cb_status judge(struct cb_cli *cli, const struct cb_model *model, struct cb_dataset_arg *data,
+                              struct cb_evaluation *out)
+{
+    struct cb_progress progress;
+    struct cb_feature_set set;
+    int *class_of, *labels;
+    CB_TRY(match_classes(model, &data->dataset, &data->arena, &class_of));
+    const struct cb_feature_job job = { .engine = &cli->engine, .model = model, .dataset = &data->dataset,
+                                        .on_progress = on_progress, .ctx = &progress };
+    cb_progress_begin(&progress, "photos", (size_t)data->dataset.n_photos);
+    CB_TRY(cb_dataset_probabilities(&job, &data->arena, &data->rejections, &set));
+    cb_progress_end(&progress, (size_t)data->dataset.n_photos, "");
+    CB_TRY(cb_arena_get(&data->arena, (size_t)set.n, sizeof *labels, "labels", &labels));
+    for (int i = 0; i < set.n; i++)
+        labels[i] = class_of[set.labels[i]];
+    return cb_evaluate(&data->arena, set.features, labels, set.n, model->classes, out);
+}
+
+static struct cb_status print_json(const struct cb_evaluation *e, const char *const *labels,
+                                   const struct cb_rejections *rejections)
+{
+    cJSON *json = cb_evaluation_json(e, labels);
+    if (json)
+        cJSON_AddItemToObject(json, "rejected", cb_rejections_json(rejections));
+    return cb_cjson_print(json);
+}
+
+static struct cb_status evaluate(struct cb_cli *cli, const struct cb_model *model, struct cb_dataset_arg *data)
+{
+    struct cb_evaluation e;
+    const char *const *labels;
+    if (data->dataset.n_photos == 0)
+        return cb_fail(CB_ERR_CONTENT, "the dataset has no photos");
+    CB_TRY(judge(cli, model, data, &e));
+    cb_dataset_arg_tell(cli, data);
+    if (e.n == 0)
+        return cb_fail(CB_ERR_CONTENT, "not one photo of the dataset can be read");
+    CB_TRY(list_labels(model, &data->arena, &labels));
+    return cli->json ? print_json(&e, labels, &data->rejections) : cb_evaluation_print(cli, &e, labels);
+}
+
+static struct cb_status run(struct cb_cli *cli, const void *given)
+{
+    struct cb_dataset_arg data;
+    struct cb_model *model;
+    const char *name = cli->args.n > 1 ? cli->args.item[0] : NULL;
+    (void)given;
+    CB_TRY(cb_cli_open_model(cli, name, false, &model));
+    if (model->recipe.assumed)
+        cb_cli_warn(cli, "%s has no recipe: that of torchvision's networks is assumed", model->name);
+    struct cb_status st = cb_dataset_arg_open(cli->args.item[cli->args.n - 1], &data);
+    if (st.code == CB_OK) {
+        st = evaluate(cli, model, &data);
+        cb_dataset_arg_close(&data);
+    }
+    cb_model_destroy(model);
+    return st;
+}
+
+const struct cb_verb cb_verb_eval = {
+    .name = "eval",
+    .usage = "[MODEL] DATASET",
+    .summary = "measure a network on labelled photos",
+    .notes = "DATASET is as for `train`. The names of its class folders are looked up in the network's labels (an index\n"
+             "counts as a name). Says top-1, top-5, precision and recall of each class, and who is taken for whom.\n",
+    .examples = "  cambium eval pets.onnx pets/val\n  cambium eval resnet50 photos.zip --json\n",
+    .defaults = &defaults, .size = sizeof defaults, .min_args = 1, .max_args = 2, .run = run,
+};

@@ -1,0 +1,69 @@
+#include "cli/evaluation.h"
+
+#include <string.h>
+
+#include "cli/output.h"
+#include "server/train_job.h"
+
+#define LABEL_COLUMNS 24
+#define WIDEST_MATRIX 16
+
+static double percent(int part, int whole)
+{
+    return whole ? 100.0 * part / whole : 0;
+}
+
+static void print_classes(const struct cb_evaluation *e, const char *const *labels, const int *seen, int n)
+{
+    char label[LABEL_COLUMNS + 1];
+    printf("\n%-*s %7s %10s %7s %7s\n", LABEL_COLUMNS, "class", "photos", "precision", "recall", "F1");
+    for (int i = 0; i < n; i++) {
+        const int c = seen[i];
+        const double p = (double)e->precision[c], r = (double)e->recall[c];
+        printf("%-*s %7d %10.3f %7.3f %7.3f\n", LABEL_COLUMNS, cb_output_clean(labels[c], label, sizeof label),
+               e->count[c], p, r, p + r > 0 ? 2 * p * r / (p + r) : 0);
+    }
+}
+
+static void print_confusion(const struct cb_evaluation *e, const char *const *labels, const int *seen, int n)
+{
+    char label[LABEL_COLUMNS + 1];
+    printf("\nconfusion (rows: what it is, columns: what it was taken for)\n%-*s", LABEL_COLUMNS, "");
+    for (int p = 0; p < n; p++)
+        printf(" %5d", p + 1);
+    printf("\n");
+    for (int t = 0; t < n; t++) {
+        printf("%2d %-*s", t + 1, LABEL_COLUMNS - 3, cb_output_clean(labels[seen[t]], label, LABEL_COLUMNS - 3));
+        for (int p = 0; p < n; p++)
+            printf(" %5d", e->confusion[(size_t)seen[t] * (size_t)e->classes + (size_t)seen[p]]);
+        printf("\n");
+    }
+}
+
+struct cb_status cb_evaluation_print(struct cb_cli *cli, const struct cb_evaluation *evaluation,
+                                     const char *const *labels)
+{
+    const struct cb_evaluation *e = evaluation;
+    int *seen;
+    CB_TRY(cb_arena_get(&cli->arena, (size_t)e->classes, sizeof *seen, "classes", &seen));
+    const int n = cb_evaluation_seen(e, seen);
+    printf("top-1 %.2f %% (%d of %d)", percent(e->correct, e->n), e->correct, e->n);
+    if (e->classes > 5)
+        printf("   top-5 %.2f %%", percent(e->correct5, e->n));
+    printf("   cross-entropy %.4f\n", e->loss);
+    print_classes(e, labels, seen, n);
+    if (n <= WIDEST_MATRIX)
+        print_confusion(e, labels, seen, n);
+    return cb_ok();
+}
+
+struct cb_status cb_cjson_print(cJSON *json)
+{
+    char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+    cJSON_Delete(json);
+    if (!text)
+        return cb_fail(CB_ERR_NOMEM, "no memory for the answer");
+    printf("%s\n", text);
+    cJSON_free(text);
+    return cb_ok();
+}

@@ -1,0 +1,182 @@
+/* cli/train.c - cambium train: a new head for a network, from labelled photos. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/dataset_arg.h"
+#include "cli/evaluation.h"
+#include "cli/model_arg.h"
+#include "cli/progress.h"
+#include "cli/verbs.h"
+#include "importers/model/load.h"
+#include "server/train_job.h"
+
+#define WHOLE_FILE_LIMIT ((size_t)INT32_MAX)
+
+struct options {
+    const char *output, *cache;
+    bool no_cache, no_balance;
+    const char *mode, *hidden, *dropout, *epochs, *patience, *learning_rate, *l2, *held_out, *seed;
+};
+
+#define TEXT(field, flag, called, about)                                                                     \
+    { .name = flag, .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, field), .value = called, .help = about }
+
+static const struct cb_option rows[] = {
+    { .name = "output", .letter = 'o', .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, output),
+      .value = "OUT.onnx", .help = "the trained model: trunk and head in one file" },
+    TEXT(mode, "mode", "head", "head: a new head on bottleneck features"),
+    TEXT(hidden, "hidden", "N", "units of a hidden layer; 0 (softmax regression)"),
+    TEXT(dropout, "dropout", "P", "of the hidden layer, 0 to 0.9 (0.5)"),
+    TEXT(epochs, "epochs", "N", "at most (auto)"),
+    TEXT(patience, "patience", "N", "epochs without improvement before it stops (20)"),
+    TEXT(learning_rate, "learning-rate", "X", "of the hidden layer (auto)"),
+    TEXT(l2, "l2", "X", "weight decay (auto: chosen by cross-validation)"),
+    TEXT(held_out, "held-out", "F", "part of each class that judges, 0.05 to 0.5 (0.2)"),
+    { .name = "no-balance", .kind = CB_OPTION_FLAG, .offset = offsetof(struct options, no_balance),
+      .help = "do not weigh rare classes up" },
+    TEXT(seed, "seed", "N", "the same seed gives the same head (1)"),
+    TEXT(cache, "cache", "DIR", "where features are kept (~/.cache/cambium/features)"),
+    { .name = "no-cache", .kind = CB_OPTION_FLAG, .offset = offsetof(struct options, no_cache),
+      .help = "make all features anew, keep none" },
+};
+
+static const struct options defaults;
+
+static struct cb_status read_config(const struct options *o, struct cb_train_config *config)
+{
+    const struct { const char *key, *value; } given[] = {
+        { "mode", o->mode },         { "hidden", o->hidden }, { "dropout", o->dropout },
+        { "epochs", o->epochs },     { "patience", o->patience }, { "learning_rate", o->learning_rate },
+        { "l2", o->l2 },             { "held_out", o->held_out }, { "seed", o->seed },
+        { "balance", o->no_balance ? "false" : NULL },
+    };
+    *config = cb_train_config_default;
+    for (size_t i = 0; i < CB_COUNT_OF(given); i++)
+        if (given[i].value)
+            CB_TRY(cb_train_config_set(config, given[i].key, given[i].value));
+    return cb_train_config_check(config);
+}
+
+/* Where features are kept; NULL: nowhere. */
+static const char *cache_folder(struct cb_cli *cli, const struct options *o)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (o->no_cache || o->cache)
+        return o->no_cache ? NULL : o->cache;
+    if (cache && *cache)
+        return cb_arena_printf(&cli->arena, "%s/cambium/features", cache);
+    return home && *home ? cb_arena_printf(&cli->arena, "%s/.cache/cambium/features", home) : NULL;
+}
+
+struct showing {
+    struct cb_progress progress;
+    const char *stage; /* NULL: none begun */
+    size_t done;
+    char note[80];
+};
+
+static void end_stage(struct showing *s)
+{
+    if (s->stage)
+        cb_progress_end(&s->progress, s->done, s->note);
+    s->stage = NULL;
+}
+
+static void on_progress(void *ctx, const struct cb_train_progress *p)
+{
+    struct showing *s = ctx;
+    if (!s->stage || strcmp(s->stage, p->stage)) {
+        end_stage(s);
+        s->stage = p->stage;
+        cb_progress_begin(&s->progress, p->stage, p->epoch ? 0 : (size_t)p->total);
+    }
+    s->done = (size_t)p->done;
+    s->note[0] = 0;
+    if (p->epoch)
+        snprintf(s->note, sizeof s->note, "loss %.4f, held out %.4f (%.1f %%)", (double)p->epoch->train_loss,
+                 (double)p->epoch->held_out_loss, 100 * (double)p->epoch->held_out_accuracy);
+    cb_progress_step(&s->progress, s->done, s->note);
+}
+
+static struct cb_status print_report(struct cb_cli *cli, const struct cb_train_report *r, const char *output)
+{
+    if (cli->json) {
+        cJSON *json = cb_train_report_json(r);
+        if (json)
+            cJSON_AddStringToObject(json, "model", output);
+        return cb_cjson_print(json);
+    }
+    printf("%d photos of %d classes (%d features each, %d from the cache, %d duplicates left out)\n", r->photos,
+           r->classes, r->inputs, r->cached, r->duplicates);
+    printf("features %.2f s, head %.2f s\n\nheld-out photos: ", r->seconds_features, r->seconds_head);
+    CB_TRY(cb_evaluation_print(cli, &r->held_out, r->labels));
+    printf("\n%s\n", output);
+    return cb_ok();
+}
+
+static struct cb_status save(const struct cb_model *model, const struct cb_buf *head, const char *path)
+{
+    struct cb_buf whole;
+    cb_buf_init(&whole, WHOLE_FILE_LIMIT);
+    struct cb_status st = cb_train_export(model, (struct cb_bytes){ (const uint8_t *)head->data, head->len }, &whole);
+    if (st.code == CB_OK)
+        st = cb_file_write(path, whole.data, whole.len);
+    cb_buf_deinit(&whole);
+    return st;
+}
+
+static struct cb_status train(struct cb_cli *cli, const struct options *o, const struct cb_model *model,
+                              struct cb_dataset_arg *data)
+{
+    struct showing showing = { 0 };
+    struct cb_train_job job = { .engine = &cli->engine, .model = model, .dataset = &data->dataset,
+                                .cache = cache_folder(cli, o), .on_progress = on_progress, .ctx = &showing };
+    struct cb_train_result result;
+    CB_TRY(read_config(o, &job.config));
+    struct cb_status st = cb_train_run(&job, &data->arena, &data->rejections, &result);
+    end_stage(&showing);
+    cb_dataset_arg_tell(cli, data);
+    CB_TRY(st);
+    st = save(model, &result.head_file, o->output);
+    cb_buf_deinit(&result.head_file);
+    return st.code ? st : print_report(cli, &result.report, o->output);
+}
+
+static struct cb_status run(struct cb_cli *cli, const void *given)
+{
+    const struct options *o = given;
+    struct cb_train_config config;
+    struct cb_dataset_arg data;
+    struct cb_model *model;
+    const char *name = cli->args.n > 1 ? cli->args.item[0] : NULL;
+    if (!o->output)
+        return cb_cli_usage(cli, "-o OUT.onnx is wanted");
+    const struct cb_status wrong = read_config(o, &config);
+    if (wrong.code == CB_ERR_INPUT)
+        return cb_cli_usage(cli, "%s", wrong.msg);
+    CB_TRY(wrong);
+    CB_TRY(cb_cli_open_model(cli, name, false, &model));
+    if (model->recipe.assumed)
+        cb_cli_warn(cli, "%s has no recipe: that of torchvision's networks is assumed", model->name);
+    struct cb_status st = cb_dataset_arg_open(cli->args.item[cli->args.n - 1], &data);
+    if (st.code == CB_OK) {
+        st = train(cli, o, model, &data);
+        cb_dataset_arg_close(&data);
+    }
+    cb_model_destroy(model);
+    return st;
+}
+
+const struct cb_verb cb_verb_train = {
+    .name = "train",
+    .usage = "[MODEL] DATASET -o OUT.onnx [OPTIONS]",
+    .summary = "teach a network your own classes",
+    .notes = "DATASET is a folder with a folder of photos for each class, or a .zip, .tar or .tar.gz of one. The\n"
+             "network's own classifier is replaced by a new head; its trunk stays as it is. A part of each class is\n"
+             "held out and judges a head that never saw it; the head that is written learned from all photos.\n",
+    .examples = "  cambium train squeezenet1.1 pets/ -o pets.onnx\n"
+                "  cambium train mobilenet_v2 flowers.zip -o flowers.onnx --hidden 64 --json\n",
+    .options = rows, .n_options = CB_COUNT_OF(rows), .defaults = &defaults, .size = sizeof defaults,
+    .min_args = 1, .max_args = 2, .run = run,
+};
