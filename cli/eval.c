@@ -76,7 +76,7 @@ static struct cb_status print_json(const struct cb_evaluation *e, const char *co
 static struct cb_status evaluate(struct cb_cli *cli, const struct cb_model *model, struct cb_dataset_arg *data)
 {
     struct cb_evaluation e;
-    const char *const *labels;
+    const char *const *labels = NULL;
     if (data->dataset.n_photos == 0)
         return cb_fail(CB_ERR_CONTENT, "the dataset has no photos");
     CB_TRY(judge(cli, model, data, &e));
