@@ -18,7 +18,8 @@
 #include "server/store.h"
 #include "server/workers.h"
 
-#define HEARTBEAT_MS 10000 /* how often streams are asked for a sign of life */
+#define TICK_MS 1000
+#define HEARTBEAT_TICKS 10 /* how often streams are asked for a sign of life */
 #define DRAIN_STEP_MS 5
 
 struct app {
@@ -148,6 +149,9 @@ void cb_app_destroy(struct cb_app *app)
 void cb_app_run(struct cb_app *app, int stop_fd)
 {
     struct pollfd stop = { .fd = stop_fd, .events = POLLIN };
-    while (poll(&stop, 1, HEARTBEAT_MS) <= 0)
-        cb_http_wake(app->http);
+    for (unsigned tick = 1; poll(&stop, 1, TICK_MS) <= 0; tick++) {
+        cb_http_tick(app->http);
+        if (tick % HEARTBEAT_TICKS == 0)
+            cb_http_wake(app->http);
+    }
 }

@@ -71,8 +71,10 @@
       "finished jobs that are remembered") \
     X("idle-seconds", idle_seconds, NUMBER, 1, 3600, "30", \
       "silence after which a connection is closed") \
+    X("header-seconds", header_seconds, NUMBER, 1, 3600, "20", \
+      "time to send the headers of a request") \
     X("body-seconds", body_seconds, NUMBER, 1, 86400, "600", \
-      "time to send a request") \
+      "time to send the body of a request") \
     X("queue-seconds", queue_seconds, NUMBER, 1, 3600, "30", \
       "time a request may wait for a worker; then 504") \
     X("drain-seconds", drain_seconds, NUMBER, 0, 3600, "25", \

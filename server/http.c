@@ -8,11 +8,9 @@
  *
  * WORKING belongs to a worker thread, every other state to the network loop. A stream (reply->next) that has nothing to
  * send suspends its connection too and stands in http->waiting until cb_http_wake. */
-#define _GNU_SOURCE /* O_TMPFILE */
 #include "server/http.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -21,17 +19,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
 #include "server/app.h"
+#include "server/body.h"
 #include "server/config.h"
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/router.h"
-#include "server/store.h"
 #include "server/workers.h"
 
 #define ARENA_EXTRA ((size_t)1 << 20) /* besides request-memory: the exchange itself, target, headers */
@@ -47,12 +44,17 @@ struct exchange {
     struct cb_reply rep;
     enum phase phase;
     int64_t began_ns;
-    size_t limit, received, held; /* of the body: allowed, read, counted in http->body_bytes */
-    size_t left;                  /* of a refused body: what may still be read */
-    uint8_t *memory;              /* the body, in the arena; or */
-    int spool;                    /* in an unlinked file; -1: none */
-    bool streaming, waiting;      /* http->mutex: waiting */
+    struct cb_body body;
+    const char *setting;     /* what limits the body */
+    size_t left;             /* of a refused body: what may still be read */
+    bool started, streaming; /* headers have been seen; the reply is a stream */
     struct exchange *next_waiting;
+};
+
+/* An open connection, and until when its client must have sent what it sends now. */
+struct peer {
+    int fd; /* -1: the row is free */
+    int64_t until_ns;
 };
 
 struct cb_http {
@@ -61,13 +63,15 @@ struct cb_http {
     struct MHD_Daemon *daemon;
     int port;
     atomic_bool draining;
-    atomic_size_t busy, body_bytes;
+    atomic_size_t busy;
+    struct cb_body_pool bodies;
     atomic_uint_fast64_t count;
-    pthread_mutex_t mutex; /* guards waiting; may be held while a stream's `next` takes its own lock */
+    pthread_mutex_t mutex; /* guards all below; may be held while a stream's `next` takes its own lock */
     struct exchange *waiting;
+    struct peer *peer;     /* config->connections of them */
 };
 
-/* ---- bodies ---- */
+/* ---- refusals ---- */
 
 static void refuse(struct exchange *x, int code, const char *detail)
 {
@@ -76,80 +80,10 @@ static void refuse(struct exchange *x, int code, const char *detail)
     x->left = (size_t)x->http->config->refused_bytes;
 }
 
-/* Counts `more` bytes against what all bodies together may hold. */
-static bool hold(struct exchange *x, size_t more)
+static void refuse_if(struct exchange *x, struct cb_status st)
 {
-    const size_t total = (size_t)x->http->config->body_total;
-    const size_t before = atomic_fetch_add(&x->http->body_bytes, more);
-    x->held += more;
-    return before <= total && more <= total - before;
-}
-
-static void refuse_length(struct exchange *x)
-{
-    const char *setting;
-    char text[200];
-    const size_t limit = cb_router_limit(x->route, x->http->config, &setting);
-    if (limit)
-        snprintf(text, sizeof text, "the body is larger than %zu bytes (%s)", limit, setting);
-    else
-        snprintf(text, sizeof text, "%s", setting);
-    refuse(x, 413, text);
-}
-
-/* Chooses where the body will lie. len is SIZE_MAX when the client does not say. */
-static void open_body(struct exchange *x, size_t len)
-{
-    const bool small = len <= (size_t)x->http->config->body_memory;
-    x->phase = BODY;
-    if (len == 0)
-        return;
-    if (small && (x->memory = cb_arena_alloc(&x->arena, len, 1)))
-        return;
-    x->spool = cb_store_spool(x->http->app->store);
-    if (x->spool < 0)
-        refuse(x, 503, "there is no room for the body in the data folder");
-}
-
-static bool write_spool(int fd, const char *data, size_t len)
-{
-    while (len) {
-        const ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-static void take_chunk(struct exchange *x, const char *data, size_t len)
-{
-    const bool counted = x->memory != NULL;
-    if (len > x->limit - x->received)
-        refuse_length(x);
-    else if (!counted && !hold(x, len))
-        refuse(x, 503, "too many bytes of bodies at once (body-total)");
-    else if (x->memory)
-        memcpy(x->memory + x->received, data, len);
-    else if (!write_spool(x->spool, data, len))
-        refuse(x, 503, "there is no room for the body in the data folder");
-    x->received += len;
-}
-
-/* The body as bytes; a spooled one is mapped. */
-static bool close_body(struct exchange *x)
-{
-    void *p = x->memory;
-    if (x->received && !p) {
-        p = mmap(NULL, x->received, PROT_READ, MAP_PRIVATE, x->spool, 0);
-        if (p == MAP_FAILED)
-            return false;
-    }
-    x->req.body = (struct cb_bytes){ p, x->received };
-    return true;
+    if (st.code)
+        refuse(x, cb_router_code(st.code), st.msg);
 }
 
 /* ---- streams ---- */
@@ -165,7 +99,6 @@ static ssize_t read_stream(void *cls, uint64_t position, char *out, size_t max)
     if (n == 0 && atomic_load(&http->draining))
         n = -1;
     if (n == 0) {
-        x->waiting = true;
         x->next_waiting = http->waiting;
         http->waiting = x;
         MHD_suspend_connection(x->connection);
@@ -177,11 +110,56 @@ static ssize_t read_stream(void *cls, uint64_t position, char *out, size_t max)
 void cb_http_wake(struct cb_http *http)
 {
     pthread_mutex_lock(&http->mutex);
-    for (struct exchange *x = http->waiting; x; x = x->next_waiting) {
-        x->waiting = false;
+    for (struct exchange *x = http->waiting; x; x = x->next_waiting)
         MHD_resume_connection(x->connection);
-    }
     http->waiting = NULL;
+    pthread_mutex_unlock(&http->mutex);
+}
+
+/* ---- clients that take their time ---- */
+
+/* The client has `seconds` from now for what it sends next; 0: as long as it likes. */
+static void allow_seconds(struct cb_http *http, struct MHD_Connection *connection, int64_t seconds)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct peer *peer = info ? info->socket_context : NULL;
+    if (!peer)
+        return;
+    pthread_mutex_lock(&http->mutex);
+    peer->until_ns = seconds ? cb_clock_ns() + seconds * 1000000000 : INT64_MAX;
+    pthread_mutex_unlock(&http->mutex);
+}
+
+/* libmicrohttpd's connection callback; the socket is open during both calls. */
+static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct cb_http *http = cls;
+    struct peer *peer = *context;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    pthread_mutex_lock(&http->mutex);
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED && peer)
+        peer->fd = -1;
+    for (int64_t i = 0; what == MHD_CONNECTION_NOTIFY_STARTED && info && i < http->config->connections; i++)
+        if (http->peer[i].fd < 0) {
+            http->peer[i] = (struct peer){ info->connect_fd,
+                                           cb_clock_ns() + http->config->header_seconds * 1000000000 };
+            *context = &http->peer[i];
+            break;
+        }
+    pthread_mutex_unlock(&http->mutex);
+}
+
+void cb_http_tick(struct cb_http *http)
+{
+    const int64_t now = cb_clock_ns();
+    pthread_mutex_lock(&http->mutex);
+    for (int64_t i = 0; i < http->config->connections; i++)
+        if (http->peer[i].fd >= 0 && http->peer[i].until_ns < now) {
+            shutdown(http->peer[i].fd, SHUT_RDWR); /* the network loop sees the end and cleans up */
+            http->peer[i].until_ns = INT64_MAX;
+        }
     pthread_mutex_unlock(&http->mutex);
 }
 
@@ -245,9 +223,12 @@ static void run_request(void *ctx)
 static enum MHD_Result end_body(struct exchange *x)
 {
     struct cb_http *http = x->http;
+    struct cb_status st = cb_body_close(&x->body);
     x->req.queued_ns = cb_clock_ns();
-    if (!close_body(x)) {
-        cb_reply_error(&x->rep, 503, "no memory for the body");
+    x->req.body = x->body.bytes;
+    allow_seconds(http, x->connection, 0);
+    if (st.code) {
+        cb_reply_error(&x->rep, cb_router_code(st.code), st.msg);
         return answer(x);
     }
     if (x->route->at_once) {
@@ -284,7 +265,7 @@ static const char *keep_header(struct exchange *x, const char *name)
     return cb_arena_text(&x->arena, value, strlen(value));
 }
 
-/* Content-Length; SIZE_MAX for a chunked body. Errors: not a number. */
+/* Content-Length; false when that is no number. */
 static bool body_length(struct exchange *x, size_t *out)
 {
     const char *text = header(x, "Content-Length");
@@ -292,7 +273,7 @@ static bool body_length(struct exchange *x, size_t *out)
     errno = 0;
     *out = 0;
     if (*header(x, "Transfer-Encoding"))
-        *out = SIZE_MAX;
+        *out = CB_BODY_LENGTH_UNKNOWN;
     else if (*text) {
         *out = strtoull(text, &end, 10);
         return !errno && !*end && *text != '-';
@@ -330,8 +311,9 @@ static void find_route(struct exchange *x)
 static enum MHD_Result begin_request(struct exchange *x, const char *method)
 {
     const bool expects = strcasecmp(header(x, "Expect"), "100-continue") == 0;
-    const char *setting;
     size_t len = 0;
+    x->started = true;
+    allow_seconds(x->http, x->connection, x->http->config->body_seconds);
     x->req.method = cb_arena_text(&x->arena, method, strlen(method));
     x->req.content_type = keep_header(x, "Content-Type");
     x->req.accept = keep_header(x, "Accept");
@@ -343,13 +325,9 @@ static enum MHD_Result begin_request(struct exchange *x, const char *method)
     if (x->phase == NEW)
         find_route(x);
     if (x->phase == NEW) {
-        x->limit = cb_router_limit(x->route, x->http->config, &setting);
-        if (len != SIZE_MAX && len > x->limit)
-            refuse_length(x);
-        else if (len != SIZE_MAX && len <= (size_t)x->http->config->body_memory && !hold(x, len))
-            refuse(x, 503, "too many bytes of bodies at once (body-total)");
-        else
-            open_body(x, len);
+        const size_t limit = cb_router_limit(x->route, x->http->config, &x->setting);
+        x->phase = BODY;
+        refuse_if(x, cb_body_open(&x->body, &x->arena, limit, x->setting, len));
     }
     /* A refused body is not read where the client waits for our word, or where it is long. */
     if (x->phase == REFUSED && len && (expects || len > x->left))
@@ -363,7 +341,6 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
     struct cb_http *http = cls;
     struct cb_arena arena;
     struct exchange *x;
-    struct cb_status st;
     const size_t memory = (size_t)http->config->request_memory;
     if (cb_arena_init(&arena, memory + ARENA_EXTRA).code)
         return NULL;
@@ -371,14 +348,12 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
     x->arena = arena;
     x->http = http;
     x->connection = connection;
-    x->spool = -1;
+    cb_body_init(&x->body, &http->bodies);
     x->began_ns = cb_clock_ns();
     x->req = (struct cb_request){ .arena = &x->arena, .id = atomic_fetch_add(&http->count, 1) + 1, .method = "?",
                                   .path = "?" };
     cb_reply_init(&x->rep, memory);
-    st = cb_request_target(&x->req, target);
-    if (st.code)
-        refuse(x, cb_router_code(st.code), st.msg);
+    refuse_if(x, cb_request_target(&x->req, target));
     atomic_fetch_add(&http->busy, 1);
     return x;
 }
@@ -390,13 +365,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     (void)cls, (void)connection, (void)url, (void)version;
     if (!x)
         return MHD_NO;
-    if (strcmp(x->req.method, "?") == 0)
+    if (!x->started)
         return begin_request(x, method);
-    if (x->phase == BODY && cb_clock_ns() - x->began_ns > x->http->config->body_seconds * 1000000000)
-        return MHD_NO;
     if (*len) {
         if (x->phase == BODY)
-            take_chunk(x, data, *len);
+            refuse_if(x, cb_body_add(&x->body, x->setting, data, *len));
         else if (*len > x->left)
             return MHD_NO;
         else
@@ -417,7 +390,6 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     struct exchange *x = *con_cls;
     struct cb_http *http = cls;
     struct cb_arena arena;
-    (void)connection;
     if (!x)
         return;
     const double ms = (double)(cb_clock_ns() - x->began_ns) / 1e6;
@@ -425,14 +397,11 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
         cb_metrics_request(http->app->metrics, x->route ? cb_router_index(x->route) : SIZE_MAX, x->rep.code, ms / 1e3);
     cb_log(CB_INFO, "event=request id=%llu method=%s path=%.200s code=%d ms=%.2f in=%zu out=%zu%s",
            (unsigned long long)x->req.id, x->req.method, x->req.path, x->phase == SENT ? x->rep.code : 0, ms,
-           x->received, x->rep.body.len, how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : " aborted=1");
+           x->body.received, x->rep.body.len, how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : " aborted=1");
     if (!x->streaming)
         atomic_fetch_sub(&http->busy, 1);
-    atomic_fetch_sub(&http->body_bytes, x->held);
-    if (!x->memory && x->req.body.data)
-        cb_file_unmap(&x->req.body);
-    if (x->spool >= 0)
-        close(x->spool);
+    allow_seconds(http, connection, http->config->idle_seconds + http->config->header_seconds);
+    cb_body_deinit(&x->body);
     cb_reply_deinit(&x->rep);
     arena = x->arena;
     cb_arena_deinit(&arena);
@@ -488,18 +457,24 @@ struct cb_status cb_http_create(struct cb_app *app, struct cb_http **out)
     struct cb_http *http;
     int fd = -1;
     CB_TRY(cb_arena_get(&app->arena, 1, sizeof *http, "http", &http));
+    CB_TRY(cb_arena_get(&app->arena, (size_t)config->connections, sizeof *http->peer, "connections", &http->peer));
     CB_TRY(open_socket(config, &fd));
     *out = http; /* before the first request, whose handler may ask for it */
     http->app = app;
     http->config = config;
     http->port = port_of(fd);
+    http->bodies = (struct cb_body_pool){ .store = app->store, .memory = (size_t)config->body_memory,
+                                          .total = (size_t)config->body_total };
     pthread_mutex_init(&http->mutex, NULL);
+    for (int64_t i = 0; i < config->connections; i++)
+        http->peer[i].fd = -1;
     http->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, http,
         MHD_OPTION_EXTERNAL_LOGGER, on_library_message, NULL,
         MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)config->connections_per_address,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)config->header_bytes,

@@ -21,6 +21,9 @@ int cb_http_port(const struct cb_http *http);
 /* Any thread: streams have something new, or should look whether they have. */
 void cb_http_wake(struct cb_http *http);
 
+/* Now and then (every second or so): ends connections whose clients take too long to send. */
+void cb_http_tick(struct cb_http *http);
+
 /* Accepts no new connection; open ones get 503 for what they ask from now on. */
 void cb_http_drain(struct cb_http *http);
 

@@ -9,11 +9,11 @@ struct cb_config;
 
 typedef struct cb_status cb_handler(struct cb_app *app, struct cb_request *req, struct cb_reply *rep);
 
-enum cb_body { CB_BODY_NONE, CB_BODY_JSON, CB_BODY_PHOTO, CB_BODY_ARCHIVE, CB_BODY_MODEL };
+enum cb_body_kind { CB_BODY_NONE, CB_BODY_JSON, CB_BODY_PHOTO, CB_BODY_ARCHIVE, CB_BODY_MODEL };
 
 struct cb_route {
     const char *method, *path; /* {} stands for one part of the path */
-    enum cb_body body;         /* which limit holds */
+    enum cb_body_kind body;         /* which limit holds */
     bool at_once;              /* answered by the network loop: never blocks, works when the queue is full */
     cb_handler *handler;
     const char *summary;       /* for the API description */

@@ -1,5 +1,6 @@
 /* The real server at its edge: wrong, large, slow and broken requests, full queues, and its end. */
 #include <poll.h>
+#include <sys/socket.h>
 
 #include "core/base/clock.h"
 #include "tests/e2e/e2e.h"
@@ -224,5 +225,30 @@ Test(e2e_http, forgets_clients_that_go_away)
         poll(NULL, 0, 50);
     }
     cr_expect(through, "requests stay open");
+    e2e_end(&server);
+}
+
+/* A byte now and then; true when the server ends it within `ms`. */
+static bool ends_slow_client(const char *head, int ms)
+{
+    const int fd = http_connect(server.port);
+    const double until = cb_clock_ms() + ms;
+    bool ended = false;
+    http_send(fd, head, strlen(head));
+    while (!ended && cb_clock_ms() < until) {
+        char c;
+        ended = !http_send(fd, "x", 1) || recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+        poll(NULL, 0, 100);
+    }
+    close(fd);
+    return ended;
+}
+
+Test(e2e_http, ends_clients_that_send_too_slowly)
+{
+    server = e2e_start("", "--header-seconds 1 --body-seconds 1");
+    cr_expect(ends_slow_client("GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ", 6000));
+    cr_expect(ends_slow_client("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", 6000));
+    e2e_expect_code(http_get(server.port, "/livez"), 200);
     e2e_end(&server);
 }
