@@ -111,7 +111,7 @@ Test(server_job_queue, runs_one_job_after_the_other_to_done_or_failed)
     cr_expect(eq(int, submit("good", good), CB_OK));
     cr_expect(eq(int, submit("bad", bad), CB_OK));
     wait_for(good, "\"state\":\"running\"");
-    cr_expect(says(good, "\"progress\":0.5,\"stage\":\"features\""));
+    wait_for(good, "\"progress\":0.5,\"stage\":\"features\"");
     cr_expect(says(bad, "\"state\":\"queued\""));
     atomic_store(&world.go, true);
     wait_for(good, "\"state\":\"done\"");
