@@ -29,6 +29,12 @@ static ALWAYS_INLINE void tile_of(const struct cb_tile *t, const int rows, const
     UNROLL
     for (int i = 0; i < rows; i++)
         sum0[i] = sum1[i] = vec_all(0);
+    UNROLL
+    for (int i = 0; i < rows; i++) {
+        __builtin_prefetch(t->out + (size_t)i * t->out_stride, 1);
+        if (two)
+            __builtin_prefetch(t->out + (size_t)i * t->out_stride + W, 1);
+    }
     const float *b = t->panel;
     for (size_t tap = 0; tap < t->taps; tap++) {
         const float *a[MR];
