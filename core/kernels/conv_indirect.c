@@ -15,7 +15,7 @@
 #include <string.h>
 
 enum {
-    BLOCK_TILES = 8,  /* tiles in a task: they share each panel while it is in the cache */
+    BLOCK_ROWS = 112, /* pixels in a task: they share each panel while it is in the cache */
     NARROW_INPUT = 8, /* channels below which a line of the kernel becomes one tap */
 };
 
@@ -109,15 +109,20 @@ static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s
     cb_threads_for(threads, p.form.groups * p.form.panels, pack_panel, &p);
 }
 
+static size_t block_tiles(const struct cb_kernels *kernels)
+{
+    return BLOCK_ROWS / kernels->mr;
+}
+
 /* A thread's part of the scratch: the pointers, then the copied lines. */
 static size_t table_bytes(const struct cb_kernels *kernels, const struct form *f)
 {
-    return cb_conv_bytes(f->taps, BLOCK_TILES * kernels->mr * sizeof(float *));
+    return cb_conv_bytes(f->taps, block_tiles(kernels) * kernels->mr * sizeof(float *));
 }
 
 static size_t worker_bytes(const struct cb_kernels *kernels, const struct form *f)
 {
-    const size_t lines = f->lines ? cb_conv_bytes(f->taps * f->depth, BLOCK_TILES * kernels->mr * sizeof(float)) : 0;
+    const size_t lines = f->lines ? cb_conv_bytes(f->taps * f->depth, block_tiles(kernels) * kernels->mr * sizeof(float)) : 0;
     return cb_conv_bytes_add(table_bytes(kernels, f), lines);
 }
 
@@ -268,7 +273,7 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
     d.zeros = memset(call->scratch, 0, zeros);
     d.workers = (char *)call->scratch + zeros;
     d.blocks = cb_blocks_for(kernels, cb_threads_count(call->threads), cb_conv_pixels(s),
-                             d.form.groups * d.form.panels, d.form.depth, BLOCK_TILES);
+                             d.form.groups * d.form.panels, d.form.depth, block_tiles(kernels));
     cb_threads_for(call->threads, d.blocks.tasks, run_task, &d);
 }
 
