@@ -1,8 +1,9 @@
-/* bench/kernels.c - how fast convolutions and matrix products run: GFLOP/s by shape, set and threads.
+/* bench/kernels.c - GFLOP/s of convolutions and matrix products by shape, set and threads.
  *
- * bench-kernels [-b] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -b: the derivatives too. A row shows the best and the
- * median of its runs: on a shared machine the best is what the code can do, the median what it got. One thread is
- * timed by the CPU time that it used, several by the wall clock. */
+ * bench-kernels [-b] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -b: the derivatives too. A row
+ * shows the best and the median of its runs: on a shared machine the best is what the code can do,
+ * the median what it got. One thread is timed by the CPU time that it used, several by the wall
+ * clock. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +22,11 @@ enum { RUNS_MAX = 400 };
 
 struct row {
     const char *name;
-    size_t n, size, cin, cout, kernel, stride, group; /* square pictures; kernel 0: a matrix product [n, cin, cout] */
+    size_t n, size, cin, cout;    /* square pictures */
+    size_t kernel, stride, group; /* kernel 0: a matrix product [n, cin, cout] */
 };
 
+/* clang-format off */
 static const struct row rows[] = {
     { "resnet 7x7/2 3>64 @224", 1, 224, 3, 64, 7, 2, 1 },
     { "resnet 1x1 64>64 @56", 1, 56, 64, 64, 1, 1, 1 },
@@ -65,6 +68,8 @@ static const struct row rows[] = {
     { "resnext 3x3 256 g32 @28", 1, 28, 256, 256, 3, 1, 32 },
     { "resnext 3x3 1024 g32 @7", 1, 7, 1024, 1024, 3, 1, 32 },
 };
+
+/* clang-format on */
 
 /* One thing to time, whatever it is. */
 enum kind { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS };
@@ -108,9 +113,11 @@ static void run(const struct job *job)
 {
     const struct cb_conv_call *call = &job->call;
     if (job->kind == BACKWARD_DATA)
-        cb_conv_backward_data(job->kernels, job->threads, call->shape, call->y, job->w, call->scratch, job->dx);
+        cb_conv_backward_data(job->kernels, job->threads, call->shape, call->y, job->w,
+                              call->scratch, job->dx);
     else if (job->kind == BACKWARD_WEIGHTS)
-        cb_conv_backward_weights(job->kernels, job->threads, call->shape, call->x, call->y, call->scratch, job->w);
+        cb_conv_backward_weights(job->kernels, job->threads, call->shape, call->x, call->y,
+                                 call->scratch, job->w);
     else if (job->algorithm)
         job->algorithm->run(job->kernels, call);
     else
@@ -121,9 +128,15 @@ static struct cb_conv_shape shape_of(const struct row *r)
 {
     const size_t out = (r->size - 1) / r->stride + 1;
     return (struct cb_conv_shape){
-        .n = r->n, .cin = r->cin, .cout = r->cout, .group = r->group,
-        .in = { 1, r->size, r->size }, .out = { 1, out, out }, .kernel = { 1, r->kernel, r->kernel },
-        .stride = { 1, r->stride, r->stride }, .dilation = { 1, 1, 1 },
+        .n = r->n,
+        .cin = r->cin,
+        .cout = r->cout,
+        .group = r->group,
+        .in = { 1, r->size, r->size },
+        .out = { 1, out, out },
+        .kernel = { 1, r->kernel, r->kernel },
+        .stride = { 1, r->stride, r->stride },
+        .dilation = { 1, 1, 1 },
         .pad = { 0, r->kernel / 2, r->kernel / 2 },
     };
 }
@@ -133,7 +146,8 @@ static double flops(const struct row *r, const struct cb_conv_shape *s)
     const double products = (double)r->cin * (double)r->cout;
     if (r->kernel == 0)
         return 2 * (double)r->n * products;
-    return 2 * (double)(r->n * s->out[1] * s->out[2] * r->kernel * r->kernel) * products / (double)r->group;
+    return 2 * (double)(r->n * s->out[1] * s->out[2] * r->kernel * r->kernel) * products /
+           (double)r->group;
 }
 
 static void prepare_conv(struct job *job, struct cb_arena *arena, const struct cb_conv_shape *s)
@@ -163,10 +177,17 @@ static void prepare_conv(struct job *job, struct cb_arena *arena, const struct c
 static void prepare_product(struct job *job, struct cb_arena *arena, const struct row *r)
 {
     void *packed = take(arena, cb_gemm_packed_bytes(job->kernels, r->cin, r->cout));
-    cb_gemm_pack(job->kernels, job->threads, r->cin, r->cout, numbers(arena, r->cin * r->cout), 1, r->cin, packed);
+    cb_gemm_pack(job->kernels, job->threads, r->cin, r->cout, numbers(arena, r->cin * r->cout), 1,
+                 r->cin, packed);
     job->gemm = (struct cb_gemm){
-        .m = r->n, .n = r->cout, .k = r->cin, .a = numbers(arena, r->n * r->cin), .lda = r->cin, .packed = packed,
-        .c = numbers(arena, r->n * r->cout), .ldc = r->cout,
+        .m = r->n,
+        .n = r->cout,
+        .k = r->cin,
+        .a = numbers(arena, r->n * r->cin),
+        .lda = r->cin,
+        .packed = packed,
+        .c = numbers(arena, r->n * r->cout),
+        .ldc = r->cout,
         .post = { .bias = numbers(arena, r->cout), .lo = -INFINITY, .hi = INFINITY },
     };
 }
@@ -180,7 +201,7 @@ static int by_value(const void *a, const void *b)
 static void measure(const struct row *r, enum kind kind, const struct cb_kernels *kernels,
                     struct cb_threads *threads)
 {
-    static const char *const kinds[] = { NULL, "d-data", "d-weights" };
+    static const char *const kinds[] = { "product", "d-data", "d-weights" };
     struct cb_arena arena;
     if (cb_arena_init(&arena, (size_t)4 << 30).code)
         exit(1);
@@ -193,16 +214,17 @@ static void measure(const struct row *r, enum kind kind, const struct cb_kernels
     double ms[RUNS_MAX];
     size_t runs = 0;
     run(&job);
-    for (const double end = cb_clock_ms() + 1e3 * SECONDS; runs < 5 || (runs < RUNS_MAX && cb_clock_ms() < end);) {
+    const double end = cb_clock_ms() + 1e3 * SECONDS;
+    while (runs < 5 || (runs < RUNS_MAX && cb_clock_ms() < end)) {
         const double start = now_ms(threads);
         run(&job);
         ms[runs++] = now_ms(threads) - start;
     }
     qsort(ms, runs, sizeof *ms, by_value);
     const double work = flops(r, &s) / 1e6;
-    printf("%-27s %-9s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s\n", r->name,
-           kind != FORWARD ? kinds[kind] : job.algorithm ? job.algorithm->name : "product", kernels->name, cb_threads_count(threads), ms[0],
-           work / ms[0], work / ms[runs / 2]);
+    const char *what = kind == FORWARD && job.algorithm ? job.algorithm->name : kinds[kind];
+    printf("%-27s %-9s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s\n", r->name, what,
+           kernels->name, cb_threads_count(threads), ms[0], work / ms[0], work / ms[runs / 2]);
     fflush(stdout);
     cb_arena_deinit(&arena);
 }
@@ -232,8 +254,8 @@ int main(int argc, char **argv)
         for (enum cb_isa isa = first; isa <= last; isa++) {
             const struct cb_kernels kernels = cb_kernels_for(isa);
             for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-                for (enum kind kind = FORWARD; kind <= (rows[i].kernel ? kind_last : FORWARD); kind++)
-                    if (strstr(rows[i].name, filter))
+                for (enum kind kind = FORWARD; kind <= kind_last; kind++)
+                    if (strstr(rows[i].name, filter) && (kind == FORWARD || rows[i].kernel))
                         measure(&rows[i], kind, &kernels, threads);
         }
         cb_threads_destroy(threads);

@@ -1,8 +1,5 @@
 #include "core/kernels/conv.h"
 
-#include <stdint.h>
-
-#include "core/base/arena.h"
 #include "core/kernels/conv_parts.h"
 
 const struct cb_conv_algorithm *const cb_conv_algorithms[] = {
@@ -41,18 +38,4 @@ void cb_conv_fill_rows(const struct cb_conv_shape *s, const float *x, const stru
             }
         }
     }
-}
-
-size_t cb_conv_bytes(size_t count, size_t size)
-{
-    size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - CB_ALIGN)
-        return SIZE_MAX;
-    return (bytes + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
-}
-
-size_t cb_conv_bytes_add(size_t a, size_t b)
-{
-    size_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? SIZE_MAX : sum;
 }

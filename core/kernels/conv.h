@@ -1,7 +1,8 @@
 /* core/kernels/conv.h - convolution algorithms, channels last, one to three spatial axes.
  *
- * Each algorithm is a row of a table: whether it fits a shape, how it packs weights, what scratch it wants, how it
- * runs. cb_conv_choose takes the first that fits (fastest first). Winograd and special first-layer forms are further rows. */
+ * Each algorithm is a row of a table: whether it fits a shape, how it packs weights, what scratch
+ * it wants, how it runs. cb_conv_choose takes the first that fits (fastest first). Winograd and
+ * special first-layer forms are further rows. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,7 +14,7 @@
 struct cb_conv_shape {
     size_t n, cin, cout, group;
     size_t in[3], out[3], kernel[3], stride[3], dilation[3];
-    size_t pad[3]; /* at the beginning; the end follows from `out` (it may be cropped or padded there) */
+    size_t pad[3]; /* at the beginning; padding or cropping at the end follows from `out` */
 };
 
 struct cb_conv_call {
@@ -21,9 +22,9 @@ struct cb_conv_call {
     const float *x;
     const void *packed;
     float *y;
-    size_t y_stride;         /* floats from pixel to pixel of y and residual; >= cout (concat in place) */
+    size_t y_stride; /* floats from pixel to pixel of y and residual; >= cout (concat in place) */
     struct cb_epilogue post;
-    void *scratch;           /* scratch_bytes, 64-byte aligned */
+    void *scratch; /* scratch_bytes, 64-byte aligned */
     struct cb_threads *threads;
 };
 
@@ -31,25 +32,32 @@ struct cb_conv_algorithm {
     const char *name; /* "depthwise", "product", "indirect", "direct" */
     bool (*fits)(const struct cb_kernels *, const struct cb_conv_shape *);
     size_t (*packed_bytes)(const struct cb_kernels *, const struct cb_conv_shape *);
-    /* w [cout, cin/group, kernel...] as ONNX orders it, maybe unaligned. `scale` [cout] or NULL multiplies each
-     * filter (a folded BatchNormalization). */
-    void (*pack)(const struct cb_kernels *, const struct cb_conv_shape *, struct cb_threads *, const void *w,
-                 const float *scale, void *packed);
-    size_t (*scratch_bytes)(const struct cb_kernels *, const struct cb_conv_shape *, size_t threads);
+    /* w [cout, cin/group, kernel...] as ONNX orders it, maybe unaligned. `scale` [cout] or NULL
+     * multiplies each filter (a folded BatchNormalization). */
+    void (*pack)(const struct cb_kernels *, const struct cb_conv_shape *, struct cb_threads *,
+                 const void *w, const float *scale, void *packed);
+    size_t (*scratch_bytes)(const struct cb_kernels *, const struct cb_conv_shape *,
+                            size_t threads);
     void (*run)(const struct cb_kernels *, const struct cb_conv_call *);
 };
 
-/* The algorithms, fastest first; the last one ("direct", plain loops) fits everything and is the reference. */
+/* Fastest first; the last one ("direct", plain loops) fits everything and is the reference. */
 extern const struct cb_conv_algorithm *const cb_conv_algorithms[];
 extern const size_t cb_conv_algorithm_count;
 
 /* With the generic set: always "direct", the reference. */
-const struct cb_conv_algorithm *cb_conv_choose(const struct cb_kernels *, const struct cb_conv_shape *);
+const struct cb_conv_algorithm *cb_conv_choose(const struct cb_kernels *,
+                                               const struct cb_conv_shape *);
 
-/* The two derivatives (both ADD to their result). w and dw are [cout, cin/group, kernel...]; dy [n, out..., cout].
- * The generic set runs plain loops, the others matrix products over pixels. Scratch as the functions say. */
-size_t cb_conv_backward_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *, size_t threads);
-void cb_conv_backward_data(const struct cb_kernels *, struct cb_threads *, const struct cb_conv_shape *,
-                           const float *dy, const float *w, void *scratch, float *dx);
-void cb_conv_backward_weights(const struct cb_kernels *, struct cb_threads *, const struct cb_conv_shape *,
-                              const float *x, const float *dy, void *scratch, float *dw);
+/* The two derivatives; both ADD to their result. w and dw are [cout, cin/group, kernel...], aligned
+ * as floats; dy is [n, out..., cout]. The generic set runs plain loops; the others run convolutions
+ * for dx, and products over pixels for dw. `scratch` is as large as the first function says for
+ * either, and 64-byte aligned. */
+size_t cb_conv_backward_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *,
+                                      size_t threads);
+void cb_conv_backward_data(const struct cb_kernels *, struct cb_threads *,
+                           const struct cb_conv_shape *, const float *dy, const float *w,
+                           void *scratch, float *dx);
+void cb_conv_backward_weights(const struct cb_kernels *, struct cb_threads *,
+                              const struct cb_conv_shape *, const float *x, const float *dy,
+                              void *scratch, float *dw);

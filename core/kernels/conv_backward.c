@@ -1,5 +1,5 @@
-/* core/kernels/conv_backward.c - the two derivatives of convolution: with plain loops, the reference, for the generic
- * set; conv_backward_data.c and conv_backward_weights.c for the others. */
+/* core/kernels/conv_backward.c - the two derivatives of convolution in plain loops, the reference,
+ * for the generic set; the other sets have conv_backward_data.c and conv_backward_weights.c. */
 #include "core/kernels/conv_parts.h"
 
 struct backward {
@@ -8,14 +8,14 @@ struct backward {
     float *dx, *dw;
 };
 
-size_t cb_conv_backward_scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
-                                      size_t threads)
+size_t cb_conv_backward_scratch_bytes(const struct cb_kernels *kernels,
+                                      const struct cb_conv_shape *s, size_t threads)
 {
     if (kernels->isa == CB_ISA_GENERIC)
         return 0;
     const size_t data = cb_conv_data_scratch_bytes(kernels, s, threads);
     const size_t weights = cb_conv_weights_scratch_bytes(kernels, s, threads);
-    return data > weights ? data : weights;
+    return cb_size_max(data, weights);
 }
 
 /* The number of the input pixel under a tap of an output pixel; SIZE_MAX in the padding. */
@@ -27,7 +27,7 @@ static size_t source_pixel(const struct cb_conv_shape *s, const struct cb_conv_p
     for (int i = 0; i < 3; i++) {
         const size_t at = cb_conv_source(s, i, p->at[i], t[i]);
         if (at >= s->in[i])
-            return (size_t)-1;
+            return SIZE_MAX;
         number = number * s->in[i] + at;
     }
     return number;
@@ -45,7 +45,7 @@ static void data_of_image(void *ctx, size_t image, size_t worker)
         const struct cb_conv_pixel pixel = cb_conv_pixel_at(s, number);
         for (size_t t = 0; t < taps; t++) {
             const size_t in = source_pixel(s, &pixel, t);
-            for (size_t o = 0; in != (size_t)-1 && o < s->cout; o++) {
+            for (size_t o = 0; in != SIZE_MAX && o < s->cout; o++) {
                 const float g = b->dy[number * s->cout + o], *w = b->w + o * cin * taps + t;
                 float *dx = b->dx + in * s->cin + o / cout * cin;
                 for (size_t c = 0; c < cin; c++)
@@ -56,8 +56,8 @@ static void data_of_image(void *ctx, size_t image, size_t worker)
 }
 
 void cb_conv_backward_data(const struct cb_kernels *kernels, struct cb_threads *threads,
-                           const struct cb_conv_shape *s, const float *dy, const float *w, void *scratch,
-                           float *dx)
+                           const struct cb_conv_shape *s, const float *dy, const float *w,
+                           void *scratch, float *dx)
 {
     if (kernels->isa != CB_ISA_GENERIC) {
         cb_conv_data_run(kernels, threads, s, dy, w, scratch, dx);
@@ -81,15 +81,15 @@ static void weights_of_filter(void *ctx, size_t o, size_t worker)
             const size_t in = source_pixel(s, &pixel, t);
             const float *x = b->x + in * s->cin + o / cout * cin;
             float *dw = b->dw + o * cin * taps + t;
-            for (size_t c = 0; in != (size_t)-1 && c < cin; c++)
+            for (size_t c = 0; in != SIZE_MAX && c < cin; c++)
                 dw[c * taps] += g * x[c];
         }
     }
 }
 
 void cb_conv_backward_weights(const struct cb_kernels *kernels, struct cb_threads *threads,
-                              const struct cb_conv_shape *s, const float *x, const float *dy, void *scratch,
-                              float *dw)
+                              const struct cb_conv_shape *s, const float *x, const float *dy,
+                              void *scratch, float *dw)
 {
     if (kernels->isa != CB_ISA_GENERIC) {
         cb_conv_weights_run(kernels, threads, s, x, dy, scratch, dw);

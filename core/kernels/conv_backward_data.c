@@ -1,20 +1,20 @@
-/* core/kernels/conv_backward_data.c - the derivative of convolution by its input, as convolutions again.
+/* core/kernels/conv_backward_data.c - the derivative of convolution by its input: convolutions.
  *
- * dx[i] = sum over taps t, where (i + pad - t * dilation) / stride is an output o: dy[o] * w[t]. Of the input pixels
- * i = r + stride * j with the same rest r, all use the same taps, and o goes up by one with j: so each rest (of each
- * axis) is a convolution of dy with stride 1, whose kernel is these taps in reverse order and whose inputs and
- * outputs have changed places. The table of algorithms runs it. */
+ * dx[i] = sum over taps t, where (i + pad - t * dilation) / stride is an output o: dy[o] * w[t]. Of
+ * the input pixels i = r + stride * j with the same rest r, all use the same taps, and o goes up by
+ * one with j: so each rest (of each axis) is a convolution of dy with stride 1, whose kernel is
+ * these taps in reverse order and whose inputs and outputs have changed places. The table of
+ * algorithms runs it. */
 #include "core/kernels/conv_parts.h"
 #include "core/kernels/gemm.h"
 
 #include <math.h>
-#include <stdint.h>
 
 enum { CHANNELS = 16 }; /* of a task that turns weights: what it reads lies together */
 
-/* One axis of one rest: taps first, first + step, ...; the shape's own fields say the rest of it. */
+/* One axis for one rest. */
 struct axis {
-    size_t first, step, count;   /* taps of w */
+    size_t first, step, count;    /* taps of w: first, first + step, ... */
     size_t dilation, pad, pixels; /* of the convolution of dy */
 };
 
@@ -28,17 +28,17 @@ static size_t gcd(size_t a, size_t b)
     return a;
 }
 
-/* count = 0 where no tap reaches this rest. Differences below zero wrap, as cb_conv_source wants them. */
+/* count = 0: no tap reaches this rest. Differences below 0 wrap, as cb_conv_source wants them. */
 static struct axis axis_of(const struct cb_conv_shape *s, int i, size_t rest)
 {
     const size_t stride = s->stride[i], dilation = s->dilation[i], common = gcd(stride, dilation);
     struct axis a = { .step = stride / common, .dilation = dilation / common };
-    a.pixels = rest < s->in[i] ? (s->in[i] - rest - 1) / stride + 1 : 0;
+    a.pixels = rest < s->in[i] ? cb_size_divide(s->in[i] - rest, stride) : 0;
     while (a.first < s->kernel[i] && (a.first * dilation) % stride != (rest + s->pad[i]) % stride)
         a.first++;
     if (a.first == s->kernel[i])
         return a;
-    a.count = (s->kernel[i] - a.first - 1) / a.step + 1;
+    a.count = cb_size_divide(s->kernel[i] - a.first, a.step);
     const size_t at = rest + s->pad[i], begin = a.first * dilation;
     const size_t shift = at >= begin ? (at - begin) / stride : 0 - (begin - at) / stride;
     a.pad = (a.count - 1) * a.dilation - shift;
@@ -54,7 +54,7 @@ struct rest {
 
 static size_t rest_count(const struct cb_conv_shape *s, int i)
 {
-    return s->stride[i] < s->in[i] ? s->stride[i] : s->in[i];
+    return cb_size_min(s->stride[i], s->in[i]);
 }
 
 static size_t all_rests(const struct cb_conv_shape *s)
@@ -67,7 +67,11 @@ static struct rest rest_of(const struct cb_conv_shape *s, size_t number)
     const size_t n1 = rest_count(s, 1), n2 = rest_count(s, 2);
     struct rest r = {
         .at = { number / n2 / n1, number / n2 % n1, number % n2 },
-        .shape = { .n = s->n, .cin = s->cout, .cout = s->cin, .group = s->group, .stride = { 1, 1, 1 } },
+        .shape = { .n = s->n,
+                   .cin = s->cout,
+                   .cout = s->cin,
+                   .group = s->group,
+                   .stride = { 1, 1, 1 } },
         .any = true,
     };
     for (int i = 0; i < 3; i++) {
@@ -87,32 +91,30 @@ struct sizes {
     size_t weights, packed, run, result;
 };
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static struct sizes sizes_of(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t threads)
+static struct sizes sizes_of(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                             size_t threads)
 {
     struct sizes z = { 0 };
-    z.weights = cb_conv_bytes(s->cout * (s->cin / s->group), cb_conv_taps(s) * sizeof(float));
+    z.weights = cb_size_bytes(s->cout * (s->cin / s->group), cb_conv_taps(s) * sizeof(float));
     for (size_t i = 0; i < all_rests(s); i++) {
         const struct rest r = rest_of(s, i);
         if (!r.any)
             continue;
         const struct cb_conv_algorithm *a = cb_conv_choose(kernels, &r.shape);
-        z.packed = larger(z.packed, cb_conv_bytes(a->packed_bytes(kernels, &r.shape), 1));
-        z.run = larger(z.run, cb_conv_bytes(a->scratch_bytes(kernels, &r.shape, threads), 1));
+        z.packed = cb_size_max(z.packed, cb_size_bytes(a->packed_bytes(kernels, &r.shape), 1));
+        z.run = cb_size_max(z.run, cb_size_bytes(a->scratch_bytes(kernels, &r.shape, threads), 1));
         if (all_rests(s) > 1)
-            z.result = larger(z.result, cb_conv_bytes(cb_conv_pixels(&r.shape), s->cin * sizeof(float)));
+            z.result = cb_size_max(z.result,
+                                   cb_size_bytes(cb_conv_pixels(&r.shape), s->cin * sizeof(float)));
     }
     return z;
 }
 
-size_t cb_conv_data_scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t threads)
+size_t cb_conv_data_scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                                  size_t threads)
 {
     const struct sizes z = sizes_of(kernels, s, threads);
-    return cb_conv_bytes_add(cb_conv_bytes_add(z.weights, z.packed), cb_conv_bytes_add(z.run, z.result));
+    return cb_size_add(cb_size_add(z.weights, z.packed), cb_size_add(z.run, z.result));
 }
 
 struct data {
@@ -125,19 +127,23 @@ struct data {
 
 static size_t channel_blocks(const struct cb_conv_shape *s)
 {
-    return (s->cin / s->group + CHANNELS - 1) / CHANNELS;
+    return cb_size_divide(s->cin / s->group, CHANNELS);
+}
+
+static size_t tap_of(const struct axis *a, size_t i)
+{
+    return a->first + i * a->step;
 }
 
 /* One filter's taps for one channel, those of the rest in hand, in reverse. */
 static void turn_taps(const struct data *d, const float *w, float *to)
 {
     const struct axis *a = d->rest.axis;
-    const size_t *kernel = d->s->kernel;
+    const size_t k1 = d->s->kernel[1], k2 = d->s->kernel[2];
     for (size_t t0 = a[0].count; t0-- > 0;)
         for (size_t t1 = a[1].count; t1-- > 0;)
             for (size_t t2 = a[2].count; t2-- > 0;)
-                *to++ = w[((a[0].first + t0 * a[0].step) * kernel[1] + a[1].first + t1 * a[1].step) * kernel[2] +
-                          a[2].first + t2 * a[2].step];
+                *to++ = w[(tap_of(a, t0) * k1 + tap_of(a + 1, t1)) * k2 + tap_of(a + 2, t2)];
 }
 
 /* weights[c][o][taps in reverse] = w[o][c][taps] for some input channels c of a group. */
@@ -147,22 +153,25 @@ static void turn_weights(void *ctx, size_t i, size_t worker)
     const struct data *d = ctx;
     const struct cb_conv_shape *s = d->s;
     const size_t cin = s->cin / s->group, cout = s->cout / s->group;
-    const size_t taps = cb_conv_taps(s), taps_left = cb_conv_taps(&d->rest.shape), blocks = channel_blocks(s);
-    const size_t group = i / blocks, c = i % blocks * CHANNELS, c_end = cin - c < CHANNELS ? cin : c + CHANNELS;
+    const size_t taps = cb_conv_taps(s), taps_left = cb_conv_taps(&d->rest.shape);
+    const size_t group = i / channel_blocks(s), begin = i % channel_blocks(s) * CHANNELS;
+    const size_t end = cb_size_min(begin + CHANNELS, cin);
     for (size_t o = 0; o < cout; o++)
-        for (size_t k = c; k < c_end; k++)
-            turn_taps(d, d->w + ((group * cout + o) * cin + k) * taps,
-                      d->weights + ((group * cin + k) * cout + o) * taps_left);
+        for (size_t c = begin; c < end; c++)
+            turn_taps(d, d->w + ((group * cout + o) * cin + c) * taps,
+                      d->weights + ((group * cin + c) * cout + o) * taps_left);
 }
 
-static void pack_weights(struct data *d, struct cb_threads *threads, const struct cb_conv_algorithm *a, void *packed)
+static void pack_weights(struct data *d, struct cb_threads *threads,
+                         const struct cb_conv_algorithm *a, void *packed)
 {
     const struct cb_conv_shape *s = d->s;
     const struct axis *axis = d->rest.axis;
     const size_t taps = cb_conv_taps(s);
-    const size_t tap = (axis[0].first * s->kernel[1] + axis[1].first) * s->kernel[2] + axis[2].first;
+    const size_t line = axis[0].first * s->kernel[1] + axis[1].first;
     if (a == &cb_conv_product) { /* one tap: w as it lies is the matrix */
-        cb_gemm_pack(d->kernels, threads, s->cout, s->cin, d->w + tap, s->cin * taps, taps, packed);
+        cb_gemm_pack(d->kernels, threads, s->cout, s->cin,
+                     d->w + line * s->kernel[2] + axis[2].first, s->cin * taps, taps, packed);
         return;
     }
     cb_threads_for(threads, s->group * channel_blocks(s), turn_weights, d);
@@ -176,14 +185,17 @@ static void add_line(void *ctx, size_t line, size_t worker)
     const struct data *d = ctx;
     const struct cb_conv_shape *s = d->s, *r = &d->rest.shape;
     const struct cb_conv_pixel p = cb_conv_pixel_at(r, line * r->out[2]);
-    const size_t i0 = d->rest.at[0] + p.at[0] * s->stride[0], i1 = d->rest.at[1] + p.at[1] * s->stride[1];
+    const size_t i0 = d->rest.at[0] + p.at[0] * s->stride[0];
+    const size_t i1 = d->rest.at[1] + p.at[1] * s->stride[1];
+    const size_t number = (p.image * s->in[0] + i0) * s->in[1] + i1;
     const float *from = d->result + line * r->out[2] * s->cin;
-    float *to = d->dx + (((p.image * s->in[0] + i0) * s->in[1] + i1) * s->in[2] + d->rest.at[2]) * s->cin;
+    float *to = d->dx + (number * s->in[2] + d->rest.at[2]) * s->cin;
     for (size_t i = 0; i < r->out[2]; i++, from += s->cin, to += s->stride[2] * s->cin)
         d->kernels->axpy(s->cin, 1, from, to);
 }
 
-static void run_rest(struct data *d, struct cb_threads *threads, const float *dy, void *packed, void *scratch)
+static void run_rest(struct data *d, struct cb_threads *threads, const float *dy, void *packed,
+                     void *scratch)
 {
     const struct cb_conv_shape *s = &d->rest.shape;
     const struct cb_conv_algorithm *a = cb_conv_choose(d->kernels, s);
@@ -204,8 +216,9 @@ static void run_rest(struct data *d, struct cb_threads *threads, const float *dy
         cb_threads_for(threads, cb_conv_lines(s), add_line, d);
 }
 
-void cb_conv_data_run(const struct cb_kernels *kernels, struct cb_threads *threads, const struct cb_conv_shape *s,
-                      const float *dy, const float *w, void *scratch, float *dx)
+void cb_conv_data_run(const struct cb_kernels *kernels, struct cb_threads *threads,
+                      const struct cb_conv_shape *s, const float *dy, const float *w, void *scratch,
+                      float *dx)
 {
     const struct sizes z = sizes_of(kernels, s, cb_threads_count(threads));
     char *at = scratch, *packed = at + z.weights, *run = packed + z.packed;

@@ -1,11 +1,10 @@
 /* core/kernels/conv_backward_weights.c - the derivative of convolution by its weights.
  *
- * dw[o][tap, c] = sum over output pixels p: dy[p][o] * x[p under tap][c]: a product over pixels. They are taken in
- * chunks: dy transposed is A, and a panel of B is nr of the columns (tap, c), gathered from x by the thread that needs
- * it; sums are kept as [o][tap, c] until the end. Tasks own their columns, so that no two threads add to the same sum.
- * Depthwise has one column a tap and channel, and runs on the depthwise loop instead, pixels being its taps. */
-#include "core/base/arena.h"
-#include "core/kernels/blocks.h"
+ * dw[o][tap, c] = sum over output pixels p: dy[p][o] * x[p under tap][c]: a product over pixels.
+ * They are taken in chunks: dy transposed is A, and a panel of B is nr of the columns (tap, c),
+ * gathered from x by the thread that needs it; sums are kept as [o][tap, c] until the end. Tasks
+ * own their columns, so that no two threads add to the same sum. Depthwise has one column a tap and
+ * channel, and runs on the depthwise loop instead, pixels being its taps. */
 #include "core/kernels/conv_parts.h"
 #include "core/kernels/gemm.h"
 
@@ -13,9 +12,9 @@
 #include <string.h>
 
 enum {
-    CHUNK = 512,         /* pixels */
-    CHUNK_STRIDE = 528,  /* so that rows of A do not lie a page apart */
-    CHANNELS = 64,       /* of a depthwise task */
+    CHUNK = 512,        /* pixels */
+    CHUNK_STRIDE = 528, /* so that rows of A do not lie a page apart */
+    CHANNELS = 64,      /* of a depthwise task */
 };
 
 struct weights {
@@ -23,13 +22,14 @@ struct weights {
     const struct cb_conv_shape *s;
     const float *x, *dy;
     float *dw;
-    float *sums;                /* [cout][taps * cin] of one group; depthwise: [taps][cout] */
-    float *across;              /* dy of the chunk, [cout][CHUNK_STRIDE] */
-    char *workers;              /* a panel each; depthwise: pointers */
+    float *sums;   /* [cout][columns]; depthwise: [taps][cout] */
+    float *across; /* dy of the chunk, [cout][CHUNK_STRIDE] */
+    char *workers; /* a panel each; depthwise: pointers */
     const float *zeros;
-    size_t taps, cin, cout;     /* channels of one group */
-    size_t columns, panels, parts; /* taps * cin; panels of a group; a panel's filters are cut in so many tasks */
-    size_t pixel, pixel_end;    /* the chunk */
+    size_t taps, cin, cout;  /* channels of one group */
+    size_t columns, panels;  /* of one group: taps * cin, and how many panels they make */
+    size_t parts;            /* tasks that share a panel, each with some filters */
+    size_t pixel, pixel_end; /* the chunk */
 };
 
 static bool is_depthwise(const struct cb_conv_shape *s)
@@ -39,28 +39,29 @@ static bool is_depthwise(const struct cb_conv_shape *s)
 
 static size_t sums_bytes(const struct cb_conv_shape *s)
 {
-    return cb_conv_bytes(s->cout * (s->cin / s->group), cb_conv_taps(s) * sizeof(float));
+    return cb_size_bytes(s->cout * (s->cin / s->group), cb_conv_taps(s) * sizeof(float));
 }
 
 static size_t across_bytes(const struct cb_conv_shape *s)
 {
-    return is_depthwise(s) ? cb_conv_bytes(s->cin, sizeof(float)) : cb_conv_bytes(s->cout, CHUNK_STRIDE * sizeof(float));
+    return is_depthwise(s) ? cb_size_bytes(s->cin, sizeof(float))
+                           : cb_size_bytes(s->cout, CHUNK_STRIDE * sizeof(float));
 }
 
 static size_t worker_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
 {
-    return is_depthwise(s) ? cb_conv_bytes(CHUNK * CB_DEPTHWISE_PIXELS, sizeof(float *))
-                           : cb_conv_bytes(CHUNK * kernels->nr, sizeof(float));
+    return is_depthwise(s) ? cb_size_bytes(CHUNK * CB_DEPTHWISE_PIXELS, sizeof(float *))
+                           : cb_size_bytes(CHUNK * kernels->nr, sizeof(float));
 }
 
-size_t cb_conv_weights_scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
-                                     size_t threads)
+size_t cb_conv_weights_scratch_bytes(const struct cb_kernels *kernels,
+                                     const struct cb_conv_shape *s, size_t threads)
 {
-    return cb_conv_bytes_add(cb_conv_bytes_add(sums_bytes(s), across_bytes(s)),
-                             cb_conv_bytes(threads, worker_bytes(kernels, s)));
+    return cb_size_add(cb_size_add(sums_bytes(s), across_bytes(s)),
+                       cb_size_bytes(threads, worker_bytes(kernels, s)));
 }
 
-/* Columns of a group that lie together in x: the channels under a tap, or under a whole line of the kernel. */
+/* Columns that lie together in x: the channels under a tap, or under a line of the kernel. */
 static size_t columns_together(const struct weights *w)
 {
     const bool lines = w->s->group == 1 && w->s->dilation[2] == 1;
@@ -90,24 +91,28 @@ static void copy_floats(const float *line, size_t size, size_t at, size_t count,
 }
 
 /* `count` columns that lie together, from (tap, channel) on, for each pixel of the chunk. */
-static void gather_columns(const struct weights *w, size_t tap, size_t channel, size_t count, float *to)
+static void gather_columns(const struct weights *w, size_t tap, size_t channel, size_t count,
+                           float *to)
 {
     const struct cb_conv_shape *s = w->s;
     const size_t nr = w->kernels->nr, size = s->in[2] * s->cin;
     struct cb_conv_pixel p = cb_conv_pixel_at(s, w->pixel);
     for (size_t number = w->pixel; number < w->pixel_end; cb_conv_pixel_next_line(s, &p)) {
         const float *line = line_under(w, &p, tap);
-        for (; p.at[2] < s->out[2] && number < w->pixel_end; p.at[2]++, number++, to += nr)
-            copy_floats(line, size, cb_conv_source(s, 2, p.at[2], tap % s->kernel[2]) * s->cin + channel, count, to);
+        for (; p.at[2] < s->out[2] && number < w->pixel_end; p.at[2]++, number++, to += nr) {
+            const size_t i2 = cb_conv_source(s, 2, p.at[2], tap % s->kernel[2]);
+            copy_floats(line, size, i2 * s->cin + channel, count, to);
+        }
     }
 }
 
 /* Columns first .. first + n of a group. */
-static void gather_panel(const struct weights *w, size_t group, size_t first, size_t n, float *panel)
+static void gather_panel(const struct weights *w, size_t group, size_t first, size_t n,
+                         float *panel)
 {
     const size_t together = columns_together(w);
     for (size_t done = 0; done < n;) {
-        const size_t at = first + done, left = together - at % together, count = left < n - done ? left : n - done;
+        const size_t at = first + done, count = cb_size_min(together - at % together, n - done);
         gather_columns(w, at / w->cin, group * w->cin + at % w->cin, count, panel + done);
         done += count;
     }
@@ -117,14 +122,14 @@ static void sum_panel(void *ctx, size_t i, size_t worker)
 {
     const struct weights *w = ctx;
     const size_t part = i % w->parts, group = i / w->parts / w->panels, nr = w->kernels->nr;
-    const size_t first = i / w->parts % w->panels * nr, n = w->columns - first < nr ? w->columns - first : nr;
+    const size_t first = i / w->parts % w->panels * nr, n = cb_size_min(w->columns - first, nr);
     float *panel = (float *)(void *)(w->workers + worker * worker_bytes(w->kernels, w->s));
     gather_panel(w, group, first, n, panel);
     const size_t end = group * w->cout + w->cout * (part + 1) / w->parts;
     for (size_t o = group * w->cout + w->cout * part / w->parts; o < end; o += w->kernels->mr) {
         const float *rows[CB_TILE_ROWS_MAX];
         struct cb_tile t = {
-            .m = end - o < w->kernels->mr ? end - o : w->kernels->mr,
+            .m = cb_size_min(end - o, w->kernels->mr),
             .n = n,
             .taps = 1,
             .depth = w->pixel_end - w->pixel,
@@ -147,11 +152,12 @@ static void sum_depthwise(void *ctx, size_t i, size_t worker)
     const struct weights *w = ctx;
     const struct cb_conv_shape *s = w->s;
     const size_t first = i % w->parts * CB_DEPTHWISE_PIXELS, channel = i / w->parts * CHANNELS;
-    const float **rows = (const float **)(void *)(w->workers + worker * worker_bytes(w->kernels, s));
+    const float **rows =
+        (const float **)(void *)(w->workers + worker * worker_bytes(w->kernels, s));
     struct cb_depthwise d = {
-        .m = w->taps - first < CB_DEPTHWISE_PIXELS ? w->taps - first : CB_DEPTHWISE_PIXELS,
+        .m = cb_size_min(w->taps - first, CB_DEPTHWISE_PIXELS),
         .taps = w->pixel_end - w->pixel,
-        .channels = s->cout - channel < CHANNELS ? s->cout - channel : CHANNELS,
+        .channels = cb_size_min(s->cout - channel, CHANNELS),
         .rows = rows,
         .w = w->dy + w->pixel * s->cout + channel,
         .w_stride = s->cout,
@@ -192,10 +198,10 @@ static void add_filter(void *ctx, size_t o, size_t worker)
 static void run_depthwise(struct weights *w, struct cb_threads *threads)
 {
     w->zeros = memset(w->across, 0, across_bytes(w->s));
-    w->parts = (w->taps + CB_DEPTHWISE_PIXELS - 1) / CB_DEPTHWISE_PIXELS;
-    const size_t blocks = (w->s->cout + CHANNELS - 1) / CHANNELS, pixels = cb_conv_pixels(w->s);
+    w->parts = cb_size_divide(w->taps, CB_DEPTHWISE_PIXELS);
+    const size_t blocks = cb_size_divide(w->s->cout, CHANNELS), pixels = cb_conv_pixels(w->s);
     for (w->pixel = 0; w->pixel < pixels; w->pixel = w->pixel_end) {
-        w->pixel_end = pixels - w->pixel < CHUNK ? pixels : w->pixel + CHUNK;
+        w->pixel_end = cb_size_min(w->pixel + CHUNK, pixels);
         cb_threads_for(threads, blocks * w->parts, sum_depthwise, w);
     }
 }
@@ -203,21 +209,22 @@ static void run_depthwise(struct weights *w, struct cb_threads *threads)
 static void run_panels(struct weights *w, struct cb_threads *threads)
 {
     const size_t pixels = cb_conv_pixels(w->s), workers = cb_threads_count(threads);
-    const size_t tiles = (w->cout + w->kernels->mr - 1) / w->kernels->mr;
-    w->panels = (w->columns + w->kernels->nr - 1) / w->kernels->nr;
+    const size_t tiles = cb_size_divide(w->cout, w->kernels->mr);
+    w->panels = cb_size_divide(w->columns, w->kernels->nr);
     w->parts = 1;
     while (workers > 1 && w->parts < tiles && w->s->group * w->panels * w->parts < 2 * workers)
         w->parts++;
     for (w->pixel = 0; w->pixel < pixels; w->pixel = w->pixel_end) {
-        w->pixel_end = pixels - w->pixel < CHUNK ? pixels : w->pixel + CHUNK;
-        cb_transpose_2d(threads, w->pixel_end - w->pixel, w->s->cout, w->dy + w->pixel * w->s->cout, w->s->cout,
-                        w->across, CHUNK_STRIDE);
+        w->pixel_end = cb_size_min(w->pixel + CHUNK, pixels);
+        cb_transpose_2d(threads, w->pixel_end - w->pixel, w->s->cout, w->dy + w->pixel * w->s->cout,
+                        w->s->cout, w->across, CHUNK_STRIDE);
         cb_threads_for(threads, w->s->group * w->panels * w->parts, sum_panel, w);
     }
 }
 
 void cb_conv_weights_run(const struct cb_kernels *kernels, struct cb_threads *threads,
-                         const struct cb_conv_shape *s, const float *x, const float *dy, void *scratch, float *dw)
+                         const struct cb_conv_shape *s, const float *x, const float *dy,
+                         void *scratch, float *dw)
 {
     const bool at_once = cb_conv_taps(s) == 1 && s->group == 1; /* dw is laid out as the sums */
     char *across = (char *)scratch + sums_bytes(s);

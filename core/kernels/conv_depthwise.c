@@ -1,5 +1,4 @@
-/* core/kernels/conv_depthwise.c - every channel has its own filter: the vectors run along the channels. */
-#include "core/base/arena.h"
+/* core/kernels/conv_depthwise.c - every channel has its own filter: vectors run along channels. */
 #include "core/kernels/conv_parts.h"
 
 #include <string.h>
@@ -13,12 +12,12 @@ static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s
 static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
 {
     (void)kernels;
-    return cb_conv_bytes(cb_conv_taps(s), s->cout * sizeof(float));
+    return cb_size_bytes(cb_conv_taps(s), s->cout * sizeof(float));
 }
 
 /* [c, taps] to [taps, c]. */
-static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s, struct cb_threads *threads,
-                 const void *w, const float *scale, void *packed)
+static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                 struct cb_threads *threads, const void *w, const float *scale, void *packed)
 {
     (void)kernels, (void)threads;
     const size_t taps = cb_conv_taps(s);
@@ -34,14 +33,16 @@ static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s
 
 static size_t worker_bytes(const struct cb_conv_shape *s)
 {
-    return cb_conv_bytes(cb_conv_taps(s), CB_DEPTHWISE_PIXELS * sizeof(float *));
+    return cb_size_bytes(cb_conv_taps(s), CB_DEPTHWISE_PIXELS * sizeof(float *));
 }
 
 /* Zeros for the padding, then pointers to the rows for each thread. */
-static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t threads)
+static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                            size_t threads)
 {
     (void)kernels;
-    return cb_conv_bytes_add(cb_conv_bytes(s->cin, sizeof(float)), cb_conv_bytes(threads, worker_bytes(s)));
+    return cb_size_add(cb_size_bytes(s->cin, sizeof(float)),
+                       cb_size_bytes(threads, worker_bytes(s)));
 }
 
 struct depthwise {
@@ -71,8 +72,7 @@ static void run_line(void *ctx, size_t line, size_t worker)
     if (part.post.residual)
         part.post.residual += line * s->out[2] * call->y_stride;
     for (; pixel.at[2] < s->out[2]; pixel.at[2] += part.m) {
-        const size_t left = s->out[2] - pixel.at[2];
-        part.m = left < CB_DEPTHWISE_PIXELS ? left : CB_DEPTHWISE_PIXELS;
+        part.m = cb_size_min(s->out[2] - pixel.at[2], CB_DEPTHWISE_PIXELS);
         cb_conv_fill_rows(s, call->x, &pixel, part.m, d->zeros, CB_DEPTHWISE_PIXELS, rows);
         d->kernels->depthwise(&part);
         part.out += part.m * call->y_stride;
@@ -83,7 +83,7 @@ static void run_line(void *ctx, size_t line, size_t worker)
 
 static void run(const struct cb_kernels *kernels, const struct cb_conv_call *call)
 {
-    const size_t zeros = cb_conv_bytes(call->shape->cin, sizeof(float));
+    const size_t zeros = cb_size_bytes(call->shape->cin, sizeof(float));
     struct depthwise d = {
         .kernels = kernels,
         .call = call,

@@ -1,5 +1,4 @@
-/* core/kernels/conv_direct.c - convolution as its definition says, with plain loops: the reference. */
-#include "core/base/arena.h"
+/* core/kernels/conv_direct.c - convolution by its definition, in plain loops: the reference. */
 #include "core/kernels/conv_parts.h"
 
 #include <string.h>
@@ -13,12 +12,12 @@ static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s
 static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
 {
     (void)kernels;
-    return cb_conv_bytes(s->cout * (s->cin / s->group), cb_conv_taps(s) * sizeof(float));
+    return cb_size_bytes(s->cout * (s->cin / s->group), cb_conv_taps(s) * sizeof(float));
 }
 
 /* [group, cout/group, cin/group, taps] to [group, taps, cin/group, cout/group]. */
-static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s, struct cb_threads *threads,
-                 const void *w, const float *scale, void *packed)
+static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                 struct cb_threads *threads, const void *w, const float *scale, void *packed)
 {
     (void)kernels, (void)threads;
     const size_t taps = cb_conv_taps(s), cin = s->cin / s->group, cout = s->cout / s->group;
@@ -37,17 +36,19 @@ static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s
 /* The sums of one pixel and the pointers to its taps. */
 static size_t worker_bytes(const struct cb_conv_shape *s)
 {
-    return cb_conv_bytes_add(cb_conv_bytes(s->cout, sizeof(float)),
-                             cb_conv_bytes(cb_conv_taps(s), sizeof(float *)));
+    return cb_size_add(cb_size_bytes(s->cout, sizeof(float)),
+                       cb_size_bytes(cb_conv_taps(s), sizeof(float *)));
 }
 
-static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t threads)
+static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                            size_t threads)
 {
     (void)kernels;
-    return cb_conv_bytes(threads, worker_bytes(s));
+    return cb_size_bytes(threads, worker_bytes(s));
 }
 
-static void sum_pixel(const struct cb_conv_shape *s, const float *const *rows, const float *w, float *sums)
+static void sum_pixel(const struct cb_conv_shape *s, const float *const *rows, const float *w,
+                      float *sums)
 {
     const size_t taps = cb_conv_taps(s), cin = s->cin / s->group, cout = s->cout / s->group;
     memset(sums, 0, s->cout * sizeof(float));
@@ -63,8 +64,8 @@ static void sum_pixel(const struct cb_conv_shape *s, const float *const *rows, c
         }
 }
 
-static void finish_pixel(size_t n, const float *sums, const struct cb_epilogue *post, const float *residual,
-                         float *y)
+static void finish_pixel(size_t n, const float *sums, const struct cb_epilogue *post,
+                         const float *residual, float *y)
 {
     for (size_t o = 0; o < n; o++) {
         const float v = sums[o] + (post->bias ? post->bias[o] : 0) + (residual ? residual[o] : 0);
@@ -77,14 +78,15 @@ static void run_line(void *ctx, size_t line, size_t worker)
     const struct cb_conv_call *call = ctx;
     const struct cb_conv_shape *s = call->shape;
     float *sums = (float *)(void *)((char *)call->scratch + worker * worker_bytes(s));
-    const float **rows = (const float **)(void *)((char *)sums + cb_conv_bytes(s->cout, sizeof(float)));
+    char *after = (char *)sums + cb_size_bytes(s->cout, sizeof(float));
+    const float **rows = (const float **)(void *)after;
     for (size_t i = 0; i < s->out[2]; i++) {
         const size_t number = line * s->out[2] + i, at = number * call->y_stride;
         const struct cb_conv_pixel pixel = cb_conv_pixel_at(s, number);
         cb_conv_fill_rows(s, call->x, &pixel, 1, NULL, 1, rows);
         sum_pixel(s, rows, call->packed, sums);
-        finish_pixel(s->cout, sums, &call->post, call->post.residual ? call->post.residual + at : NULL,
-                     call->y + at);
+        finish_pixel(s->cout, sums, &call->post,
+                     call->post.residual ? call->post.residual + at : NULL, call->y + at);
     }
 }
 

@@ -1,10 +1,12 @@
-/* core/kernels/conv_parts.h - what the convolution algorithms share: their rows of the table, the order of pixels,
- * where a tap of the kernel falls. Private to core/kernels. */
+/* core/kernels/conv_parts.h - what the convolution algorithms share: their rows of the table, the
+ * order of pixels, where a tap of the kernel falls. Private to core/kernels. */
 #pragma once
 
 #include "core/kernels/conv.h"
+#include "core/kernels/sizes.h"
 
-extern const struct cb_conv_algorithm cb_conv_depthwise, cb_conv_product, cb_conv_indirect, cb_conv_direct;
+extern const struct cb_conv_algorithm cb_conv_depthwise, cb_conv_product, cb_conv_indirect,
+    cb_conv_direct;
 
 static inline size_t cb_conv_taps(const struct cb_conv_shape *s)
 {
@@ -54,27 +56,25 @@ static inline void cb_conv_pixel_next_line(const struct cb_conv_shape *s, struct
     p->image++;
 }
 
-/* The input coordinate that tap t of output coordinate `at` reads; in the padding it is not below s->in[axis]. */
+/* The input coordinate that tap t of output coordinate `at` reads; in the padding it is not below
+ * s->in[axis]. */
 static inline size_t cb_conv_source(const struct cb_conv_shape *s, int axis, size_t at, size_t t)
 {
     return at * s->stride[axis] + t * s->dilation[axis] - s->pad[axis];
 }
 
-/* rows[tap * step + i] = the input pixel under each tap of output pixel `p` + i, or `zeros` in the padding, for
- * i < count pixels of one line. */
+/* rows[tap * step + i] = the input pixel under each tap of output pixel `p` + i, or `zeros` in the
+ * padding, for i < count pixels of one line. */
 void cb_conv_fill_rows(const struct cb_conv_shape *s, const float *x, const struct cb_conv_pixel *p,
                        size_t count, const float *zeros, size_t step, const float **rows);
 
-/* count * size rounded up to CB_ALIGN; SIZE_MAX, which no arena has, when it overflows. */
-size_t cb_conv_bytes(size_t count, size_t size);
-
-/* The sum of two of these, SIZE_MAX when it overflows. */
-size_t cb_conv_bytes_add(size_t a, size_t b);
-
 /* The two derivatives on the fast sets; conv_backward.c has the plain ones and chooses. */
-size_t cb_conv_data_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *, size_t threads);
+size_t cb_conv_data_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *,
+                                  size_t threads);
 void cb_conv_data_run(const struct cb_kernels *, struct cb_threads *, const struct cb_conv_shape *,
                       const float *dy, const float *w, void *scratch, float *dx);
-size_t cb_conv_weights_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *, size_t threads);
-void cb_conv_weights_run(const struct cb_kernels *, struct cb_threads *, const struct cb_conv_shape *,
-                         const float *x, const float *dy, void *scratch, float *dw);
+size_t cb_conv_weights_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *,
+                                     size_t threads);
+void cb_conv_weights_run(const struct cb_kernels *, struct cb_threads *,
+                         const struct cb_conv_shape *, const float *x, const float *dy,
+                         void *scratch, float *dw);

@@ -16,8 +16,8 @@ static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_con
     return cb_gemm_packed_bytes(kernels, s->cin, s->cout);
 }
 
-static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s, struct cb_threads *threads,
-                 const void *w, const float *scale, void *packed)
+static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                 struct cb_threads *threads, const void *w, const float *scale, void *packed)
 {
     cb_gemm_pack(kernels, threads, s->cin, s->cout, w, 1, s->cin, packed);
     float *row = packed;
@@ -27,7 +27,8 @@ static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s
                 row[j] *= scale[first + j];
 }
 
-static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t threads)
+static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                            size_t threads)
 {
     (void)kernels, (void)s, (void)threads;
     return 0;

@@ -1,7 +1,7 @@
-/* core/kernels/gemm.h - matrix product over the tiles of a kernel set: C[m,n] = epilogue(A[m,k] x B[k,n]).
+/* core/kernels/gemm.h - matrix product over the tiles of a set: C[m,n] = epilogue(A[m,k] x B[k,n]).
  *
- * B is packed once into panels of nr columns (the weights of a layer, at plan time; any other matrix into
- * scratch just before). A and C are used as they lie. */
+ * B is packed once into panels of nr columns (the weights of a layer, at plan time; any other
+ * matrix into scratch just before). A and C are used as they lie. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,10 +12,10 @@
 /* Bytes of B[k,n] packed: panels [ceil(n / nr)][k][nr], the last one filled with zeros. */
 size_t cb_gemm_packed_bytes(const struct cb_kernels *kernels, size_t k, size_t n);
 
-/* Packs B. Element (row, column) of B is b[row * row_stride + column * column_stride]; `b` may be unaligned (a
- * mapped file) and `packed` is 64-byte aligned. */
-void cb_gemm_pack(const struct cb_kernels *kernels, struct cb_threads *threads, size_t k, size_t n, const void *b,
-                  size_t row_stride, size_t column_stride, void *packed);
+/* Packs B. Element (row, column) of B is b[row * row_stride + column * column_stride]; `b` may be
+ * unaligned (a mapped file) and `packed` is 64-byte aligned. */
+void cb_gemm_pack(const struct cb_kernels *kernels, struct cb_threads *threads, size_t k, size_t n,
+                  const void *b, size_t row_stride, size_t column_stride, void *packed);
 
 struct cb_gemm {
     size_t m, n, k;
@@ -28,8 +28,9 @@ struct cb_gemm {
 };
 
 /* Runs it on all threads. m, n or k may be 0 (k = 0 gives the epilogue of 0). */
-void cb_gemm_run(const struct cb_kernels *kernels, struct cb_threads *threads, const struct cb_gemm *gemm);
+void cb_gemm_run(const struct cb_kernels *kernels, struct cb_threads *threads,
+                 const struct cb_gemm *gemm);
 
 /* out[c][r] = in[r][c], in blocks; to bring a transposed A into rows. */
-void cb_transpose_2d(struct cb_threads *threads, size_t rows, size_t columns, const float *in, size_t in_stride,
-                     float *out, size_t out_stride);
+void cb_transpose_2d(struct cb_threads *threads, size_t rows, size_t columns, const float *in,
+                     size_t in_stride, float *out, size_t out_stride);

@@ -1,17 +1,18 @@
 /* core/kernels/kernels.h - the table of inner loops, one set per instruction set.
  *
- * The scalar set is complete and simple: it is the reference that every other set is tested against, and
- * the port to any other CPU. Faster sets overwrite its entries (select.c). Everything is channels-last:
- * the innermost, contiguous axis is the vector axis. Pointers need only float alignment unless said.
- * n = 0 is allowed everywhere; outputs may equal inputs where both are plain arrays of the same length. */
+ * The scalar set is complete and simple: it is the reference that every other set is tested
+ * against, and the port to any other CPU. Faster sets overwrite its entries (select.c). Everything
+ * is channels-last: the innermost, contiguous axis is the vector axis. Pointers need only float
+ * alignment unless said. n = 0 is allowed everywhere; outputs may equal inputs where both are plain
+ * arrays of the same length. */
 #pragma once
 
 #include <stddef.h>
 
 enum cb_isa { CB_ISA_GENERIC, CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_COUNT };
 
-/* What happens to an accumulated value before it is stored: y = clamp(acc + bias[column] + residual, lo, hi).
- * No activation: lo = -INFINITY, hi = INFINITY. ReLU: lo = 0. ReLU6: lo = 0, hi = 6. */
+/* What happens to a sum before it is stored: y = clamp(sum + bias[column] + residual, lo, hi). No
+ * activation: lo = -INFINITY, hi = INFINITY. ReLU: lo = 0. ReLU6: lo = 0, hi = 6. */
 struct cb_epilogue {
     const float *bias;     /* per output column (channel); NULL: 0 */
     const float *residual; /* laid out as the output, and may be the output itself; NULL: none */
@@ -20,16 +21,17 @@ struct cb_epilogue {
 
 enum { CB_TILE_ROWS_MAX = 16, CB_TILE_COLUMNS_MAX = 32 }; /* no set has a larger mr or nr */
 
-/* One tile of outputs, m x n. Rows of A are found through pointers, so that one kernel is both the matrix
- * product (taps = 1) and indirect convolution (arXiv:1907.02129): a padded tap points at zeros. */
+/* One tile of outputs, m x n. Rows of A are found through pointers, so that one kernel is both the
+ * matrix product (taps = 1) and indirect convolution (arXiv:1907.02129): a padded tap points at
+ * zeros. */
 struct cb_tile {
     size_t m, n;              /* m <= mr, n <= nr of the set */
     size_t taps, depth;       /* the sum runs over taps x depth */
-    const float *const *rows; /* [taps][mr] pointers to `depth` floats; only the first m of each tap are read */
+    const float *const *rows; /* [taps][mr] pointers to `depth` floats; of each tap, m are read */
     const float *panel;       /* [taps * depth][nr], packed, 64-byte aligned */
     float *out;
-    size_t out_stride;        /* floats from one row to the next, of the residual too */
-    struct cb_epilogue post;  /* bias and residual already moved to this tile; bias may be shorter than nr */
+    size_t out_stride;       /* floats from one row to the next, of the residual too */
+    struct cb_epilogue post; /* bias and residual already moved to this tile; n floats of bias */
 };
 
 enum { CB_DEPTHWISE_PIXELS = 4 };
@@ -38,7 +40,7 @@ enum { CB_DEPTHWISE_PIXELS = 4 };
  * out[i][c] = epilogue(sum over taps t of rows[t][i][c] * w[t][c]), i < m, c < channels. */
 struct cb_depthwise {
     size_t m, taps, channels; /* m <= CB_DEPTHWISE_PIXELS */
-    const float *const *rows; /* [taps][CB_DEPTHWISE_PIXELS] pointers; only the first m of each tap are read */
+    const float *const *rows; /* [taps][CB_DEPTHWISE_PIXELS] pointers; of each tap, m are read */
     const float *w;           /* [taps], w_stride floats apart */
     float *out;
     size_t w_stride, out_stride; /* out_stride: from one pixel to the next, of the residual too */
@@ -55,16 +57,17 @@ struct cb_kernels {
 
     void (*depthwise)(const struct cb_depthwise *call);
 
-    /* Pooling: y[i] = max, or scale * sum, over t < count of rows[t][i], in this order. count >= 1. The maximum
-     * passes over NaN, but for rows[0]. */
+    /* Pooling: y[i] = max, or scale * sum, over t < count of rows[t][i], in this order. count >= 1.
+     * The maximum passes over NaN, but for rows[0]. */
     void (*max_rows)(size_t count, size_t c, const float *const *rows, float *y);
     void (*sum_rows)(size_t count, size_t c, const float *const *rows, float scale, float *y);
 
     void (*clamp)(size_t n, const float *x, float lo, float hi, float *y); /* NaN stays NaN */
     void (*add)(size_t n, const float *a, const float *b, float lo, float hi, float *y);
     void (*mul)(size_t n, const float *a, const float *b, float *y);
-    void (*affine)(size_t n, const float *x, const float *scale, const float *shift, float lo, float hi,
-                   float *y); /* y[i] = clamp(x[i] * scale[i] + shift[i]): a pixel of BatchNormalization */
+    /* y[i] = clamp(x[i] * scale[i] + shift[i]): a pixel of BatchNormalization */
+    void (*affine)(size_t n, const float *x, const float *scale, const float *shift, float lo,
+                   float hi, float *y);
     void (*axpy)(size_t n, float a, const float *x, float *y); /* y += a * x */
     float (*dot)(size_t n, const float *a, const float *b);
 };

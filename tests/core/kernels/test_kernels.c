@@ -14,16 +14,16 @@ enum { MOST = 1000, ROWS = 11 };
 
 static size_t sizes[] = { 0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, MOST };
 
-#define EACH_SIZE(unit, name)                                                    \
-    ParameterizedTestParameters(unit, name)                                      \
-    {                                                                            \
-        return cr_make_param_array(size_t, sizes, sizeof sizes / sizeof *sizes); \
-    }                                                                            \
+#define EACH_SIZE(unit, name)                                                                      \
+    ParameterizedTestParameters(unit, name)                                                        \
+    {                                                                                              \
+        return cr_make_param_array(size_t, sizes, sizeof sizes / sizeof *sizes);                   \
+    }                                                                                              \
     ParameterizedTest(size_t *n, unit, name)
 
 #define EACH_FAST_SET(isa) for (enum cb_isa isa = CB_ISA_GENERIC + 1; isa <= cb_isa_best(); isa++)
 
-/* Inputs begin one float late, so that vectors are not aligned; what follows an output is a guard. */
+/* Inputs begin one float late, so that vectors are not aligned; after an output comes a guard. */
 static float a[MOST + 1], b[MOST + 1], c[MOST + 1], want[MOST + 1], got[MOST + 1];
 static float many[ROWS][MOST + 1];
 static const float *rows[ROWS];
@@ -165,7 +165,7 @@ EACH_SIZE(depthwise, every_isa_equals_scalar)
     static const float *table[TAPS][CB_DEPTHWISE_PIXELS];
     struct cb_rng rng = cb_rng_seed(2);
     cb_rng_fill(&rng, TAPS * MOST, w);
-    for (size_t form = 0; form < 4 * (CB_DEPTHWISE_PIXELS + 1); form++) { /* bias or not, residual or not */
+    for (size_t form = 0; form < 4 * (CB_DEPTHWISE_PIXELS + 1); form++) {
         fill();
         for (size_t i = 0; i < TAPS * CB_DEPTHWISE_PIXELS; i++)
             table[i / CB_DEPTHWISE_PIXELS][i % CB_DEPTHWISE_PIXELS] = rows[i * 7 % ROWS];
@@ -207,8 +207,9 @@ Test(kernels, clamp_keeps_nan_on_every_isa)
     }
 }
 
-/* One tile of the set, m x n, whose taps are scattered rows; returns it in a square of MOST floats. */
-static void run_tile(const struct cb_kernels *k, size_t m, size_t n, const struct cb_epilogue *post, float *out)
+/* One tile of the set, m x n, whose taps are scattered rows; its rows go 37 floats apart. */
+static void run_tile(const struct cb_kernels *k, size_t m, size_t n, const struct cb_epilogue *post,
+                     float *out)
 {
     enum { TAPS = 3, DEPTH = 5 };
     static float panel[TAPS * DEPTH * 64] __attribute__((aligned(64)));
@@ -220,8 +221,15 @@ static void run_tile(const struct cb_kernels *k, size_t m, size_t n, const struc
         for (size_t i = 0; i < m; i++)
             table[t * k->mr + i] = a + 1 + (t * 31 + i * 17) % 900;
     k->tile(&(struct cb_tile){
-        .m = m, .n = n, .taps = TAPS, .depth = DEPTH, .rows = table, .panel = panel,
-        .out = out, .out_stride = 37, .post = *post,
+        .m = m,
+        .n = n,
+        .taps = TAPS,
+        .depth = DEPTH,
+        .rows = table,
+        .panel = panel,
+        .out = out,
+        .out_stride = 37,
+        .post = *post,
     });
 }
 
@@ -253,7 +261,8 @@ Test(tile, every_isa_and_size_equals_scalar_and_writes_nothing_else)
                     post.bias = form & 1 ? b : NULL;
                     post.residual = form & 2 ? many[0] : NULL;
                     run_tile(&k, m, n, &post, got);
-                    cb_expect_close(MOST + 1, got, want, "%s, %zu x %zu, form %d", k.name, m, n, form);
+                    cb_expect_close(MOST + 1, got, want, "%s, %zu x %zu, form %d", k.name, m, n,
+                                    form);
                 }
     }
 }
