@@ -121,7 +121,7 @@ struct cb_op_call {
     const struct cb_kernels *kernels;
     struct cb_threads *threads;
     const struct cb_tensor *const *in;   /* node->n_in of them; NULL: absent */
-    struct cb_tensor *const *out;        /* written by forward, readable in backward; NULL: not wanted */
+    struct cb_tensor *const *out;        /* written by forward, readable in backward; NULL: not wanted, never [0] */
     const struct cb_tensor *const *dout; /* d loss / d out; NULL entry: zero */
     struct cb_tensor *const *din;        /* backward ADDS d loss / d in; NULL entry: not wanted */
     const void *packed;                  /* what pack made of constant weights; NULL: they are no constant */

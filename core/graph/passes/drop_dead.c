@@ -16,7 +16,7 @@ struct cb_status cb_pass_drop_dead(struct cb_pass *pass)
             alive |= node.out[k] >= 0 && needed[node.out[k]];
         if (!alive)
             continue;
-        for (int k = 0; k < node.n_out; k++)
+        for (int k = 1; k < node.n_out; k++) /* operators may rely on output 0 */
             if (node.out[k] >= 0 && !needed[node.out[k]])
                 node.out[k] = -1;
         for (int k = 0; k < node.n_in; k++)
