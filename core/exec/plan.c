@@ -114,42 +114,6 @@ static void find_widest(struct cb_plan *plan)
     }
 }
 
-struct packing {
-    const struct cb_op_def *def;
-    struct cb_op_call *call;
-};
-
-static void fill_packed(void *ctx, void *block)
-{
-    const struct packing *p = ctx;
-    p->def->pack(p->call, block);
-}
-
-static struct cb_status pack_node(struct cb_plan *plan, struct cb_sketch *sketch, int i)
-{
-    struct cb_graph *g = &plan->graph;
-    const struct cb_node *n = &g->nodes[i];
-    const struct cb_op_def *def = cb_op_get(n->op);
-    struct packing packing = { .def = def, .call = &sketch->call };
-    const int w = n->n_in > 1 ? n->in[1] : -1;
-    size_t bytes;
-    uint64_t key;
-    if (!def->packed_bytes || w < 0 || !g->values[w].data || (w < plan->n_wanted && plan->wanted[w]))
-        return cb_ok();
-    cb_sketch_node(sketch, plan, n);
-    sketch->tensors[1].data = (void *)(uintptr_t)g->values[w].data;
-    if (!(bytes = def->packed_bytes(&sketch->call)))
-        return cb_ok();
-    key = cb_key_mix(cb_key_mix(g->values[w].key, n->op), bytes);
-    key = cb_key_mix(key, (uint64_t)plan->engine->kernels.isa);
-    if (def->packed_form)
-        key = cb_key_mix(key, def->packed_form(&sketch->call));
-    CB_TRY(cb_weights_get(plan->weights, key, bytes, fill_packed, &packing, &plan->packed[i]));
-    if (g->values[w].mapped)
-        cb_file_let_go(g->values[w].data, cb_shape_count(&g->values[w].shape) * sizeof(float));
-    return cb_ok();
-}
-
 struct copying {
     const void *data;
     size_t bytes;
@@ -178,6 +142,46 @@ static struct cb_status place_constant(struct cb_plan *plan, int value, const st
                           &plan->constant[value]);
 }
 
+struct packing {
+    const struct cb_op_def *def;
+    struct cb_op_call *call;
+};
+
+static void fill_packed(void *ctx, void *block)
+{
+    const struct packing *p = ctx;
+    p->def->pack(p->call, block);
+}
+
+static struct cb_status pack_node(struct cb_plan *plan, struct cb_sketch *sketch, int i,
+                                  const struct cb_arena *temporary)
+{
+    struct cb_graph *g = &plan->graph;
+    const struct cb_node *n = &g->nodes[i];
+    const struct cb_op_def *def = cb_op_get(n->op);
+    struct packing packing = { .def = def, .call = &sketch->call };
+    const int w = n->n_in > 1 ? n->in[1] : -1;
+    size_t bytes;
+    uint64_t key;
+    if (!def->packed_bytes || w < 0 || !g->values[w].data || (w < plan->n_wanted && plan->wanted[w]))
+        return cb_ok();
+    cb_sketch_node(sketch, plan, n);
+    sketch->tensors[1].data = (void *)(uintptr_t)g->values[w].data;
+    if (!(bytes = def->packed_bytes(&sketch->call)))
+        return cb_ok();
+    if (plan->on_path && plan->on_path[i]) /* backward reads them as they were, and packing may let them go */
+        CB_TRY(place_constant(plan, w, temporary));
+    sketch->call.mapped = g->values[w].mapped;
+    key = cb_key_mix(cb_key_mix(g->values[w].key, n->op), bytes);
+    key = cb_key_mix(key, (uint64_t)plan->engine->kernels.isa);
+    if (def->packed_form)
+        key = cb_key_mix(key, def->packed_form(&sketch->call));
+    CB_TRY(cb_weights_get(plan->weights, key, bytes, fill_packed, &packing, &plan->packed[i]));
+    if (g->values[w].mapped)
+        cb_file_let_go(g->values[w].data, cb_shape_count(&g->values[w].shape) * sizeof(float));
+    return cb_ok();
+}
+
 static struct cb_status place_constants(struct cb_plan *plan, const struct cb_arena *temporary)
 {
     const struct cb_graph *g = &plan->graph;
@@ -186,7 +190,7 @@ static struct cb_status place_constants(struct cb_plan *plan, const struct cb_ar
     CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_values, sizeof *plan->constant, "plan", &plan->constant));
     CB_TRY(cb_sketch_init(&sketch, plan));
     for (int i = 0; i < g->n_nodes; i++)
-        CB_TRY(pack_node(plan, &sketch, i));
+        CB_TRY(pack_node(plan, &sketch, i, temporary));
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i].n_in; k++) {
             const int v = g->nodes[i].in[k];

@@ -124,6 +124,7 @@ struct cb_op_call {
     struct cb_tensor *const *out;        /* written by forward, readable in backward; NULL: not wanted, never [0] */
     const struct cb_tensor *const *dout; /* d loss / d out; NULL entry: zero */
     struct cb_tensor *const *din;        /* backward ADDS d loss / d in; NULL entry: not wanted */
+    bool mapped;                         /* pack: in[1] is read for the last time, its pages may be let go */
     const void *packed;                  /* what pack made of constant weights; NULL: they are no constant */
     void *scratch;                       /* scratch bytes, 64-byte aligned, contents undefined */
 };

@@ -3,6 +3,11 @@
 #include <math.h>
 
 #include "core/base/arena.h"
+#include "core/base/file.h"
+
+/* Weights that are read for the last time are packed in steps of this size: file and packed form together then take
+ * little more than one of them. */
+#define STEP_ELEMENTS ((size_t)4 << 20)
 
 static size_t aligned(size_t bytes)
 {
@@ -39,7 +44,16 @@ size_t cb_product_packed_bytes(const struct cb_product *p, const struct cb_kerne
 
 void cb_product_pack(const struct cb_product *p, const struct cb_op_call *call, void *packed)
 {
-    cb_gemm_pack(call->kernels, call->threads, p->k, p->n, p->b.at, p->b.row, p->b.column, packed);
+    const size_t nr = call->kernels->nr, panels = (p->n + nr - 1) / nr, panel = p->k * nr;
+    const bool in_steps = call->mapped && p->b.row == 1; /* a panel's columns lie together in the file */
+    const size_t step = in_steps && panel ? STEP_ELEMENTS / panel + 1 : panels;
+    for (size_t at = 0; at < panels; at += step) {
+        const float *from = p->b.at + at * nr * p->b.column;
+        const size_t n = (at + step) * nr < p->n ? step * nr : p->n - at * nr;
+        cb_gemm_pack(call->kernels, call->threads, p->k, n, from, p->b.row, p->b.column, (float *)packed + at * panel);
+        if (in_steps)
+            cb_file_let_go(from, n * p->b.column * sizeof(float));
+    }
 }
 
 size_t cb_product_scratch_bytes(const struct cb_product *p, const struct cb_kernels *kernels)

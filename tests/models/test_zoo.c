@@ -91,7 +91,7 @@ static void check_network(const char *folder, enum cb_isa isa)
     }
     cr_expect_lt(worst, 1e-4 * most, "%s: output off by %g of %g", folder, worst, most);
 
-    snprintf(path, sizeof path, "%s/cam.npz", folder);
+    snprintf(path, sizeof path, "%.480s/cam.npz", folder);
     read_npz(path, "map.npy", &arena, &map);
     read_npz(path, "cls.npy", &arena, &cls);
     cb_grad_seed(grad, 1)->f[cls.i[0]] = 1; /* image 0's row */
