@@ -16,7 +16,7 @@ FLAGS.tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 FLAGS.fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
 CFLAGS += -std=gnu17 $(WARN) $(FLAGS.$(MODE)) $(EXTRA) -ffp-contract=fast -I. -Ibuild -MMD -MP \
           $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthreadpool -lpthread -lm
+LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread -lm
 
 # Criterion's macros do not survive the stricter ones.
 $(OUT)/tests/%: WARN = -Wall -Wextra
@@ -148,7 +148,7 @@ format:
 	@find core importers server cli tests bench tools -name '*.[ch]' | xargs clang-format -i
 
 DEBIAN := gcc clang make pkg-config protobuf-c-compiler libprotobuf-c-dev libmicrohttpd-dev libcjson-dev libjpeg62-turbo-dev \
-          libspng-dev libwebp-dev libarchive-dev libsqlite3-dev libpthreadpool-dev nettle-dev libcriterion-dev \
+          libspng-dev libwebp-dev libarchive-dev libsqlite3-dev nettle-dev libcriterion-dev \
           libcurl4-gnutls-dev ca-certificates curl zip
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

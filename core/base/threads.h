@@ -1,4 +1,4 @@
-/* core/base/threads.h - the pool of worker threads that all computation uses (over pthreadpool).
+/* core/base/threads.h - the pool of worker threads that all computation uses.
  *
  * A parallel loop may be started from any thread; two at once wait for each other. Loops do not nest. */
 #pragma once
