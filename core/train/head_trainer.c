@@ -12,7 +12,7 @@
 #define FOLDS 4
 #define MANY_EXAMPLES 5000               /* from here on one fold judges instead of all */
 #define DEFAULT_EPOCHS 300
-#define DEFAULT_RATE 3e-4f
+#define DEFAULT_RATE 1e-3f
 #define DEFAULT_DECAY 1e-2f
 
 const struct cb_head_config cb_head_config_default = {

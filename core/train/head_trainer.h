@@ -24,7 +24,7 @@ struct cb_head_config {
     float dropout;         /* 0 to 0.9, on the hidden layer's output */
     int epochs;            /* at most (steps of L-BFGS for regression); 0: 300 */
     int patience;          /* epochs without improvement before it stops; of the hidden layer */
-    float learning_rate;   /* of the hidden layer; 0: 0.0003 */
+    float learning_rate;   /* of the hidden layer; 0: 0.001 */
     float l2;              /* regression: l2 / 2 |W|^2 on features of variance 1; hidden layer: AdamW's decay.
                               negative: chosen by cross-validation; 0.01 with a hidden layer */
     float held_out;        /* fraction of each class, 0.05 to 0.5 */

@@ -60,6 +60,7 @@ struct run {
     struct cb_optimizer optimizer;
     struct cb_rng rng;
     size_t *order, n_teach; /* rows that teach */
+    size_t step;            /* of them at a time */
     float *gradient, *best, *all_h, *all_logits;
 };
 
@@ -100,7 +101,7 @@ static void gather_batch(struct run *r, size_t from)
 {
     const struct cb_hidden_training *t = r->t;
     const size_t in = (size_t)r->net->inputs, hidden = (size_t)r->net->hidden;
-    r->batch.n = r->n_teach - from < CB_HIDDEN_BATCH ? r->n_teach - from : CB_HIDDEN_BATCH;
+    r->batch.n = r->n_teach - from < r->step ? r->n_teach - from : r->step;
     for (size_t i = 0; i < r->batch.n; i++) {
         const size_t row = r->order[from + i];
         memcpy(r->batch.x + i * in, t->x + row * in, in * sizeof(float));
@@ -122,7 +123,7 @@ static double teach_epoch(struct run *r)
     };
     double loss = 0;
     cb_rng_shuffle(&r->rng, r->n_teach, r->order);
-    for (size_t from = 0; from < r->n_teach; from += CB_HIDDEN_BATCH) {
+    for (size_t from = 0; from < r->n_teach; from += r->step) {
         gather_batch(r, from);
         loss += cb_hidden_gradient(&r->products, net, &r->batch, r->gradient) * (double)r->batch.n / (double)r->n_teach;
         cb_optimizer_step(&r->optimizer, parameters, CB_COUNT_OF(parameters), r->t->rate);
@@ -181,6 +182,7 @@ struct cb_status cb_hidden_train(const struct cb_hidden_training *training, stru
         for (size_t i = 0; i < training->n; i++)
             if (training->teach[i] > 0)
                 r.order[r.n_teach++] = i;
+        r.step = r.n_teach / 8 < 4 ? 4 : r.n_teach / 8 < CB_HIDDEN_BATCH ? r.n_teach / 8 : CB_HIDDEN_BATCH;
         start_weights(&r);
         st = train(&r, best_epoch);
     }

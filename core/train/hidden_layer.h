@@ -9,6 +9,7 @@
 
 #include "core/train/product.h"
 
+/* Examples a step: an eighth of those that teach, 4 to this many. */
 #define CB_HIDDEN_BATCH 32
 
 struct cb_hidden_net {
