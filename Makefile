@@ -111,6 +111,10 @@ replay: $(FUZZERS:fuzz_%=$(OUT)/replay-%)
 check: $(OUT)/unit-tests $(OUT)/cambium replay
 	@CAMBIUM_BIN=$(abspath $(OUT)/cambium) $(OUT)/unit-tests --timeout 300
 
+## check-models: the real networks of ../shared against the reference's outputs and classes
+check-models: $(OUT)/unit-tests
+	@$(OUT)/unit-tests --timeout 600 --filter 'reference/*'
+
 ## bench-kernels: GFLOP/s of convolutions and products by shape, set and threads
 bench-kernels: $(OUT)/bench-kernels
 	@$<
