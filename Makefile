@@ -22,7 +22,7 @@ LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lpthread -lm
 $(OUT)/tests/%: WARN = -Wall -Wextra
 
 # Operators are loops over whole tensors: vectors of the instructions that every CPU has.
-$(OUT)/core/ops/%: ISA = -O3
+$(OUT)/core/ops/%: ISA = -O3 -fno-math-errno -fno-trapping-math
 
 # Only the kernel families get flags of an instruction set; nothing else may use it unasked.
 $(OUT)/core/kernels/avx2/%:   ISA = -O3 -mavx2 -mfma

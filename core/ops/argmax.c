@@ -1,4 +1,5 @@
-/* core/ops/argmax.c - ArgMax and ArgMin: where along an axis the extreme lies, its first or its last place. */
+/* core/ops/argmax.c - ArgMax and ArgMin: where along an axis the extreme lies, its first or its
+ * last place. */
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/walk.h"
@@ -10,7 +11,8 @@ struct arg_job {
     bool least, last;
 };
 
-static struct cb_status arg_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status arg_infer(struct cb_node *node, const struct cb_arg in[],
+                                  struct cb_arg out[])
 {
     const struct cb_shape *x = &in[0].shape;
     struct cb_shape y = { 0 };
@@ -20,7 +22,8 @@ static struct cb_status arg_infer(struct cb_node *node, const struct cb_arg in[]
         return cb_fail(CB_ERR_MODEL, "%s: wants numbers, has bool", node->name);
     CB_TRY(cb_args_axis(node, node->attr.arg.axis, x->rank, &axis));
     if (x->dim[axis] == 0)
-        return cb_fail(CB_ERR_MODEL, "%s: wants elements along axis %d, has none", node->name, axis);
+        return cb_fail(CB_ERR_MODEL, "%s: wants elements along axis %d, has none", node->name,
+                       axis);
     for (int i = 0; i < x->rank; i++)
         if (i != axis || node->attr.arg.keep_dims)
             y.dim[y.rank++] = i == axis ? 1 : x->dim[i];
@@ -49,7 +52,8 @@ static void arg_outer(void *ctx, size_t begin, size_t end)
             y[i] = 0;
         for (size_t k = 1; k < job->along; k++)
             for (size_t i = 0; i < job->inner; i++) {
-                const size_t at = base + k * job->inner + i, best = base + (size_t)y[i] * job->inner + i;
+                const size_t at = base + k * job->inner + i,
+                             best = base + (size_t)y[i] * job->inner + i;
                 if (job->last ? !exceeds(job, best, at) : exceeds(job, at, best))
                     y[i] = (int64_t)k;
             }
@@ -61,19 +65,25 @@ static void arg_forward(const struct cb_op_call *call)
     const struct cb_shape *x = &call->in[0]->shape;
     const int axis = cb_shape_axis(call->node->attr.arg.axis, x->rank);
     struct arg_job job = {
-        .x = call->in[0], .y = call->out[0]->i, .along = (size_t)x->dim[axis],
+        .x = call->in[0],
+        .y = call->out[0]->i,
+        .along = (size_t)x->dim[axis],
         .inner = cb_shape_span(x, axis + 1, x->rank),
-        .least = call->node->op == CB_OP_ARG_MIN, .last = call->node->attr.arg.last,
+        .least = call->node->op == CB_OP_ARG_MIN,
+        .last = call->node->attr.arg.last,
     };
     if (cb_shape_count(x) > 0)
-        cb_walk_range(call->threads, cb_shape_span(x, 0, axis), 1 + CB_WALK_GRAIN / (job.along * job.inner + 1),
-                      arg_outer, &job);
+        cb_walk_range(call->threads, cb_shape_span(x, 0, axis),
+                      1 + CB_WALK_GRAIN / (job.along * job.inner + 1), arg_outer, &job);
 }
 
+/* clang-format off */
 const struct cb_op_def cb_op_arg_max = {
-    .name = "ArgMax", .min_in = 1, .max_in = 1, .max_out = 1, .infer = arg_infer, .forward = arg_forward,
+    .name = "ArgMax", .min_in = 1, .max_in = 1, .max_out = 1,
+    .infer = arg_infer, .forward = arg_forward,
 };
 
 const struct cb_op_def cb_op_arg_min = {
-    .name = "ArgMin", .min_in = 1, .max_in = 1, .max_out = 1, .infer = arg_infer, .forward = arg_forward,
+    .name = "ArgMin", .min_in = 1, .max_in = 1, .max_out = 1,
+    .infer = arg_infer, .forward = arg_forward,
 };

@@ -17,16 +17,18 @@ struct cb_status cb_args_check(const struct cb_node *node, const struct cb_arg i
 {
     const struct cb_op_def *def = cb_op_get(node->op);
     if (node->n_in < def->min_in || node->n_in > def->max_in)
-        return cb_fail(CB_ERR_MODEL, "%s: wants %d to %d inputs, has %d", node->name, def->min_in, def->max_in,
-                       node->n_in);
+        return cb_fail(CB_ERR_MODEL, "%s: wants %d to %d inputs, has %d", node->name, def->min_in,
+                       def->max_in, node->n_in);
     if (node->n_out < 1 || node->n_out > def->max_out)
-        return cb_fail(CB_ERR_MODEL, "%s: wants 1 to %d outputs, has %d", node->name, def->max_out, node->n_out);
+        return cb_fail(CB_ERR_MODEL, "%s: wants 1 to %d outputs, has %d", node->name, def->max_out,
+                       node->n_out);
     for (int i = 0; i < node->n_in; i++) {
         const bool optional = i >= def->min_in || (i < 32 && (def->params >> i & 1));
         if (!optional && in[i].dtype == CB_DTYPE_NONE)
             return cb_fail(CB_ERR_MODEL, "%s: wants input %d, has none", node->name, i);
         if (in[i].dtype != CB_DTYPE_NONE && !cb_shape_check(&in[i].shape))
-            return cb_fail(CB_ERR_MODEL, "%s: wants a known shape of input %d, has an open one", node->name, i);
+            return cb_fail(CB_ERR_MODEL, "%s: wants a known shape of input %d, has an open one",
+                           node->name, i);
     }
     return cb_ok();
 }
@@ -39,7 +41,8 @@ struct cb_status cb_args_want_float(const struct cb_node *node, const struct cb_
     return cb_ok();
 }
 
-struct cb_status cb_args_same_dtype(const struct cb_node *node, const struct cb_arg *a, const struct cb_arg *b)
+struct cb_status cb_args_same_dtype(const struct cb_node *node, const struct cb_arg *a,
+                                    const struct cb_arg *b)
 {
     if (a->dtype != b->dtype)
         return cb_fail(CB_ERR_MODEL, "%s: wants inputs of one type, has %s and %s", node->name,
@@ -51,7 +54,8 @@ struct cb_status cb_args_axis(const struct cb_node *node, int64_t axis, int rank
 {
     const int k = cb_shape_axis(axis, rank);
     if (k < 0)
-        return cb_fail(CB_ERR_MODEL, "%s: wants an axis of rank %d, has %lld", node->name, rank, (long long)axis);
+        return cb_fail(CB_ERR_MODEL, "%s: wants an axis of rank %d, has %lld", node->name, rank,
+                       (long long)axis);
     *out = k;
     return cb_ok();
 }
@@ -75,48 +79,70 @@ struct cb_status cb_args_out(const struct cb_node *node, struct cb_arg *out, enu
 {
     char text[CB_SHAPE_TEXT];
     if (!cb_shape_check(shape))
-        return cb_fail(CB_ERR_TOO_LARGE, "%s: wants at most %zu elements, has an output of %s", node->name,
-                       CB_MAX_ELEMENTS, cb_shape_text(shape, text));
+        return cb_fail(CB_ERR_TOO_LARGE, "%s: wants at most %zu elements, has an output of %s",
+                       node->name, CB_MAX_ELEMENTS, cb_shape_text(shape, text));
     out->dtype = dtype;
     out->shape = *shape;
     return cb_ok();
 }
 
 /* Input i as a known list of at most max numbers (a list or a single number). */
-static struct cb_status want_known(const struct cb_node *node, const struct cb_arg *arg, const char *what, int max)
+static struct cb_status want_known(const struct cb_node *node, const struct cb_arg *arg,
+                                   const char *what, int max)
 {
     if (!arg->known || !arg->known->data)
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s: wants %s known before it runs, has a computed one", node->name,
-                       what);
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s: wants %s known before it runs, has a computed one",
+                       node->name, what);
     if (arg->shape.rank > 1 || cb_shape_count(&arg->shape) > (size_t)max)
-        return cb_fail(CB_ERR_MODEL, "%s: wants at most %d numbers as %s, has %zu in rank %d", node->name, max,
-                       what, cb_shape_count(&arg->shape), arg->shape.rank);
+        return cb_fail(CB_ERR_MODEL, "%s: wants at most %d numbers as %s, has %zu in rank %d",
+                       node->name, max, what, cb_shape_count(&arg->shape), arg->shape.rank);
     return cb_ok();
 }
 
-struct cb_status cb_args_ints(const struct cb_node *node, const struct cb_arg in[], int i, const char *what,
-                              int max, int *count, int64_t *out)
+/* The same of whole numbers; how many there are. */
+static struct cb_status want_wholes(const struct cb_node *node, const struct cb_arg *arg,
+                                    const char *what, int max, int *count)
 {
+    CB_TRY(want_known(node, arg, what, max));
+    if (cb_args_is_float(arg))
+        return cb_fail(CB_ERR_MODEL, "%s: wants whole numbers as %s, has %s", node->name, what,
+                       cb_dtype_get(arg->dtype)->name);
+    *count = (int)cb_shape_count(&arg->shape);
+    return cb_ok();
+}
+
+struct cb_status cb_args_list(const struct cb_node *node, const struct cb_arg in[], int i,
+                              const char *what, struct cb_list *out)
+{
+    int count;
     if (!cb_args_given(node, in, i))
         return cb_ok();
-    CB_TRY(want_known(node, &in[i], what, max));
-    if (cb_args_is_float(&in[i]))
-        return cb_fail(CB_ERR_MODEL, "%s: wants whole numbers as %s, has %s", node->name, what,
-                       cb_dtype_get(in[i].dtype)->name);
-    *count = (int)cb_shape_count(&in[i].shape);
-    for (int k = 0; k < *count; k++)
-        out[k] = cb_args_int_at(in[i].known, (size_t)k);
+    CB_TRY(want_wholes(node, &in[i], what, CB_MAX_RANK, &count));
+    out->count = count;
+    for (int k = 0; k < count; k++)
+        out->v[k] = cb_args_int_at(in[i].known, (size_t)k);
     return cb_ok();
 }
 
-struct cb_status cb_args_list(const struct cb_node *node, const struct cb_arg in[], int i, const char *what,
-                              struct cb_list *out)
+struct cb_status cb_args_pads(const struct cb_node *node, const struct cb_arg in[], int i,
+                              struct cb_list *begin, struct cb_list *end)
 {
-    return cb_args_ints(node, in, i, what, CB_MAX_RANK, &out->count, out->v);
+    int count;
+    if (!cb_args_given(node, in, i))
+        return cb_ok();
+    CB_TRY(want_wholes(node, &in[i], "pads", 2 * CB_MAX_RANK, &count));
+    if (count % 2)
+        return cb_fail(CB_ERR_MODEL, "%s: wants pads in pairs, has %d numbers", node->name, count);
+    begin->count = end->count = count / 2;
+    for (int k = 0; k < count / 2; k++) {
+        begin->v[k] = cb_args_int_at(in[i].known, (size_t)k);
+        end->v[k] = cb_args_int_at(in[i].known, (size_t)(count / 2 + k));
+    }
+    return cb_ok();
 }
 
-struct cb_status cb_args_number(const struct cb_node *node, const struct cb_arg in[], int i, const char *what,
-                                double *out)
+struct cb_status cb_args_number(const struct cb_node *node, const struct cb_arg in[], int i,
+                                const char *what, double *out)
 {
     if (!cb_args_given(node, in, i))
         return cb_ok();

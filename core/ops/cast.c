@@ -1,7 +1,7 @@
 /* core/ops/cast.c - Cast, Identity and Not: the element's type or truth changes, nothing else.
  *
- * Cast to a whole type goes towards zero and wraps to the type's width; to a narrower real type rounds to what
- * the type can hold; to bool asks whether the element differs from 0. */
+ * Cast to a whole type goes towards zero and wraps to the type's width; to a narrower real type
+ * rounds to what the type can hold; to bool asks whether the element differs from 0. */
 #include <math.h>
 #include <string.h>
 
@@ -15,7 +15,8 @@ struct cast_args {
     struct cb_tensor *y;
 };
 
-static struct cb_status cast_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status cast_infer(struct cb_node *node, const struct cb_arg in[],
+                                   struct cb_arg out[])
 {
     const enum cb_dtype to = node->attr.cast.to;
     CB_TRY(cb_args_check(node, in));
@@ -60,7 +61,8 @@ static void cast_forward(const struct cb_op_call *call)
     cb_walk_range(call->threads, cb_tensor_count(args.x), CB_WALK_GRAIN, cast_values, &args);
 }
 
-static struct cb_status identity_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status identity_infer(struct cb_node *node, const struct cb_arg in[],
+                                       struct cb_arg out[])
 {
     CB_TRY(cb_args_check(node, in));
     return cb_args_out(node, &out[0], in[0].dtype, &in[0].shape);
@@ -80,11 +82,13 @@ static void pass_backward(const struct cb_op_call *call)
         call->kernels->axpy(cb_tensor_count(call->in[0]), 1.0f, call->dout[0]->f, call->din[0]->f);
 }
 
-static struct cb_status not_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status not_infer(struct cb_node *node, const struct cb_arg in[],
+                                  struct cb_arg out[])
 {
     CB_TRY(cb_args_check(node, in));
     if (in[0].dtype != CB_BOOL)
-        return cb_fail(CB_ERR_MODEL, "%s: wants bool, has %s", node->name, cb_dtype_get(in[0].dtype)->name);
+        return cb_fail(CB_ERR_MODEL, "%s: wants bool, has %s", node->name,
+                       cb_dtype_get(in[0].dtype)->name);
     return cb_args_out(node, &out[0], CB_BOOL, &in[0].shape);
 }
 
@@ -95,6 +99,7 @@ static void not_forward(const struct cb_op_call *call)
         call->out[0]->i[i] = !call->in[0]->i[i];
 }
 
+/* clang-format off */
 const struct cb_op_def cb_op_cast = {
     .name = "Cast", .min_in = 1, .max_in = 1, .max_out = 1,
     .infer = cast_infer, .forward = cast_forward, .backward = pass_backward,

@@ -1,4 +1,5 @@
-/* core/ops/clip.c - Relu and Clip: y = min(max(x, lo), hi). The gradient passes where x lies within. */
+/* core/ops/clip.c - Relu and Clip: y = min(max(x, lo), hi). The gradient passes where x lies
+ * within. */
 #include <math.h>
 
 #include "core/ops/args.h"
@@ -12,7 +13,8 @@ struct clip_args {
     double lo, hi;
 };
 
-static struct cb_status clip_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status clip_infer(struct cb_node *node, const struct cb_arg in[],
+                                   struct cb_arg out[])
 {
     CB_TRY(cb_args_check(node, in));
     if (in[0].dtype == CB_BOOL)
@@ -77,8 +79,10 @@ static struct clip_args args_of(const struct cb_op_call *call)
 {
     const bool relu = call->node->op == CB_OP_RELU;
     return (struct clip_args){
-        .kernels = call->kernels, .x = call->in[0],
-        .lo = relu ? 0 : call->node->attr.clip.lo, .hi = relu ? (double)INFINITY : call->node->attr.clip.hi,
+        .kernels = call->kernels,
+        .x = call->in[0],
+        .lo = relu ? 0 : call->node->attr.clip.lo,
+        .hi = relu ? (double)INFINITY : call->node->attr.clip.hi,
     };
 }
 
@@ -99,12 +103,14 @@ static void clip_backward(const struct cb_op_call *call)
     cb_walk_range(call->threads, cb_tensor_count(args.x), CB_WALK_GRAIN, clip_slopes, &args);
 }
 
+/* clang-format off */
 const struct cb_op_def cb_op_relu = {
     .name = "Relu", .min_in = 1, .max_in = 1, .max_out = 1, .in_place = true,
     .infer = clip_infer, .forward = clip_forward, .backward = clip_backward,
 };
 
 const struct cb_op_def cb_op_clip = {
-    .name = "Clip", .min_in = 1, .max_in = 3, .max_out = 1, .params = 1u << 1 | 1u << 2, .in_place = true,
+    .name = "Clip", .min_in = 1, .max_in = 3, .max_out = 1,
+    .params = 1u << 1 | 1u << 2, .in_place = true,
     .infer = clip_infer, .forward = clip_forward, .backward = clip_backward,
 };

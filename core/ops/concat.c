@@ -1,11 +1,13 @@
 /* core/ops/concat.c - Concat puts tensors one after the other along an axis; Split cuts one apart.
  *
- * Each part is a box in the whole: it has the whole's strides and begins where the parts before it end. */
+ * Each part is a box in the whole: it has the whole's strides and begins where the parts before it
+ * end. */
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/walk.h"
 
-static struct cb_status concat_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status concat_infer(struct cb_node *node, const struct cb_arg in[],
+                                     struct cb_arg out[])
 {
     struct cb_shape y;
     char first[CB_SHAPE_TEXT], other[CB_SHAPE_TEXT];
@@ -20,14 +22,16 @@ static struct cb_status concat_infer(struct cb_node *node, const struct cb_arg i
         CB_TRY(cb_args_same_dtype(node, &in[0], &in[i]));
         x.dim[axis] = in[0].shape.dim[axis];
         if (!cb_shape_equal(&x, &in[0].shape))
-            return cb_fail(CB_ERR_MODEL, "%s: wants input %d to be as %s beside axis %d, has %s", node->name, i,
-                           cb_shape_text(&in[0].shape, first), axis, cb_shape_text(&in[i].shape, other));
+            return cb_fail(CB_ERR_MODEL, "%s: wants input %d to be as %s beside axis %d, has %s",
+                           node->name, i, cb_shape_text(&in[0].shape, first), axis,
+                           cb_shape_text(&in[i].shape, other));
         y.dim[axis] += in[i].shape.dim[axis];
     }
     return cb_args_out(node, &out[0], in[0].dtype, &y);
 }
 
-/* The size of part i along the axis: as given; or of equal parts, of which the last may be smaller. */
+/* The size of part i along the axis: as given; or of equal parts, of which the last may be smaller.
+ */
 static int64_t part_size(const struct cb_node *node, int64_t dim, int i)
 {
     const int64_t each = (dim + node->n_out - 1) / node->n_out, left = dim - each * i;
@@ -44,8 +48,8 @@ static struct cb_status check_sizes(const struct cb_node *node, int64_t dim)
         return cb_fail(CB_ERR_MODEL, "%s: wants %d outputs, has %d", node->name,
                        sizes->count >= 0 ? sizes->count : parts, node->n_out);
     if (sizes->count < 0 && parts <= 0 && dim % node->n_out)
-        return cb_fail(CB_ERR_MODEL, "%s: wants a multiple of %d to split, has %lld", node->name, node->n_out,
-                       (long long)dim);
+        return cb_fail(CB_ERR_MODEL, "%s: wants a multiple of %d to split, has %lld", node->name,
+                       node->n_out, (long long)dim);
     for (int i = 0; i < sizes->count; i++)
         if (sizes->v[i] < 0)
             return cb_fail(CB_ERR_MODEL, "%s: wants sizes of 0 or more, has %lld", node->name,
@@ -57,19 +61,22 @@ static struct cb_status check_sizes(const struct cb_node *node, int64_t dim)
 static struct cb_status read_sizes(struct cb_node *node, const struct cb_arg in[])
 {
     const size_t n = cb_args_given(node, in, 1) && in[1].known ? cb_shape_count(&in[1].shape) : 0;
-    if (n <= CB_MAX_RANK || in[1].shape.rank != 1 || n != (size_t)node->n_out || cb_args_is_float(&in[1]))
+    if (n <= CB_MAX_RANK || in[1].shape.rank != 1 || n != (size_t)node->n_out ||
+        cb_args_is_float(&in[1]))
         return cb_args_list(node, in, 1, "sizes", &node->attr.split.sizes);
     for (size_t i = 1; i < n; i++) {
         const int64_t first = cb_args_int_at(in[1].known, 0), size = cb_args_int_at(in[1].known, i);
         if (size != first && (i < n - 1 || size > first))
-            return cb_fail(CB_ERR_UNSUPPORTED, "%s: wants equal parts when there are more than %d, has %lld and %lld",
+            return cb_fail(CB_ERR_UNSUPPORTED,
+                           "%s: wants equal parts when there are more than %d, has %lld and %lld",
                            node->name, CB_MAX_RANK, (long long)first, (long long)size);
     }
     node->attr.split.parts = node->n_out;
     return cb_ok();
 }
 
-static struct cb_status split_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status split_infer(struct cb_node *node, const struct cb_arg in[],
+                                    struct cb_arg out[])
 {
     struct cb_shape y;
     int64_t dim, sum = 0;
@@ -86,8 +93,8 @@ static struct cb_status split_infer(struct cb_node *node, const struct cb_arg in
         sum += y.dim[axis];
     }
     if (sum != dim)
-        return cb_fail(CB_ERR_MODEL, "%s: wants sizes that make %lld, has %lld", node->name, (long long)dim,
-                       (long long)sum);
+        return cb_fail(CB_ERR_MODEL, "%s: wants sizes that make %lld, has %lld", node->name,
+                       (long long)dim, (long long)sum);
     return cb_ok();
 }
 
@@ -121,7 +128,8 @@ static void copy_part(const struct cb_op_call *call, const struct part *p)
         return;
     whole += walk_of(p, &walk) * size;
     if (whole != part) /* else it lies in its place already */
-        cb_walk_copy(&walk, call->threads, size, p->out_of ? whole : part, p->out_of ? part : whole);
+        cb_walk_copy(&walk, call->threads, size, p->out_of ? whole : part,
+                     p->out_of ? part : whole);
 }
 
 static void add_part(const struct cb_op_call *call, const struct part *p)
@@ -161,7 +169,8 @@ static void concat_backward(const struct cb_op_call *call)
 
 static void split_forward(const struct cb_op_call *call)
 {
-    struct part p = { .whole = call->in[0], .out_of = true,
+    struct part p = { .whole = call->in[0],
+                      .out_of = true,
                       .axis = cb_shape_axis(call->node->attr.split.axis, call->in[0]->shape.rank) };
     for (int i = 0; i < call->node->n_out; i++) {
         p.part = call->out[i];
@@ -185,6 +194,7 @@ static void split_backward(const struct cb_op_call *call)
     }
 }
 
+/* clang-format off */
 const struct cb_op_def cb_op_concat = {
     .name = "Concat", .min_in = 1, .max_in = CB_MAX_ARGS, .max_out = 1,
     .infer = concat_infer, .forward = concat_forward, .backward = concat_backward,

@@ -5,7 +5,8 @@
 #include "core/ops/defs.h"
 #include "core/ops/elementwise_rows.h"
 
-/* b's shape as it stands against a. The form before opset 7 puts b's axes at `axis` of a, or at its end. */
+/* b's shape as it stands against a. The form before opset 7 puts b's axes at `axis` of a, or at its
+ * end. */
 static bool place_b(const struct cb_node *node, const struct cb_shape *a, const struct cb_shape *b,
                     struct cb_shape *placed)
 {
@@ -27,9 +28,12 @@ static struct cb_status want_types(const struct cb_node *node, const struct cb_a
     const struct cb_elementwise_rows *rows = cb_elementwise_rows_get(node->op);
     const enum cb_dtype type = in[0].dtype;
     const bool real = cb_args_is_float(&in[0]);
-    const bool takes = real ? rows->real != NULL : type == CB_BOOL ? rows->takes_bool : rows->takes_whole;
+    const bool takes = real              ? rows->real != NULL
+                       : type == CB_BOOL ? rows->takes_bool
+                                         : rows->takes_whole;
     if (!takes)
-        return cb_fail(CB_ERR_MODEL, "%s: wants another type, has %s", node->name, cb_dtype_get(type)->name);
+        return cb_fail(CB_ERR_MODEL, "%s: wants another type, has %s", node->name,
+                       cb_dtype_get(type)->name);
     if (node->op == CB_OP_POW && in[1].dtype != CB_BOOL)
         return cb_ok();
     if (node->op == CB_OP_MOD && real && !node->attr.binary.fmod)
@@ -37,7 +41,8 @@ static struct cb_status want_types(const struct cb_node *node, const struct cb_a
     return cb_args_same_dtype(node, &in[0], &in[1]);
 }
 
-static struct cb_status binary_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status binary_infer(struct cb_node *node, const struct cb_arg in[],
+                                     struct cb_arg out[])
 {
     char ta[CB_SHAPE_TEXT], tb[CB_SHAPE_TEXT];
     struct cb_shape b, y;
@@ -47,13 +52,16 @@ static struct cb_status binary_infer(struct cb_node *node, const struct cb_arg i
         return cb_fail(CB_ERR_MODEL, "%s: wants shapes that broadcast, has %s and %s", node->name,
                        cb_shape_text(&in[0].shape, ta), cb_shape_text(&in[1].shape, tb));
     if ((node->attr.binary.aligned || node->op == CB_OP_PRELU) && !cb_shape_equal(&y, &in[0].shape))
-        return cb_fail(CB_ERR_MODEL, "%s: wants a second input that fits into %s, has %s", node->name,
-                       cb_shape_text(&in[0].shape, ta), cb_shape_text(&in[1].shape, tb));
-    return cb_args_out(node, &out[0], cb_elementwise_rows_get(node->op)->compares ? CB_BOOL : in[0].dtype, &y);
+        return cb_fail(CB_ERR_MODEL, "%s: wants a second input that fits into %s, has %s",
+                       node->name, cb_shape_text(&in[0].shape, ta),
+                       cb_shape_text(&in[1].shape, tb));
+    return cb_args_out(node, &out[0],
+                       cb_elementwise_rows_get(node->op)->compares ? CB_BOOL : in[0].dtype, &y);
 }
 
 /* The walk over y with operands a, b and y; infer checked that b can be placed. */
-static struct cb_walk walk_of(const struct cb_op_call *call, const struct cb_shape *y, struct cb_shape *b)
+static struct cb_walk walk_of(const struct cb_op_call *call, const struct cb_shape *y,
+                              struct cb_shape *b)
 {
     struct cb_walk walk = cb_walk_over(y);
     (void)place_b(call->node, &call->in[0]->shape, &call->in[1]->shape, b);
@@ -66,9 +74,14 @@ static struct cb_walk walk_of(const struct cb_op_call *call, const struct cb_sha
 static struct cb_elementwise args_of(const struct cb_op_call *call)
 {
     return (struct cb_elementwise){
-        .kernels = call->kernels, .a = call->in[0], .b = call->in[1], .y = call->out[0], .dy = call->dout
-            ? call->dout[0] : NULL,
-        .lo = call->node->attr.binary.lo, .hi = call->node->attr.binary.hi, .fmod = call->node->attr.binary.fmod,
+        .kernels = call->kernels,
+        .a = call->in[0],
+        .b = call->in[1],
+        .y = call->out[0],
+        .dy = call->dout ? call->dout[0] : NULL,
+        .lo = call->node->attr.binary.lo,
+        .hi = call->node->attr.binary.hi,
+        .fmod = call->node->attr.binary.fmod,
     };
 }
 
@@ -101,10 +114,12 @@ static void binary_backward(const struct cb_op_call *call)
             continue;
         args.to = call->din[i];
         cb_walk_add_broadcast(&walk, own);
-        cb_walk_run(&walk, broadcast ? NULL : call->threads, i ? rows->slope_b : rows->slope_a, &args);
+        cb_walk_run(&walk, broadcast ? NULL : call->threads, i ? rows->slope_b : rows->slope_a,
+                    &args);
     }
 }
 
+/* clang-format off */
 #define BINARY(id, onnx_name, ...)                                                   \
     const struct cb_op_def cb_op_##id = {                                            \
         .name = onnx_name, .min_in = 2, .max_in = 2, .max_out = 1,                   \

@@ -22,6 +22,7 @@ static float power(float a, float b)
     return b == 2.0f ? a * a : b == 0.5f ? sqrtf(a) : powf(a, b);
 }
 
+/* clang-format off */
 /* id, y, dy/da, dy/db. At a tie of Min and Max the gradient is a's; NaN wins both. */
 #define REAL_OPS(R)                                                                                \
     R(add, clamp(a + b, e->lo, e->hi), (y > e->lo && y < e->hi ? 1.0f : 0.0f),                     \
@@ -34,6 +35,7 @@ static float power(float a, float b)
     R(min, (a <= b || a != a ? a : b), (a <= b ? 1.0f : 0.0f), (a <= b ? 0.0f : 1.0f))             \
     R(max, (a >= b || a != a ? a : b), (a >= b ? 1.0f : 0.0f), (a >= b ? 0.0f : 1.0f))             \
     R(prelu, (a < 0 ? a * b : a), (a < 0 ? b : 1.0f), (a < 0 ? a : 0.0f))
+/* clang-format on */
 
 /* The loop of a row, with the steps that a broadcast gives known to the compiler. */
 #define ROW_LOOP(type, value)                                                                      \
@@ -151,6 +153,7 @@ static int64_t whole_power(int64_t a, int64_t b, bool u)
     return (int64_t)result;
 }
 
+/* clang-format off */
 #define WHOLE_OPS(W)                                             \
     W(add, (int64_t)((uint64_t)a + (uint64_t)b))                 \
     W(sub, (int64_t)((uint64_t)a - (uint64_t)b))                 \
@@ -169,34 +172,35 @@ static int64_t whole_power(int64_t a, int64_t b, bool u)
     W(and, a && b)                                               \
     W(or, a || b)                                                \
     W(xor, !a != !b)
+/* clang-format on */
 
-#define WHOLE_ROW(id, value)                                                       \
-    static void id##_whole(void *ctx, const struct cb_walk_row *row)               \
-    {                                                                              \
-        const struct cb_elementwise *e = ctx;                                      \
-        const int64_t *pa = e->a->i + row->at[0], *pb = e->b->i + row->at[1];      \
-        int64_t *to = e->to->i + row->at[2];                                       \
-        const bool u = e->a->dtype == CB_UINT64;                                   \
-        (void)u;                                                                   \
-        for (size_t i = 0; i < row->n; i++) {                                      \
-            const int64_t a = pa[(ptrdiff_t)i * row->step[0]];                     \
-            const int64_t b = pb[(ptrdiff_t)i * row->step[1]];                     \
-            to[i] = cb_dtype_wrap(e->to->dtype, value);                            \
-        }                                                                          \
+#define WHOLE_ROW(id, value)                                                                       \
+    static void id##_whole(void *ctx, const struct cb_walk_row *row)                               \
+    {                                                                                              \
+        const struct cb_elementwise *e = ctx;                                                      \
+        const int64_t *pa = e->a->i + row->at[0], *pb = e->b->i + row->at[1];                      \
+        int64_t *to = e->to->i + row->at[2];                                                       \
+        const bool u = e->a->dtype == CB_UINT64;                                                   \
+        (void)u;                                                                                   \
+        for (size_t i = 0; i < row->n; i++) {                                                      \
+            const int64_t a = pa[(ptrdiff_t)i * row->step[0]];                                     \
+            const int64_t b = pb[(ptrdiff_t)i * row->step[1]];                                     \
+            to[i] = cb_dtype_wrap(e->to->dtype, value);                                            \
+        }                                                                                          \
     }
 
 WHOLE_OPS(WHOLE_ROW)
 
 /* --- comparisons of real numbers --- */
 
-#define COMPARE_ROW(id, value)                                                     \
-    static void id##_real(void *ctx, const struct cb_walk_row *row)                \
-    {                                                                              \
-        const struct cb_elementwise *e = ctx;                                      \
-        const float *pa = e->a->f + row->at[0], *pb = e->b->f + row->at[1];        \
-        int64_t *py = e->to->i + row->at[2];                                       \
-        const size_t n = row->n;                                                   \
-        ROW_LOOP(float, (value))                                                   \
+#define COMPARE_ROW(id, value)                                                                     \
+    static void id##_real(void *ctx, const struct cb_walk_row *row)                                \
+    {                                                                                              \
+        const struct cb_elementwise *e = ctx;                                                      \
+        const float *pa = e->a->f + row->at[0], *pb = e->b->f + row->at[1];                        \
+        int64_t *py = e->to->i + row->at[2];                                                       \
+        const size_t n = row->n;                                                                   \
+        ROW_LOOP(float, (value))                                                                   \
     }
 
 COMPARE_ROW(equal, a == b)
@@ -221,9 +225,18 @@ void cb_elementwise_rows_pow_mixed(void *ctx, const struct cb_walk_row *row)
     }
 }
 
-#define ARITHMETIC(id) { id##_real, id##_whole, id##_slope_a, id##_slope_b, .takes_whole = true }
-#define ORDER(id)      { .real = id##_real, .whole = id##_whole, .takes_whole = true, .compares = true }
-#define LOGIC(id)      { .whole = id##_whole, .takes_bool = true, .compares = true }
+#define ARITHMETIC(id)                                                                             \
+    {                                                                                              \
+        id##_real, id##_whole, id##_slope_a, id##_slope_b, .takes_whole = true                     \
+    }
+#define ORDER(id)                                                                                  \
+    {                                                                                              \
+        .real = id##_real, .whole = id##_whole, .takes_whole = true, .compares = true              \
+    }
+#define LOGIC(id)                                                                                  \
+    {                                                                                              \
+        .whole = id##_whole, .takes_bool = true, .compares = true                                  \
+    }
 
 static const struct cb_elementwise_rows rows[CB_OP_COUNT] = {
     [CB_OP_ADD] = { add_row, add_whole, add_slope_a, add_slope_b, .takes_whole = true },
@@ -235,7 +248,10 @@ static const struct cb_elementwise_rows rows[CB_OP_COUNT] = {
     [CB_OP_MIN] = ARITHMETIC(min),
     [CB_OP_MAX] = ARITHMETIC(max),
     [CB_OP_PRELU] = ARITHMETIC(prelu),
-    [CB_OP_EQUAL] = { .real = equal_real, .whole = equal_whole, .takes_bool = true, .takes_whole = true,
+    [CB_OP_EQUAL] = { .real = equal_real,
+                      .whole = equal_whole,
+                      .takes_bool = true,
+                      .takes_whole = true,
                       .compares = true },
     [CB_OP_GREATER] = ORDER(greater),
     [CB_OP_LESS] = ORDER(less),

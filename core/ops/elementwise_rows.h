@@ -1,4 +1,5 @@
-/* core/ops/elementwise_rows.h - the inner loops of the operators with two inputs: one row of a walk at a time.
+/* core/ops/elementwise_rows.h - the inner loops of the operators with two inputs: one row of a walk
+ * at a time.
  *
  * Operands of the walk: 0 is a, 1 is b, 2 the output (dense), 3 what a gradient is added to. */
 #pragma once

@@ -1,9 +1,11 @@
-/* core/ops/expand.c - Expand broadcasts x to a shape; Tile repeats it along each axis. Gradients are summed up. */
+/* core/ops/expand.c - Expand broadcasts x to a shape; Tile repeats it along each axis. Gradients
+ * are summed up. */
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/walk.h"
 
-static struct cb_status expand_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status expand_infer(struct cb_node *node, const struct cb_arg in[],
+                                     struct cb_arg out[])
 {
     const struct cb_list *dims = &node->attr.reshape.dims;
     char tx[CB_SHAPE_TEXT], ty[CB_SHAPE_TEXT];
@@ -21,7 +23,8 @@ static struct cb_status expand_infer(struct cb_node *node, const struct cb_arg i
     return cb_args_out(node, &out[0], in[0].dtype, &y);
 }
 
-static struct cb_status tile_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status tile_infer(struct cb_node *node, const struct cb_arg in[],
+                                   struct cb_arg out[])
 {
     const struct cb_list *repeats = &node->attr.tile.repeats;
     struct cb_shape y;
@@ -29,7 +32,8 @@ static struct cb_status tile_infer(struct cb_node *node, const struct cb_arg in[
     CB_TRY(cb_args_list(node, in, 1, "repeats", &node->attr.tile.repeats));
     y = in[0].shape;
     if (repeats->count != y.rank)
-        return cb_fail(CB_ERR_MODEL, "%s: wants %d repeats, has %d", node->name, y.rank, repeats->count);
+        return cb_fail(CB_ERR_MODEL, "%s: wants %d repeats, has %d", node->name, y.rank,
+                       repeats->count);
     for (int i = 0; i < y.rank; i++)
         if (repeats->v[i] < 0 || __builtin_mul_overflow(y.dim[i], repeats->v[i], &y.dim[i]))
             return cb_fail(CB_ERR_MODEL, "%s: wants repeats of 0 or more, has %lld", node->name,
@@ -38,7 +42,8 @@ static struct cb_status tile_infer(struct cb_node *node, const struct cb_arg in[
 }
 
 /* The walk over y in its own order, and the steps through x: 0 along what is repeated. */
-static struct cb_walk walk_of(const struct cb_op_call *call, const struct cb_shape *y, ptrdiff_t step[CB_WALK_RANK])
+static struct cb_walk walk_of(const struct cb_op_call *call, const struct cb_shape *y,
+                              ptrdiff_t step[CB_WALK_RANK])
 {
     const struct cb_shape *x = &call->in[0]->shape;
     struct cb_walk walk = cb_walk_over(y);
@@ -86,6 +91,7 @@ static void repeat_backward(const struct cb_op_call *call)
     cb_walk_accumulate(&walk, NULL, call->dout[0]->f, call->din[0]->f);
 }
 
+/* clang-format off */
 const struct cb_op_def cb_op_expand = {
     .name = "Expand", .min_in = 1, .max_in = 2, .max_out = 1, .params = 1u << 1,
     .infer = expand_infer, .forward = repeat_forward, .backward = repeat_backward,

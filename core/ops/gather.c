@@ -1,7 +1,8 @@
-/* core/ops/gather.c - Gather: y[outer, m, inner] = x[outer, indices[m], inner]. Negative indices count from the end.
+/* core/ops/gather.c - Gather: y[outer, m, inner] = x[outer, indices[m], inner]. Negative indices
+ * count from the end.
  *
- * Indices that are known when the plan is made are checked; others are brought into range, so that nothing outside
- * is read. */
+ * Indices that are known when the plan is made are checked; others are brought into range, so that
+ * nothing outside is read. */
 #include <string.h>
 
 #include "core/ops/args.h"
@@ -15,7 +16,8 @@ struct gather_job {
     size_t dim, picks, bytes; /* along the axis; indices; of what is inside of it */
 };
 
-static struct cb_status check_indices(const struct cb_node *node, const struct cb_arg *indices, int64_t dim)
+static struct cb_status check_indices(const struct cb_node *node, const struct cb_arg *indices,
+                                      int64_t dim)
 {
     const size_t n = cb_shape_count(&indices->shape);
     if (dim == 0 && n > 0)
@@ -25,13 +27,14 @@ static struct cb_status check_indices(const struct cb_node *node, const struct c
     for (size_t i = 0; i < n; i++) {
         const int64_t index = cb_args_int_at(indices->known, i);
         if (index < -dim || index >= dim)
-            return cb_fail(CB_ERR_MODEL, "%s: wants an index of %lld elements, has %lld", node->name,
-                           (long long)dim, (long long)index);
+            return cb_fail(CB_ERR_MODEL, "%s: wants an index of %lld elements, has %lld",
+                           node->name, (long long)dim, (long long)index);
     }
     return cb_ok();
 }
 
-static struct cb_status gather_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status gather_infer(struct cb_node *node, const struct cb_arg in[],
+                                     struct cb_arg out[])
 {
     const struct cb_shape *x = &in[0].shape, *indices = &in[1].shape;
     struct cb_shape y = { 0 };
@@ -42,8 +45,8 @@ static struct cb_status gather_infer(struct cb_node *node, const struct cb_arg i
         return cb_fail(CB_ERR_MODEL, "%s: wants whole numbers as indices, has %s", node->name,
                        cb_dtype_get(in[1].dtype)->name);
     if (x->rank - 1 + indices->rank > CB_MAX_RANK)
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s: wants rank %d at most, has %d", node->name, CB_MAX_RANK,
-                       x->rank - 1 + indices->rank);
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s: wants rank %d at most, has %d", node->name,
+                       CB_MAX_RANK, x->rank - 1 + indices->rank);
     CB_TRY(check_indices(node, &in[1], x->dim[axis]));
     for (int i = 0; i < axis; i++)
         y.dim[y.rank++] = x->dim[i];
@@ -59,7 +62,9 @@ static struct gather_job job_of(const struct cb_op_call *call)
     const struct cb_shape *x = &call->in[0]->shape;
     const int axis = cb_shape_axis(call->node->attr.axis.axis, x->rank);
     return (struct gather_job){
-        .indices = call->in[1]->i, .dim = (size_t)x->dim[axis], .picks = cb_tensor_count(call->in[1]),
+        .indices = call->in[1]->i,
+        .dim = (size_t)x->dim[axis],
+        .picks = cb_tensor_count(call->in[1]),
         .bytes = cb_shape_span(x, axis + 1, x->rank) * cb_dtype_size(call->in[0]->dtype),
     };
 }
@@ -89,7 +94,8 @@ static void gather_forward(const struct cb_op_call *call)
     job = job_of(call);
     job.x = call->in[0]->data;
     job.y = call->out[0]->data;
-    cb_walk_range(call->threads, bytes / job.bytes, 1 + CB_WALK_GRAIN / job.bytes, gather_picks, &job);
+    cb_walk_range(call->threads, bytes / job.bytes, 1 + CB_WALK_GRAIN / job.bytes, gather_picks,
+                  &job);
 }
 
 static void gather_backward(const struct cb_op_call *call)
@@ -101,9 +107,11 @@ static void gather_backward(const struct cb_op_call *call)
     job = job_of(call);
     n = job.bytes / sizeof(float);
     for (size_t i = 0; i < cb_tensor_bytes(call->dout[0]) / job.bytes; i++)
-        call->kernels->axpy(n, 1.0f, call->dout[0]->f + i * n, call->din[0]->f + pick(&job, i) / sizeof(float));
+        call->kernels->axpy(n, 1.0f, call->dout[0]->f + i * n,
+                            call->din[0]->f + pick(&job, i) / sizeof(float));
 }
 
+/* clang-format off */
 const struct cb_op_def cb_op_gather = {
     .name = "Gather", .min_in = 2, .max_in = 2, .max_out = 1,
     .infer = gather_infer, .forward = gather_forward, .backward = gather_backward,

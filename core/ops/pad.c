@@ -1,4 +1,5 @@
-/* core/ops/pad.c - Pad: elements before and after each axis: a constant, or those of x mirrored, held or repeated.
+/* core/ops/pad.c - Pad: elements before and after each axis: a constant, or those of x mirrored,
+ * held or repeated.
  *
  * Negative pads cut off instead; the other modes then continue what is left. ONNX Pad-21. */
 #include <string.h>
@@ -8,15 +9,16 @@
 #include "core/ops/walk.h"
 
 /* The pads of every axis of x, from a list of pairs for `axes`. */
-static struct cb_status spread(struct cb_node *node, int rank, const struct cb_list *begin, const struct cb_list *end)
+static struct cb_status spread(struct cb_node *node, int rank, const struct cb_list *begin,
+                               const struct cb_list *end)
 {
     struct cb_list *axes = &node->attr.pad.axes;
     const int n = axes->count >= 0 ? axes->count : rank;
     struct cb_list all[2] = { { .count = rank }, { .count = rank } };
     bool seen[CB_MAX_RANK];
     if (begin->count != n || end->count != n)
-        return cb_fail(CB_ERR_MODEL, "%s: wants %d pads before and after, has %d and %d", node->name, n,
-                       begin->count, end->count);
+        return cb_fail(CB_ERR_MODEL, "%s: wants %d pads before and after, has %d and %d",
+                       node->name, n, begin->count, end->count);
     CB_TRY(cb_args_axes(node, axes, rank, seen));
     for (int i = 0; i < n; i++) {
         int axis = i;
@@ -34,18 +36,9 @@ static struct cb_status spread(struct cb_node *node, int rank, const struct cb_l
 static struct cb_status read_pads(struct cb_node *node, const struct cb_arg in[])
 {
     struct cb_list begin = node->attr.pad.begin, end = node->attr.pad.end;
-    int64_t pads[2 * CB_MAX_RANK];
-    int n = -1;
     CB_TRY(cb_args_list(node, in, 3, "axes", &node->attr.pad.axes));
     CB_TRY(cb_args_number(node, in, 2, "the value", &node->attr.pad.value));
-    CB_TRY(cb_args_ints(node, in, 1, "pads", 2 * CB_MAX_RANK, &n, pads));
-    if (n >= 0) {
-        if (n % 2)
-            return cb_fail(CB_ERR_MODEL, "%s: wants pads in pairs, has %d numbers", node->name, n);
-        begin.count = end.count = n / 2;
-        memcpy(begin.v, pads, (size_t)(n / 2) * sizeof *pads);
-        memcpy(end.v, pads + n / 2, (size_t)(n / 2) * sizeof *pads);
-    }
+    CB_TRY(cb_args_pads(node, in, 1, &begin, &end));
     return spread(node, in[0].shape.rank, &begin, &end);
 }
 
@@ -55,23 +48,27 @@ static int64_t left_of(int64_t dim, int64_t begin, int64_t end)
     return dim + (begin < 0 ? begin : 0) + (end < 0 ? end : 0);
 }
 
-static struct cb_status pad_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status pad_infer(struct cb_node *node, const struct cb_arg in[],
+                                  struct cb_arg out[])
 {
     const int64_t most = (int64_t)CB_MAX_ELEMENTS;
     struct cb_shape y;
     CB_TRY(cb_args_check(node, in));
     if ((int)node->attr.pad.mode < CB_PAD_CONSTANT || node->attr.pad.mode > CB_PAD_WRAP)
-        return cb_fail(CB_ERR_MODEL, "%s: wants a mode of padding, has %d", node->name, (int)node->attr.pad.mode);
+        return cb_fail(CB_ERR_MODEL, "%s: wants a mode of padding, has %d", node->name,
+                       (int)node->attr.pad.mode);
     CB_TRY(read_pads(node, in));
     y = in[0].shape;
     for (int i = 0; i < y.rank; i++) {
         const int64_t begin = node->attr.pad.begin.v[i], end = node->attr.pad.end.v[i];
-        if (begin < -most || begin > most || end < -most || end > most || y.dim[i] + begin + end < 0)
-            return cb_fail(CB_ERR_MODEL, "%s: wants pads that fit %lld elements, has %lld and %lld", node->name,
-                           (long long)y.dim[i], (long long)begin, (long long)end);
+        if (begin < -most || begin > most || end < -most || end > most ||
+            y.dim[i] + begin + end < 0)
+            return cb_fail(CB_ERR_MODEL, "%s: wants pads that fit %lld elements, has %lld and %lld",
+                           node->name, (long long)y.dim[i], (long long)begin, (long long)end);
         if (node->attr.pad.mode != CB_PAD_CONSTANT && left_of(y.dim[i], begin, end) < 1 &&
             y.dim[i] + begin + end > 0)
-            return cb_fail(CB_ERR_MODEL, "%s: wants elements along axis %d to pad with, has none", node->name, i);
+            return cb_fail(CB_ERR_MODEL, "%s: wants elements along axis %d to pad with, has none",
+                           node->name, i);
         y.dim[i] += begin + end;
     }
     return cb_args_out(node, &out[0], in[0].dtype, &y);
@@ -80,8 +77,8 @@ static struct cb_status pad_infer(struct cb_node *node, const struct cb_arg in[]
 /* --- constant: the value everywhere, then x as a box in y --- */
 
 /* The part of x that y holds: a walk over it, and where it begins in x and in y. */
-static struct cb_walk box_of(const struct cb_op_call *call, size_t *in_x, size_t *in_y, ptrdiff_t x_step[],
-                             ptrdiff_t y_step[])
+static struct cb_walk box_of(const struct cb_op_call *call, size_t *in_x, size_t *in_y,
+                             ptrdiff_t x_step[], ptrdiff_t y_step[])
 {
     const struct cb_shape *x = &call->in[0]->shape;
     struct cb_shape y = *x;
@@ -159,8 +156,10 @@ struct source_job {
 /* The place along an axis of x that place i of y shows. */
 static int64_t source(const struct cb_op_call *call, int axis, int64_t i)
 {
-    const int64_t begin = call->node->attr.pad.begin.v[axis], end = call->node->attr.pad.end.v[axis];
-    const int64_t n = left_of(call->in[0]->shape.dim[axis], begin, end), first = begin < 0 ? -begin : 0;
+    const int64_t begin = call->node->attr.pad.begin.v[axis],
+                  end = call->node->attr.pad.end.v[axis];
+    const int64_t n = left_of(call->in[0]->shape.dim[axis], begin, end),
+                  first = begin < 0 ? -begin : 0;
     const enum cb_pad_mode mode = call->node->attr.pad.mode;
     const int64_t period = mode == CB_PAD_WRAP ? n : n > 1 ? 2 * (n - 1) : 1;
     i -= begin > 0 ? begin : 0;
@@ -189,9 +188,14 @@ static void source_rows(void *ctx, size_t begin, size_t end)
     const struct source_job *job = ctx;
     const struct cb_tensor *x = job->call->in[0], *y = job->call->out[0];
     const int last = job->x->rank - 1;
-    const size_t n = (size_t)job->y->dim[last];
+    const size_t n = (size_t)job->y->dim[last], size = cb_dtype_size(x->dtype);
     for (size_t row = begin; row < end; row++) {
         const size_t base = row_source(job, row);
+        if (job->x->dim[last] == job->y->dim[last] &&
+            job->call->node->attr.pad.begin.v[last] == 0) {
+            memcpy((char *)y->data + row * n * size, (const char *)x->data + base * size, n * size);
+            continue;
+        }
         for (size_t j = 0; j < n; j++) {
             const size_t from = base + (size_t)source(job->call, last, (int64_t)j);
             if (cb_dtype_get(x->dtype)->is_float)
@@ -240,6 +244,7 @@ static void pad_backward(const struct cb_op_call *call)
         source_backward(&job);
 }
 
+/* clang-format off */
 const struct cb_op_def cb_op_pad = {
     .name = "Pad", .min_in = 1, .max_in = 4, .max_out = 1, .params = 1u << 1 | 1u << 2 | 1u << 3,
     .infer = pad_infer, .forward = pad_forward, .backward = pad_backward,

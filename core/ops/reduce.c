@@ -1,7 +1,8 @@
 /* core/ops/reduce.c - sums, means, extremes, products and norms over any axes.
  *
- * Neighbouring axes of one kind, kept or reduced, are merged first. Then the last axis decides: reduced, each result
- * is made of contiguous rows; kept, blocks of columns are reduced together (the spatial mean of [N,H,W,C]). */
+ * Neighbouring axes of one kind, kept or reduced, are merged first. Then the last axis decides:
+ * reduced, each result is made of contiguous rows; kept, blocks of columns are reduced together
+ * (the spatial mean of [N,H,W,C]). */
 #include "core/ops/reduce_rows.h"
 
 #include <math.h>
@@ -20,15 +21,18 @@ static struct cb_status axes_of(const struct cb_node *node, int rank, bool flags
     return cb_ok();
 }
 
-static struct cb_status reduce_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status reduce_infer(struct cb_node *node, const struct cb_arg in[],
+                                     struct cb_arg out[])
 {
     const struct cb_reduce_rows *rows = cb_reduce_rows_get(node->op);
     const struct cb_shape *x = &in[0].shape;
     struct cb_shape y = { 0 };
     bool flags[CB_MAX_RANK];
     CB_TRY(cb_args_check(node, in));
-    if (!cb_args_is_float(&in[0]) && (!rows->whole || (in[0].dtype == CB_BOOL && !rows->takes_bool)))
-        return cb_fail(CB_ERR_MODEL, "%s: wants real numbers, has %s", node->name, cb_dtype_get(in[0].dtype)->name);
+    if (!cb_args_is_float(&in[0]) &&
+        (!rows->whole || (in[0].dtype == CB_BOOL && !rows->takes_bool)))
+        return cb_fail(CB_ERR_MODEL, "%s: wants real numbers, has %s", node->name,
+                       cb_dtype_get(in[0].dtype)->name);
     CB_TRY(cb_args_list(node, in, 1, "axes", &node->attr.reduce.axes));
     CB_TRY(axes_of(node, x->rank, flags));
     for (int i = 0; i < x->rank; i++)
@@ -78,8 +82,10 @@ static void add_axis(struct axes *axes, size_t dim, size_t step)
 static struct reduce_job job_of(const struct cb_op_call *call)
 {
     const struct cb_shape *x = &call->in[0]->shape;
-    struct reduce_job job = { .rows = cb_reduce_rows_get(call->node->op), .x = call->in[0]->f,
-                              .y = call->out[0]->f, .columns = 1,
+    struct reduce_job job = { .rows = cb_reduce_rows_get(call->node->op),
+                              .x = call->in[0]->f,
+                              .y = call->out[0]->f,
+                              .columns = 1,
                               .shifts = call->node->op == CB_OP_REDUCE_LOG_SUM_EXP };
     bool flags[CB_MAX_RANK];
     size_t n, step = cb_shape_count(x);
@@ -127,20 +133,38 @@ static size_t count_of(const struct axes *axes)
     return n;
 }
 
-/* One block of columns, or one result of rows, over all reduced axes. */
-static void gather(const struct reduce_job *job, const struct cb_reduce_rows *rows, const float *x, size_t columns,
-                   const double *shift, double *acc)
+/* Results that are made together: a block of columns, or one of rows. */
+struct tile {
+    const float *x;
+    size_t columns;
+    double acc[CB_REDUCE_BLOCK], shift[CB_REDUCE_BLOCK];
+};
+
+/* Takes in all that is reduced into the tile. */
+static void gather(const struct reduce_job *job, const struct cb_reduce_rows *rows, struct tile *t)
 {
     const size_t n = job->n > 0 ? count_of(&job->reduced) : 0;
-    for (size_t j = 0; j < columns; j++)
-        acc[j] = rows->start;
+    for (size_t j = 0; j < t->columns; j++)
+        t->acc[j] = rows->start;
     for (size_t i = 0; i < n; i++) {
-        const float *from = x + offset_of(&job->reduced, i);
+        const float *from = t->x + offset_of(&job->reduced, i);
         if (job->row)
-            rows->row(job->row, from, shift, acc);
+            rows->row(job->row, from, t->shift, t->acc);
         else
-            rows->columns(columns, from, shift, acc);
+            rows->columns(t->columns, from, t->shift, t->acc);
     }
+}
+
+static void reduce_tile(const struct reduce_job *job, struct tile *t, float *y)
+{
+    if (job->shifts) {
+        gather(job, cb_reduce_rows_get(CB_OP_REDUCE_MAX), t);
+        for (size_t j = 0; j < t->columns; j++)
+            t->shift[j] = isfinite(t->acc[j]) ? t->acc[j] : 0;
+    }
+    gather(job, job->rows, t);
+    for (size_t j = 0; j < t->columns; j++)
+        y[j] = (float)job->rows->finish(t->acc[j], t->shift[j], job->n);
 }
 
 static void reduce_blocks(void *ctx, size_t begin, size_t end)
@@ -148,18 +172,12 @@ static void reduce_blocks(void *ctx, size_t begin, size_t end)
     const struct reduce_job *job = ctx;
     for (size_t i = begin; i < end; i++) {
         const size_t outer = i / job->blocks, column = i % job->blocks * CB_REDUCE_BLOCK;
-        const size_t left = job->columns - column, columns = left < CB_REDUCE_BLOCK ? left : CB_REDUCE_BLOCK;
-        const float *x = job->x + offset_of(&job->kept, outer) + column;
-        float *y = job->y + outer * job->columns + column;
-        double acc[CB_REDUCE_BLOCK], shift[CB_REDUCE_BLOCK] = { 0 };
-        if (job->shifts) {
-            gather(job, cb_reduce_rows_get(CB_OP_REDUCE_MAX), x, columns, shift, acc);
-            for (size_t j = 0; j < columns; j++)
-                shift[j] = isfinite(acc[j]) ? acc[j] : 0;
-        }
-        gather(job, job->rows, x, columns, shift, acc);
-        for (size_t j = 0; j < columns; j++)
-            y[j] = (float)job->rows->finish(acc[j], shift[j], job->n);
+        const size_t left = job->columns - column;
+        struct tile t = {
+            .x = job->x + offset_of(&job->kept, outer) + column,
+            .columns = left < CB_REDUCE_BLOCK ? left : CB_REDUCE_BLOCK,
+        };
+        reduce_tile(job, &t, job->y + outer * job->columns + column);
     }
 }
 
@@ -211,7 +229,9 @@ static void reduce_wholes(const struct cb_op_call *call)
     cb_walk_run(&walk, NULL, whole_row, &job);
     for (size_t i = 0; i < results; i++) {
         if (op == CB_OP_REDUCE_MEAN)
-            y->i[i] = n == 0 ? 0 : y->dtype == CB_UINT64 ? (int64_t)((uint64_t)y->i[i] / n) : y->i[i] / (int64_t)n;
+            y->i[i] = n == 0                  ? 0
+                      : y->dtype == CB_UINT64 ? (int64_t)((uint64_t)y->i[i] / n)
+                                              : y->i[i] / (int64_t)n;
         else if (op == CB_OP_REDUCE_L2)
             y->i[i] = (int64_t)sqrt((double)y->i[i]);
         y->i[i] = cb_dtype_wrap(y->dtype, y->i[i]);
@@ -272,7 +292,10 @@ static size_t reduce_scratch(const struct cb_op_call *call, bool backward)
 static void reduce_backward(const struct cb_op_call *call)
 {
     const struct cb_reduce_rows *rows = cb_reduce_rows_get(call->node->op);
-    struct slope_job job = { .rows = rows, .x = call->in[0]->f, .y = call->out[0]->f, .state = rows->prepare ? call->scratch : NULL };
+    struct slope_job job = { .rows = rows,
+                             .x = call->in[0]->f,
+                             .y = call->out[0]->f,
+                             .state = rows->prepare ? call->scratch : NULL };
     struct cb_walk walk = cb_walk_over(&call->in[0]->shape);
     struct cb_shape kept;
     bool flags[CB_MAX_RANK];
@@ -293,6 +316,7 @@ static void reduce_backward(const struct cb_op_call *call)
     cb_walk_run(&walk, call->threads, slope_row, &job);
 }
 
+/* clang-format off */
 #define REDUCTION(id, onnx_name)                                                                   \
     const struct cb_op_def cb_op_reduce_##id = {                                                   \
         .name = onnx_name, .min_in = 1, .max_in = 2, .max_out = 1, .params = 1u << 1,              \

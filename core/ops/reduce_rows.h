@@ -1,7 +1,8 @@
-/* core/ops/reduce_rows.h - how each reduction takes in one more element, what it makes of them in the end, and
- * how its result changes with one of them.
+/* core/ops/reduce_rows.h - how each reduction takes in one more element, what it makes of them in
+ * the end, and how its result changes with one of them.
  *
- * Sums of real numbers are kept in double. `shift` is what ReduceLogSumExp takes off first: the greatest element. */
+ * Sums of real numbers are kept in double. `shift` is what ReduceLogSumExp takes off first: the
+ * greatest element. */
 #pragma once
 
 #include "core/ops/op.h"
@@ -21,8 +22,9 @@ struct cb_reduce_rows {
     double start; /* the result of nothing, before finish */
     double (*finish)(double acc, double shift, double n);
     float (*slope)(float x, float y, double n, const struct cb_reduce_state *state);
-    void (*prepare)(float x, float y, struct cb_reduce_state *state); /* NULL: slope needs no state */
-    int64_t (*whole)(int64_t acc, int64_t x, bool is_unsigned);       /* NULL: real numbers only */
+    void (*prepare)(float x, float y,
+                    struct cb_reduce_state *state);             /* NULL: slope needs no state */
+    int64_t (*whole)(int64_t acc, int64_t x, bool is_unsigned); /* NULL: real numbers only */
     bool takes_bool;
 };
 

@@ -1,4 +1,5 @@
-/* core/ops/shape_ops.c - Shape, Size, ConstantOfShape, Range: numbers about shapes, made when the plan is made. */
+/* core/ops/shape_ops.c - Shape, Size, ConstantOfShape, Range: numbers about shapes, made when the
+ * plan is made. */
 #include <math.h>
 
 #include "core/ops/args.h"
@@ -14,7 +15,8 @@ static void shape_span(const struct cb_node *node, int rank, int *from, int *to)
     *to = (int)(b > a ? b : a);
 }
 
-static struct cb_status shape_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status shape_infer(struct cb_node *node, const struct cb_arg in[],
+                                    struct cb_arg out[])
 {
     int from, to;
     CB_TRY(cb_args_check(node, in));
@@ -30,7 +32,8 @@ static void shape_forward(const struct cb_op_call *call)
         call->out[0]->i[i - from] = call->in[0]->shape.dim[i];
 }
 
-static struct cb_status size_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status size_infer(struct cb_node *node, const struct cb_arg in[],
+                                   struct cb_arg out[])
 {
     CB_TRY(cb_args_check(node, in));
     return cb_args_out(node, &out[0], CB_INT64, &(struct cb_shape){ .rank = 0 });
@@ -48,7 +51,8 @@ static struct cb_status want_type(const struct cb_node *node, enum cb_dtype dtyp
     return cb_ok();
 }
 
-static struct cb_status fill_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status fill_infer(struct cb_node *node, const struct cb_arg in[],
+                                   struct cb_arg out[])
 {
     const struct cb_list *dims = &node->attr.fill.dims;
     struct cb_shape y = { 0 };
@@ -80,7 +84,8 @@ static void fill_forward(const struct cb_op_call *call)
     count_up(call->out[0], call->node->attr.fill.value, 0);
 }
 
-static struct cb_status range_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status range_infer(struct cb_node *node, const struct cb_arg in[],
+                                    struct cb_arg out[])
 {
     double n;
     CB_TRY(cb_args_check(node, in));
@@ -95,8 +100,9 @@ static struct cb_status range_infer(struct cb_node *node, const struct cb_arg in
     CB_TRY(want_type(node, node->attr.range.dtype));
     n = ceil((node->attr.range.limit - node->attr.range.start) / node->attr.range.step);
     if (node->attr.range.step == 0 || !(n <= (double)CB_MAX_ELEMENTS))
-        return cb_fail(CB_ERR_MODEL, "%s: wants at most %zu numbers, has %g to %g by %g", node->name, CB_MAX_ELEMENTS,
-                       node->attr.range.start, node->attr.range.limit, node->attr.range.step);
+        return cb_fail(CB_ERR_MODEL, "%s: wants at most %zu numbers, has %g to %g by %g",
+                       node->name, CB_MAX_ELEMENTS, node->attr.range.start, node->attr.range.limit,
+                       node->attr.range.step);
     return cb_args_out(node, &out[0], node->attr.range.dtype,
                        &(struct cb_shape){ 1, { n > 0 ? (int64_t)n : 0 } });
 }
@@ -106,12 +112,15 @@ static void range_forward(const struct cb_op_call *call)
     count_up(call->out[0], call->node->attr.range.start, call->node->attr.range.step);
 }
 
+/* clang-format off */
 const struct cb_op_def cb_op_shape = {
-    .name = "Shape", .min_in = 1, .max_in = 1, .max_out = 1, .infer = shape_infer, .forward = shape_forward,
+    .name = "Shape", .min_in = 1, .max_in = 1, .max_out = 1,
+    .infer = shape_infer, .forward = shape_forward,
 };
 
 const struct cb_op_def cb_op_size = {
-    .name = "Size", .min_in = 1, .max_in = 1, .max_out = 1, .infer = size_infer, .forward = size_forward,
+    .name = "Size", .min_in = 1, .max_in = 1, .max_out = 1,
+    .infer = size_infer, .forward = size_forward,
 };
 
 const struct cb_op_def cb_op_constant_of_shape = {

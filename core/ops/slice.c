@@ -1,4 +1,5 @@
-/* core/ops/slice.c - Slice: along each axis the elements start, start + step, ... before end. ONNX Slice-13. */
+/* core/ops/slice.c - Slice: along each axis the elements start, start + step, ... before end. ONNX
+ * Slice-13. */
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/walk.h"
@@ -13,44 +14,53 @@ static int64_t clamp(int64_t v, int64_t lo, int64_t hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-/* One axis: negative positions count from the end, those outside are brought to it. */
-static void slice_axis(int64_t dim, int64_t start, int64_t end, int64_t step, struct box *box, int axis)
+/* An axis of `dim` elements, as it was asked for. */
+struct range {
+    int64_t dim, start, end, step;
+};
+
+/* Negative positions count from the end, those outside are brought to it. */
+static void take(struct range r, struct box *box, int axis)
 {
-    const int64_t below = step > 0 ? 0 : -1;
-    start = clamp(start < 0 ? start + dim : start, 0, step > 0 ? dim : dim - 1);
-    end = clamp(end < 0 ? end + dim : end, below, step > 0 ? dim : dim - 1);
-    step = clamp(step, -(int64_t)CB_MAX_ELEMENTS - 1, (int64_t)CB_MAX_ELEMENTS + 1);
+    const int64_t last = r.step > 0 ? r.dim : r.dim - 1, most = (int64_t)CB_MAX_ELEMENTS + 1;
+    const int64_t start = clamp(r.start < 0 ? r.start + r.dim : r.start, 0, last);
+    const int64_t end = clamp(r.end < 0 ? r.end + r.dim : r.end, r.step > 0 ? 0 : -1, last);
+    const int64_t step = clamp(r.step, -most, most);
     const int64_t span = step > 0 ? end - start : start - end, stride = step > 0 ? step : -step;
     box->first[axis] = start;
     box->step[axis] = step;
-    box->count[axis] = span > 0 && dim > 0 ? (span + stride - 1) / stride : 0;
+    box->count[axis] = span > 0 && r.dim > 0 ? (span + stride - 1) / stride : 0;
 }
 
-static struct cb_status box_of(const struct cb_node *node, const struct cb_shape *x, struct box *box)
+static struct cb_status box_of(const struct cb_node *node, const struct cb_shape *x,
+                               struct box *box)
 {
     const struct cb_list *starts = &node->attr.slice.starts, *ends = &node->attr.slice.ends;
     const struct cb_list *axes = &node->attr.slice.axes, *steps = &node->attr.slice.steps;
     bool seen[CB_MAX_RANK] = { false };
-    if (starts->count < 0 || ends->count != starts->count || (axes->count >= 0 && axes->count != starts->count) ||
+    if (starts->count < 0 || ends->count != starts->count ||
+        (axes->count >= 0 && axes->count != starts->count) ||
         (steps->count >= 0 && steps->count != starts->count))
-        return cb_fail(CB_ERR_MODEL, "%s: wants as many ends, axes and steps as starts, has %d, %d, %d for %d",
+        return cb_fail(CB_ERR_MODEL,
+                       "%s: wants as many ends, axes and steps as starts, has %d, %d, %d for %d",
                        node->name, ends->count, axes->count, steps->count, starts->count);
     for (int i = 0; i < x->rank; i++)
-        slice_axis(x->dim[i], 0, x->dim[i], 1, box, i);
+        take((struct range){ x->dim[i], 0, x->dim[i], 1 }, box, i);
     for (int i = 0; i < starts->count; i++) {
         const int64_t step = steps->count >= 0 ? steps->v[i] : 1;
         int axis;
         CB_TRY(cb_args_axis(node, axes->count >= 0 ? axes->v[i] : i, x->rank, &axis));
         if (seen[axis] || step == 0)
-            return cb_fail(CB_ERR_MODEL, "%s: wants each axis once and steps other than 0, has %s", node->name,
-                           step ? "an axis twice" : "step 0");
+            return cb_fail(CB_ERR_MODEL, "%s: wants each axis once and steps other than 0, has %s",
+                           node->name, step ? "an axis twice" : "step 0");
         seen[axis] = true;
-        slice_axis(x->dim[axis], starts->v[i], ends->v[i], step, box, axis);
+        take((struct range){ x->dim[axis], starts->v[i], ends->v[i], step }, box, axis);
     }
     return cb_ok();
 }
 
-static struct cb_status slice_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status slice_infer(struct cb_node *node, const struct cb_arg in[],
+                                    struct cb_arg out[])
 {
     struct cb_shape y;
     struct box box;
@@ -67,7 +77,8 @@ static struct cb_status slice_infer(struct cb_node *node, const struct cb_arg in
 }
 
 /* A walk over y: how x is stepped through, and at which element of x it begins. */
-static struct cb_walk walk_of(const struct cb_op_call *call, ptrdiff_t step[CB_MAX_RANK], size_t *first)
+static struct cb_walk walk_of(const struct cb_op_call *call, ptrdiff_t step[CB_MAX_RANK],
+                              size_t *first)
 {
     const struct cb_shape *x = &call->in[0]->shape;
     struct cb_walk walk = { .rank = x->rank };
@@ -94,7 +105,8 @@ static void slice_forward(const struct cb_op_call *call)
         return;
     cb_walk_add_steps(&walk, step);
     cb_walk_add_dense(&walk);
-    cb_walk_copy(&walk, call->threads, size, (const char *)call->in[0]->data + first * size, call->out[0]->data);
+    cb_walk_copy(&walk, call->threads, size, (const char *)call->in[0]->data + first * size,
+                 call->out[0]->data);
 }
 
 static void slice_backward(const struct cb_op_call *call)
@@ -109,7 +121,9 @@ static void slice_backward(const struct cb_op_call *call)
     cb_walk_accumulate(&walk, call->threads, call->dout[0]->f, call->din[0]->f + first);
 }
 
+/* clang-format off */
 const struct cb_op_def cb_op_slice = {
-    .name = "Slice", .min_in = 1, .max_in = 5, .max_out = 1, .params = 1u << 1 | 1u << 2 | 1u << 3 | 1u << 4,
+    .name = "Slice", .min_in = 1, .max_in = 5, .max_out = 1,
+    .params = 1u << 1 | 1u << 2 | 1u << 3 | 1u << 4,
     .infer = slice_infer, .forward = slice_forward, .backward = slice_backward,
 };

@@ -163,7 +163,8 @@ static void copy_row(void *ctx, const struct cb_walk_row *row)
             ((uint64_t *)to)[i * row->step[1]] = ((const uint64_t *)from)[i * row->step[0]];
 }
 
-void cb_walk_copy(const struct cb_walk *walk, struct cb_threads *threads, size_t size, const void *from, void *to)
+void cb_walk_copy(const struct cb_walk *walk, struct cb_threads *threads, size_t size,
+                  const void *from, void *to)
 {
     cb_walk_run(walk, threads, copy_row, &(struct copy_job){ size, from, to });
 }
@@ -182,7 +183,8 @@ static void accumulate_row(void *ctx, const struct cb_walk_row *row)
         to[i * row->step[1]] += from[i * row->step[0]];
 }
 
-void cb_walk_accumulate(const struct cb_walk *walk, struct cb_threads *threads, const float *from, float *to)
+void cb_walk_accumulate(const struct cb_walk *walk, struct cb_threads *threads, const float *from,
+                        float *to)
 {
     cb_walk_run(walk, threads, accumulate_row, &(struct accumulate_job){ from, to });
 }
@@ -206,7 +208,9 @@ void cb_walk_range(struct cb_threads *threads, size_t n, size_t grain, cb_range_
 {
     const size_t most = cb_threads_count(threads);
     const size_t wanted = n / (grain ? grain : 1);
-    struct range_job job = { .n = n, .pieces = wanted < most ? wanted : most, .fn = fn, .ctx = ctx };
+    struct range_job job = {
+        .n = n, .pieces = wanted < most ? wanted : most, .fn = fn, .ctx = ctx
+    };
     if (n == 0)
         return;
     if (job.pieces <= 1)

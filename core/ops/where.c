@@ -9,7 +9,8 @@ struct where_args {
     bool chosen;          /* backward: the value of the condition that chose this input */
 };
 
-static struct cb_status where_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status where_infer(struct cb_node *node, const struct cb_arg in[],
+                                    struct cb_arg out[])
 {
     char text[3][CB_SHAPE_TEXT];
     struct cb_shape ab, y;
@@ -18,22 +19,23 @@ static struct cb_status where_infer(struct cb_node *node, const struct cb_arg in
         return cb_fail(CB_ERR_MODEL, "%s: wants a condition of bool, has %s", node->name,
                        cb_dtype_get(in[0].dtype)->name);
     CB_TRY(cb_args_same_dtype(node, &in[1], &in[2]));
-    if (!cb_shape_broadcast(&in[1].shape, &in[2].shape, &ab) || !cb_shape_broadcast(&in[0].shape, &ab, &y))
-        return cb_fail(CB_ERR_MODEL, "%s: wants shapes that broadcast, has %s, %s and %s", node->name,
-                       cb_shape_text(&in[0].shape, text[0]), cb_shape_text(&in[1].shape, text[1]),
-                       cb_shape_text(&in[2].shape, text[2]));
+    if (!cb_shape_broadcast(&in[1].shape, &in[2].shape, &ab) ||
+        !cb_shape_broadcast(&in[0].shape, &ab, &y))
+        return cb_fail(CB_ERR_MODEL, "%s: wants shapes that broadcast, has %s, %s and %s",
+                       node->name, cb_shape_text(&in[0].shape, text[0]),
+                       cb_shape_text(&in[1].shape, text[1]), cb_shape_text(&in[2].shape, text[2]));
     return cb_args_out(node, &out[0], in[1].dtype, &y);
 }
 
-#define WHERE_ROW(name, type, member)                                                          \
-    static void name(void *ctx, const struct cb_walk_row *row)                                 \
-    {                                                                                          \
-        const struct where_args *w = ctx;                                                      \
-        const int64_t *c = w->condition->i + row->at[0];                                       \
-        const type *a = w->a->member + row->at[1], *b = w->b->member + row->at[2];             \
-        type *y = w->to->member + row->at[3];                                                  \
-        for (ptrdiff_t i = 0; i < (ptrdiff_t)row->n; i++)                                      \
-            y[i] = c[i * row->step[0]] ? a[i * row->step[1]] : b[i * row->step[2]];            \
+#define WHERE_ROW(name, type, member)                                                              \
+    static void name(void *ctx, const struct cb_walk_row *row)                                     \
+    {                                                                                              \
+        const struct where_args *w = ctx;                                                          \
+        const int64_t *c = w->condition->i + row->at[0];                                           \
+        const type *a = w->a->member + row->at[1], *b = w->b->member + row->at[2];                 \
+        type *y = w->to->member + row->at[3];                                                      \
+        for (ptrdiff_t i = 0; i < (ptrdiff_t)row->n; i++)                                          \
+            y[i] = c[i * row->step[0]] ? a[i * row->step[1]] : b[i * row->step[2]];                \
     }
 
 WHERE_ROW(choose_real, float, f)
@@ -70,8 +72,9 @@ static void where_forward(const struct cb_op_call *call)
 static void where_backward(const struct cb_op_call *call)
 {
     for (int i = 1; i < 3; i++) {
-        struct where_args args = { .condition = call->in[0], .dy = call->dout[0], .to = call->din[i],
-                                   .chosen = i == 1 };
+        struct where_args args = {
+            .condition = call->in[0], .dy = call->dout[0], .to = call->din[i], .chosen = i == 1
+        };
         struct cb_walk walk = walk_of(call, &call->out[0]->shape);
         if (!args.dy || !args.to)
             continue;
@@ -80,6 +83,7 @@ static void where_backward(const struct cb_op_call *call)
     }
 }
 
+/* clang-format off */
 const struct cb_op_def cb_op_where = {
     .name = "Where", .min_in = 3, .max_in = 3, .max_out = 1,
     .infer = where_infer, .forward = where_forward, .backward = where_backward,

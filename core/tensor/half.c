@@ -46,11 +46,13 @@ uint16_t cb_half_from_float(float value)
         return (uint16_t)(sign | 0x7e00);
     if (magnitude >= 0x47800000) /* 65536 */
         return (uint16_t)(sign | 0x7c00);
-    if (magnitude >= 0x38800000) /* 2^-14: a normal number; a carry moves into the exponent, up to infinity */
+    if (magnitude >=
+        0x38800000) /* 2^-14: a normal number; a carry moves into the exponent, up to infinity */
         return (uint16_t)(sign | shift_round(magnitude - 0x38000000, 13));
     if (magnitude < 0x33000000) /* below 2^-25: nothing is left */
         return (uint16_t)sign;
-    return (uint16_t)(sign | shift_round((magnitude & 0x7fffff) | 0x800000, 126 - (magnitude >> 23)));
+    return (uint16_t)(sign |
+                      shift_round((magnitude & 0x7fffff) | 0x800000, 126 - (magnitude >> 23)));
 }
 
 float cb_half_bfloat_to_float(uint16_t bits)

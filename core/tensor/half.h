@@ -1,7 +1,8 @@
-/* core/tensor/half.h - 16-bit real numbers: their bits to float and back, and rounding to a declared precision.
+/* core/tensor/half.h - 16-bit real numbers: their bits to float and back, and rounding to a
+ * declared precision.
  *
- * Rounding is to nearest, ties to even; too large becomes infinite; NaN stays NaN. IEEE 754-2019 binary16, and
- * bfloat16 (the upper half of a binary32). */
+ * Rounding is to nearest, ties to even; too large becomes infinite; NaN stays NaN. IEEE 754-2019
+ * binary16, and bfloat16 (the upper half of a binary32). */
 #pragma once
 
 #include <stdint.h>

@@ -47,9 +47,10 @@ Test(activation, gives_the_values_of_its_formula)
         op_case_run(&c);
         op_case_expect_shape(&c, 0, OP_SHAPE(2, 2));
         for (size_t k = 0; k < 4; k++)
-            cr_expect(fabsf(c.out[0].f[k] - examples[i].y[k]) <= 1e-6f * (1 + fabsf(examples[i].y[k])),
-                      "%s(%g): wanted %.8g, found %.8g", cb_op_get(examples[i].op)->name, (double)examples[i].x[k],
-                      (double)examples[i].y[k], (double)c.out[0].f[k]);
+            cr_expect(fabsf(c.out[0].f[k] - examples[i].y[k]) <=
+                          1e-6f * (1 + fabsf(examples[i].y[k])),
+                      "%s(%g): wanted %.8g, found %.8g", cb_op_get(examples[i].op)->name,
+                      (double)examples[i].x[k], (double)examples[i].y[k], (double)c.out[0].f[k]);
         op_case_free(&c);
     }
 }
@@ -83,8 +84,10 @@ Test(activation, gradients_agree_with_finite_differences)
 
 Test(activation, gradients_hold_for_other_attributes_too)
 {
-    static const enum cb_op ops[] = { CB_OP_LEAKY_RELU, CB_OP_HARD_SIGMOID, CB_OP_ELU, CB_OP_SELU, CB_OP_CELU,
-                                      CB_OP_THRESHOLDED_RELU };
+    static const enum cb_op ops[] = {
+        CB_OP_LEAKY_RELU, CB_OP_HARD_SIGMOID, CB_OP_ELU,
+        CB_OP_SELU,       CB_OP_CELU,         CB_OP_THRESHOLDED_RELU
+    };
     for (size_t i = 0; i < CB_COUNT_OF(ops); i++) {
         struct op_case c = op_case_make(ops[i]);
         c.node.attr.unary.alpha = 0.4f;
@@ -125,7 +128,9 @@ Test(activation, abs_neg_and_sign_take_whole_numbers_and_wrap)
         enum cb_op op;
         int64_t y[4];
     } whole[] = {
-        { CB_OP_ABS, { 3, 0, 5, -128 } }, { CB_OP_NEG, { 3, 0, -5, -128 } }, { CB_OP_SIGN, { -1, 0, 1, -1 } },
+        { CB_OP_ABS, { 3, 0, 5, -128 } },
+        { CB_OP_NEG, { 3, 0, -5, -128 } },
+        { CB_OP_SIGN, { -1, 0, 1, -1 } },
     };
     for (size_t i = 0; i < CB_COUNT_OF(whole); i++) {
         struct op_case c = op_case_make(whole[i].op);

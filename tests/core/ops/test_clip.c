@@ -111,7 +111,8 @@ Test(clip, refuses_a_bound_of_another_type_and_one_that_is_a_list)
     struct op_case l = op_case_make(CB_OP_CLIP);
     op_case_add(&l, OP_SHAPE(2), OP_FLOATS(1, 2));
     op_case_add(&l, OP_SHAPE(2), OP_FLOATS(1, 2));
-    op_case_expect_refusal(&l, CB_ERR_MODEL, "node: wants at most 1 numbers as lo, has 2 in rank 1");
+    op_case_expect_refusal(&l, CB_ERR_MODEL,
+                           "node: wants at most 1 numbers as lo, has 2 in rank 1");
     op_case_free(&l);
 }
 

@@ -158,7 +158,8 @@ Test(concat, refuses_tensors_that_do_not_fit)
     struct op_case c = op_case_make(CB_OP_CONCAT);
     op_case_random(&c, OP_SHAPE(2, 3), OP_UNIFORM);
     op_case_random(&c, OP_SHAPE(2, 4), OP_UNIFORM);
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "node: wants input 1 to be as [2,3] beside axis 0, has [2,4]");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "node: wants input 1 to be as [2,3] beside axis 0, has [2,4]");
     c.node.attr.axis.axis = 2;
     op_case_expect_refusal(&c, CB_ERR_MODEL, "node: wants an axis of rank 2, has 2");
     op_case_free(&c);
@@ -166,7 +167,8 @@ Test(concat, refuses_tensors_that_do_not_fit)
     struct op_case r = op_case_make(CB_OP_CONCAT);
     op_case_random(&r, OP_SHAPE(2, 3), OP_UNIFORM);
     op_case_random(&r, OP_SHAPE(3), OP_UNIFORM);
-    op_case_expect_refusal(&r, CB_ERR_MODEL, "node: wants input 1 to be as [2,3] beside axis 0, has [3]");
+    op_case_expect_refusal(&r, CB_ERR_MODEL,
+                           "node: wants input 1 to be as [2,3] beside axis 0, has [3]");
     op_case_free(&r);
 
     struct op_case e = op_case_make(CB_OP_CONCAT);
@@ -197,6 +199,8 @@ Test(split, refuses_sizes_that_do_not_fit)
     expect_split_refusal(2, 0, none, "node: wants a multiple of 2 to split, has 5");
     expect_split_refusal(2, 3, none, "node: wants 3 outputs, has 2");
     expect_split_refusal(3, 0, (struct cb_list){ 2, { 2, 3 } }, "node: wants 2 outputs, has 3");
-    expect_split_refusal(2, 0, (struct cb_list){ 2, { 2, 2 } }, "node: wants sizes that make 5, has 4");
-    expect_split_refusal(2, 0, (struct cb_list){ 2, { 6, -1 } }, "node: wants sizes of 0 or more, has -1");
+    expect_split_refusal(2, 0, (struct cb_list){ 2, { 2, 2 } },
+                         "node: wants sizes that make 5, has 4");
+    expect_split_refusal(2, 0, (struct cb_list){ 2, { 6, -1 } },
+                         "node: wants sizes of 0 or more, has -1");
 }

@@ -51,7 +51,8 @@ Test(elementwise, compares_real_numbers)
     expect_truth(CB_OP_LESS_EQUAL, OP_WHOLES(1, 1, 0, 0));
 }
 
-static void expect_wholes(enum cb_op op, enum cb_dtype dtype, const int64_t *a, const int64_t *b, const int64_t *want)
+static void expect_wholes(enum cb_op op, enum cb_dtype dtype, const int64_t *a, const int64_t *b,
+                          const int64_t *want)
 {
     struct op_case c = op_case_make(op);
     op_case_add_wholes(&c, dtype, OP_SHAPE(4), a);
@@ -145,8 +146,10 @@ Test(elementwise, pow_takes_an_exponent_of_another_type)
 
 Test(elementwise, min_and_max_keep_nan)
 {
-    expect_floats(CB_OP_MIN, OP_FLOATS(NAN, 1, 2, NAN), OP_FLOATS(1, NAN), OP_FLOATS(NAN, NAN, 1, NAN));
-    expect_floats(CB_OP_MAX, OP_FLOATS(NAN, 1, 2, NAN), OP_FLOATS(1, NAN), OP_FLOATS(NAN, NAN, 2, NAN));
+    expect_floats(CB_OP_MIN, OP_FLOATS(NAN, 1, 2, NAN), OP_FLOATS(1, NAN),
+                  OP_FLOATS(NAN, NAN, 1, NAN));
+    expect_floats(CB_OP_MAX, OP_FLOATS(NAN, 1, 2, NAN), OP_FLOATS(1, NAN),
+                  OP_FLOATS(NAN, NAN, 2, NAN));
 }
 
 Test(elementwise, add_clamps_when_an_activation_is_fused)
@@ -220,7 +223,8 @@ Test(elementwise, broadcasts_as_its_definition_says_for_random_shapes)
 
 Test(elementwise, gradients_of_random_broadcasts_agree_with_finite_differences)
 {
-    static const enum cb_op ops[] = { CB_OP_ADD, CB_OP_SUB, CB_OP_MUL, CB_OP_DIV, CB_OP_MIN, CB_OP_MAX, CB_OP_POW };
+    static const enum cb_op ops[] = { CB_OP_ADD, CB_OP_SUB, CB_OP_MUL, CB_OP_DIV,
+                                      CB_OP_MIN, CB_OP_MAX, CB_OP_POW };
     for (uint64_t seed = 1; seed <= 42; seed++) {
         const enum cb_op op = ops[seed % CB_COUNT_OF(ops)];
         struct op_case c = op_case_make(op);
@@ -229,7 +233,8 @@ Test(elementwise, gradients_of_random_broadcasts_agree_with_finite_differences)
         draw_shapes(&rng, &y, operand);
         for (int k = 0; k < 2; k++)
             op_case_random(&c, operand[k], OP_POSITIVE);
-        for (size_t i = 0; i < cb_tensor_count(&c.in[0]); i++) /* a on one grid, b on another: no ties */
+        for (size_t i = 0; i < cb_tensor_count(&c.in[0]);
+             i++) /* a on one grid, b on another: no ties */
             c.in[0].f[i] = 0.6f + 0.1f * floorf(c.in[0].f[i] * 10);
         for (size_t i = 0; i < cb_tensor_count(&c.in[1]); i++)
             c.in[1].f[i] = 0.65f + 0.1f * floorf(c.in[1].f[i] * 10);
@@ -281,7 +286,8 @@ Test(elementwise, gradient_of_a_tensor_with_itself_counts_twice)
 Test(elementwise, large_tensors_are_the_same_with_threads_and_on_every_isa)
 {
     static const struct cb_shape b[] = {
-        { 4, { 2, 31, 33, 24 } }, { 0, { 0 } }, { 1, { 24 } }, { 4, { 2, 1, 1, 24 } }, { 4, { 2, 31, 33, 1 } },
+        { 4, { 2, 31, 33, 24 } }, { 0, { 0 } }, { 1, { 24 } }, { 4, { 2, 1, 1, 24 } },
+        { 4, { 2, 31, 33, 1 } },
     };
     for (size_t i = 0; i < CB_COUNT_OF(b); i++) {
         struct op_case c = op_case_make(i % 2 ? CB_OP_MUL : CB_OP_ADD);
@@ -304,7 +310,8 @@ Test(elementwise, runs_in_place)
     op_case_free(&c);
 }
 
-static void expect_refusal(enum cb_op op, bool aligned, struct cb_shape a, struct cb_shape b, const char *message)
+static void expect_refusal(enum cb_op op, bool aligned, struct cb_shape a, struct cb_shape b,
+                           const char *message)
 {
     struct op_case c = op_case_make(op);
     c.node.attr.binary.aligned = aligned;
@@ -324,8 +331,10 @@ Test(elementwise, refuses_shapes_that_do_not_fit_and_says_which)
                    "node: wants a second input that fits into [2,1], has [3]");
     expect_refusal(CB_OP_PRELU, false, OP_SHAPE(1), OP_SHAPE(3),
                    "node: wants a second input that fits into [1], has [3]");
-    expect_refusal(CB_OP_MOD, false, OP_SHAPE(3), OP_SHAPE(3), "node: wants fmod for real numbers, has none");
-    expect_refusal(CB_OP_XOR, false, OP_SHAPE(3), OP_SHAPE(3), "node: wants another type, has float");
+    expect_refusal(CB_OP_MOD, false, OP_SHAPE(3), OP_SHAPE(3),
+                   "node: wants fmod for real numbers, has none");
+    expect_refusal(CB_OP_XOR, false, OP_SHAPE(3), OP_SHAPE(3),
+                   "node: wants another type, has float");
 }
 
 Test(elementwise, refuses_inputs_of_two_types_or_an_absent_one)

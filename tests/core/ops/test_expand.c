@@ -3,7 +3,8 @@
 
 #include "tests/support/gradcheck.h"
 
-#define LIST(...) ((struct cb_list){ sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), { __VA_ARGS__ } })
+#define LIST(...)                                                                                  \
+    ((struct cb_list){ sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), { __VA_ARGS__ } })
 
 Test(expand, broadcasts_both_ways)
 {
@@ -78,7 +79,8 @@ Test(expand, gradients_agree_with_finite_differences)
     op_case_free(&t);
 }
 
-static void expect_refusal(enum cb_op op, struct cb_list list, enum cb_code code, const char *message)
+static void expect_refusal(enum cb_op op, struct cb_list list, enum cb_code code,
+                           const char *message)
 {
     struct op_case c = op_case_make(op);
     if (op == CB_OP_TILE)
@@ -92,16 +94,20 @@ static void expect_refusal(enum cb_op op, struct cb_list list, enum cb_code code
 
 Test(expand, refuses_what_does_not_fit)
 {
-    expect_refusal(CB_OP_EXPAND, LIST(2), CB_ERR_MODEL, "node: wants a shape that [2,3] broadcasts to, has [2]");
+    expect_refusal(CB_OP_EXPAND, LIST(2), CB_ERR_MODEL,
+                   "node: wants a shape that [2,3] broadcasts to, has [2]");
     expect_refusal(CB_OP_EXPAND, LIST(-1, 3), CB_ERR_MODEL,
                    "node: wants a shape that [2,3] broadcasts to, has [?,3]");
     expect_refusal(CB_OP_EXPAND, LIST(1 << 30, 2, 3), CB_ERR_TOO_LARGE,
                    "node: wants at most 2147483648 elements, has an output of [1073741824,2,3]");
-    expect_refusal(CB_OP_EXPAND, (struct cb_list){ .count = -1 }, CB_ERR_MODEL, "node: wants a shape, has none");
+    expect_refusal(CB_OP_EXPAND, (struct cb_list){ .count = -1 }, CB_ERR_MODEL,
+                   "node: wants a shape, has none");
     expect_refusal(CB_OP_TILE, LIST(2), CB_ERR_MODEL, "node: wants 2 repeats, has 1");
-    expect_refusal(CB_OP_TILE, LIST(2, -1), CB_ERR_MODEL, "node: wants repeats of 0 or more, has -1");
+    expect_refusal(CB_OP_TILE, LIST(2, -1), CB_ERR_MODEL,
+                   "node: wants repeats of 0 or more, has -1");
     expect_refusal(CB_OP_TILE, LIST(INT64_MAX, 1), CB_ERR_MODEL,
                    "node: wants repeats of 0 or more, has 9223372036854775807");
-    expect_refusal(CB_OP_TILE, LIST(1 << 30, 1 << 30), CB_ERR_TOO_LARGE,
-                   "node: wants at most 2147483648 elements, has an output of [2147483648,3221225472]");
+    expect_refusal(
+        CB_OP_TILE, LIST(1 << 30, 1 << 30), CB_ERR_TOO_LARGE,
+        "node: wants at most 2147483648 elements, has an output of [2147483648,3221225472]");
 }

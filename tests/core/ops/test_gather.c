@@ -58,8 +58,8 @@ Test(gather, refuses_known_indices_that_are_outside)
     op_case_free(&c);
 }
 
-static void expect_refusal(struct cb_shape x, enum cb_dtype dtype, struct cb_shape indices, enum cb_code code,
-                           const char *message)
+static void expect_refusal(struct cb_shape x, enum cb_dtype dtype, struct cb_shape indices,
+                           enum cb_code code, const char *message)
 {
     static const int64_t zeros[8];
     struct op_case c = op_case_make(CB_OP_GATHER);
@@ -75,7 +75,8 @@ Test(gather, refuses_what_does_not_fit)
                    "node: wants whole numbers as indices, has float");
     expect_refusal(OP_SHAPE(0), CB_INT64, OP_SHAPE(1), CB_ERR_MODEL,
                    "node: wants elements to choose from, has none");
-    expect_refusal(OP_SCALAR, CB_INT64, OP_SHAPE(1), CB_ERR_MODEL, "node: wants an axis of rank 0, has 0");
+    expect_refusal(OP_SCALAR, CB_INT64, OP_SHAPE(1), CB_ERR_MODEL,
+                   "node: wants an axis of rank 0, has 0");
     expect_refusal(OP_SHAPE(1, 1, 1, 1, 1), CB_INT64, OP_SHAPE(1, 1, 1, 1, 1), CB_ERR_UNSUPPORTED,
                    "node: wants rank 8 at most, has 9");
 }

@@ -4,9 +4,11 @@
 
 #include "tests/support/gradcheck.h"
 
-#define LIST(...) ((struct cb_list){ sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), { __VA_ARGS__ } })
+#define LIST(...)                                                                                  \
+    ((struct cb_list){ sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), { __VA_ARGS__ } })
 
-static struct op_case pad(enum cb_pad_mode mode, struct cb_shape x, struct cb_list begin, struct cb_list end)
+static struct op_case pad(enum cb_pad_mode mode, struct cb_shape x, struct cb_list begin,
+                          struct cb_list end)
 {
     struct op_case c = op_case_make(CB_OP_PAD);
     c.node.attr.pad.mode = mode;
@@ -17,7 +19,8 @@ static struct op_case pad(enum cb_pad_mode mode, struct cb_shape x, struct cb_li
 }
 
 /* Of 1 2 3. */
-static void expect_padded(enum cb_pad_mode mode, int64_t begin, int64_t end, int n, const float *want)
+static void expect_padded(enum cb_pad_mode mode, int64_t begin, int64_t end, int n,
+                          const float *want)
 {
     struct op_case c = pad(mode, OP_SHAPE(3), LIST(begin), LIST(end));
     c.node.attr.pad.value = 9;
@@ -92,7 +95,8 @@ Test(pad, cut_back_to_its_size_gives_the_tensor_back)
             back[0].v[i] = -(begin.v[i] = (int64_t)cb_rng_below(&rng, 5));
             back[1].v[i] = -(end.v[i] = (int64_t)cb_rng_below(&rng, 5));
         }
-        struct op_case p = pad((enum cb_pad_mode)(seed % 4), x, begin, end), c = op_case_make(CB_OP_PAD);
+        struct op_case p = pad((enum cb_pad_mode)(seed % 4), x, begin, end),
+                       c = op_case_make(CB_OP_PAD);
         op_case_run(&p);
         op_case_add(&c, p.out[0].shape, p.out[0].f);
         c.node.attr.pad.begin = back[0];
@@ -108,7 +112,8 @@ Test(pad, cut_back_to_its_size_gives_the_tensor_back)
 Test(pad, gradients_agree_with_finite_differences)
 {
     for (int mode = CB_PAD_CONSTANT; mode <= CB_PAD_WRAP; mode++) {
-        struct op_case c = pad((enum cb_pad_mode)mode, OP_SHAPE(2, 3, 4), LIST(1, -1, 2), LIST(0, 2, -1));
+        struct op_case c =
+            pad((enum cb_pad_mode)mode, OP_SHAPE(2, 3, 4), LIST(1, -1, 2), LIST(0, 2, -1));
         gradcheck(&c, 1e-3);
         op_case_free(&c);
     }
@@ -117,14 +122,15 @@ Test(pad, gradients_agree_with_finite_differences)
 Test(pad, of_large_tensors_is_the_same_with_threads)
 {
     for (int mode = CB_PAD_CONSTANT; mode <= CB_PAD_WRAP; mode++) {
-        struct op_case c = pad((enum cb_pad_mode)mode, OP_SHAPE(1, 57, 61, 13), LIST(0, 3, 3, 0), LIST(0, 2, 3, 1));
+        struct op_case c = pad((enum cb_pad_mode)mode, OP_SHAPE(1, 57, 61, 13), LIST(0, 3, 3, 0),
+                               LIST(0, 2, 3, 1));
         op_case_expect_same_on_every_isa(&c, 0);
         op_case_free(&c);
     }
 }
 
-static void expect_refusal(enum cb_pad_mode mode, struct cb_shape x, struct cb_list begin, struct cb_list end,
-                           const char *message)
+static void expect_refusal(enum cb_pad_mode mode, struct cb_shape x, struct cb_list begin,
+                           struct cb_list end, const char *message)
 {
     struct op_case c = pad(mode, x, begin, end);
     op_case_expect_refusal(&c, CB_ERR_MODEL, message);
@@ -137,13 +143,15 @@ Test(pad, refuses_pads_that_do_not_fit)
                    "node: wants 2 pads before and after, has 1 and 2");
     expect_refusal(CB_PAD_CONSTANT, OP_SHAPE(3), LIST(-2), LIST(-2),
                    "node: wants pads that fit 3 elements, has -2 and -2");
-    expect_refusal(CB_PAD_CONSTANT, OP_SHAPE(3), LIST(INT64_MAX), LIST(INT64_MAX),
-                   "node: wants pads that fit 3 elements, has 9223372036854775807 and 9223372036854775807");
+    expect_refusal(
+        CB_PAD_CONSTANT, OP_SHAPE(3), LIST(INT64_MAX), LIST(INT64_MAX),
+        "node: wants pads that fit 3 elements, has 9223372036854775807 and 9223372036854775807");
     expect_refusal(CB_PAD_CONSTANT, OP_SHAPE(3), LIST(INT64_MIN), LIST(0),
                    "node: wants pads that fit 3 elements, has -9223372036854775808 and 0");
     expect_refusal(CB_PAD_REFLECT, OP_SHAPE(0), LIST(1), LIST(0),
                    "node: wants elements along axis 0 to pad with, has none");
-    expect_refusal((enum cb_pad_mode)7, OP_SHAPE(1), LIST(1), LIST(0), "node: wants a mode of padding, has 7");
+    expect_refusal((enum cb_pad_mode)7, OP_SHAPE(1), LIST(1), LIST(0),
+                   "node: wants a mode of padding, has 7");
 }
 
 Test(pad, refuses_pads_that_are_no_pairs)

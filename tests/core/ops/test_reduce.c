@@ -5,8 +5,9 @@
 #include "tests/support/gradcheck.h"
 
 static const enum cb_op all_ops[] = {
-    CB_OP_REDUCE_SUM, CB_OP_REDUCE_MEAN, CB_OP_REDUCE_MAX, CB_OP_REDUCE_MIN, CB_OP_REDUCE_PROD, CB_OP_REDUCE_L1,
-    CB_OP_REDUCE_L2, CB_OP_REDUCE_LOG_SUM, CB_OP_REDUCE_LOG_SUM_EXP, CB_OP_REDUCE_SUM_SQUARE,
+    CB_OP_REDUCE_SUM,         CB_OP_REDUCE_MEAN,       CB_OP_REDUCE_MAX, CB_OP_REDUCE_MIN,
+    CB_OP_REDUCE_PROD,        CB_OP_REDUCE_L1,         CB_OP_REDUCE_L2,  CB_OP_REDUCE_LOG_SUM,
+    CB_OP_REDUCE_LOG_SUM_EXP, CB_OP_REDUCE_SUM_SQUARE,
 };
 
 static void expect_rows(enum cb_op op, const float *want)
@@ -72,7 +73,8 @@ Test(reduce, of_nothing_is_the_identity)
 static double reference(enum cb_op op, const struct op_case *c, unsigned mask, size_t result)
 {
     const struct cb_shape *x = &c->in[0].shape;
-    double sum = 0, top = -HUGE_VAL, least = HUGE_VAL, product = 1, l1 = 0, squares = 0, exps = 0, n = 0;
+    double sum = 0, top = -HUGE_VAL, least = HUGE_VAL, product = 1, l1 = 0, squares = 0, exps = 0,
+           n = 0;
     for (size_t i = 0; i < cb_shape_count(x); i++) {
         size_t at = 0, step = 1, rest = i;
         for (int k = x->rank - 1; k >= 0; rest /= (size_t)x->dim[k], k--)
@@ -119,7 +121,9 @@ static struct op_case case_of(enum cb_op op, unsigned mask, struct cb_shape x, e
 
 Test(reduce, equals_its_definition_over_every_set_of_axes)
 {
-    static const struct cb_shape shapes[] = { { 4, { 3, 4, 2, 5 } }, { 4, { 2, 1, 3, 67 } }, { 3, { 2, 3, 19 } } };
+    static const struct cb_shape shapes[] = { { 4, { 3, 4, 2, 5 } },
+                                              { 4, { 2, 1, 3, 67 } },
+                                              { 3, { 2, 3, 19 } } };
     for (size_t i = 0; i < CB_COUNT_OF(all_ops) * CB_COUNT_OF(shapes); i++) {
         const struct cb_shape x = shapes[i / CB_COUNT_OF(all_ops)];
         const enum cb_op op = all_ops[i % CB_COUNT_OF(all_ops)];
@@ -128,8 +132,9 @@ Test(reduce, equals_its_definition_over_every_set_of_axes)
             op_case_run(&c);
             for (size_t k = 0; k < cb_tensor_count(&c.out[0]); k++) {
                 const double want = reference(op, &c, mask, k), got = (double)c.out[0].f[k];
-                cr_assert(fabs(got - want) <= 1e-6 * (1 + fabs(want)), "%s, axes %x, result %zu: wanted %g, found %g",
-                          cb_op_get(op)->name, mask, k, want, got);
+                cr_assert(fabs(got - want) <= 1e-6 * (1 + fabs(want)),
+                          "%s, axes %x, result %zu: wanted %g, found %g", cb_op_get(op)->name, mask,
+                          k, want, got);
             }
             op_case_free(&c);
         }
@@ -168,7 +173,8 @@ Test(reduce, large_tensors_are_the_same_with_threads)
 {
     static const unsigned masks[] = { 6, 8, 1, 7, 9 };
     for (size_t i = 0; i < CB_COUNT_OF(masks); i++) {
-        struct op_case c = case_of(CB_OP_REDUCE_MEAN, masks[i], OP_SHAPE(2, 41, 23, 130), OP_UNIFORM);
+        struct op_case c =
+            case_of(CB_OP_REDUCE_MEAN, masks[i], OP_SHAPE(2, 41, 23, 130), OP_UNIFORM);
         op_case_expect_same_on_every_isa(&c, 0);
         op_case_free(&c);
     }
@@ -179,7 +185,8 @@ Test(reduce, gradients_agree_with_finite_differences)
     for (size_t i = 0; i < CB_COUNT_OF(all_ops); i++)
         for (unsigned mask = 0; mask < 8; mask++) {
             const bool kinks = all_ops[i] == CB_OP_REDUCE_MAX || all_ops[i] == CB_OP_REDUCE_MIN;
-            struct op_case c = case_of(all_ops[i], mask, OP_SHAPE(2, 3, 4), kinks ? OP_DISTINCT : OP_POSITIVE);
+            struct op_case c =
+                case_of(all_ops[i], mask, OP_SHAPE(2, 3, 4), kinks ? OP_DISTINCT : OP_POSITIVE);
             gradcheck(&c, 2e-3);
             op_case_free(&c);
         }
@@ -239,13 +246,18 @@ Test(reduce, of_no_whole_numbers_is_the_end_of_the_type)
     static const struct {
         enum cb_dtype dtype;
         int64_t least, most;
-    } ends[] = { { CB_INT8, -128, 127 }, { CB_UINT8, 0, 255 }, { CB_INT32, INT32_MIN, INT32_MAX },
-                 { CB_INT64, INT64_MIN, INT64_MAX }, { CB_UINT64, 0, -1 }, { CB_BOOL, 0, 1 } };
+    } ends[] = { { CB_INT8, -128, 127 },
+                 { CB_UINT8, 0, 255 },
+                 { CB_INT32, INT32_MIN, INT32_MAX },
+                 { CB_INT64, INT64_MIN, INT64_MAX },
+                 { CB_UINT64, 0, -1 },
+                 { CB_BOOL, 0, 1 } };
     for (size_t i = 0; i < 2 * CB_COUNT_OF(ends); i++) {
         struct op_case c = op_case_make(i % 2 ? CB_OP_REDUCE_MAX : CB_OP_REDUCE_MIN);
         op_case_add_wholes(&c, ends[i / 2].dtype, OP_SHAPE(0), OP_WHOLES(0));
         op_case_run(&c);
-        op_case_expect_wholes(&c, 0, (const int64_t[]){ i % 2 ? ends[i / 2].least : ends[i / 2].most });
+        op_case_expect_wholes(&c, 0,
+                              (const int64_t[]){ i % 2 ? ends[i / 2].least : ends[i / 2].most });
         op_case_free(&c);
     }
 }
@@ -262,7 +274,8 @@ static void expect_refusal(struct cb_list axes, const char *message)
 Test(reduce, refuses_axes_outside_or_twice)
 {
     expect_refusal((struct cb_list){ 1, { 2 } }, "node: wants an axis of rank 2, has 2");
-    expect_refusal((struct cb_list){ 1, { INT64_MIN } }, "node: wants an axis of rank 2, has -9223372036854775808");
+    expect_refusal((struct cb_list){ 1, { INT64_MIN } },
+                   "node: wants an axis of rank 2, has -9223372036854775808");
     expect_refusal((struct cb_list){ 2, { 1, -1 } }, "node: wants each axis once, has 1 twice");
 }
 
@@ -279,7 +292,8 @@ Test(reduce, refuses_types_that_make_no_sense_and_axes_that_are_not_known)
     op_case_free(&b);
 
     struct op_case u = op_case_make(CB_OP_REDUCE_SUM);
-    struct cb_arg in[2] = { { CB_FLOAT32, OP_SHAPE(2), NULL }, { CB_INT64, OP_SHAPE(1), NULL } }, out[1];
+    struct cb_arg in[2] = { { CB_FLOAT32, OP_SHAPE(2), NULL }, { CB_INT64, OP_SHAPE(1), NULL } },
+                  out[1];
     u.node.n_in = 2;
     const struct cb_status st = cb_op_get(CB_OP_REDUCE_SUM)->infer(&u.node, in, out);
     cr_expect(eq(int, (int)st.code, CB_ERR_UNSUPPORTED));

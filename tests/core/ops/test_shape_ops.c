@@ -59,10 +59,12 @@ Test(shape_ops, constant_of_shape_refuses_impossible_shapes)
 {
     struct op_case c = op_case_make(CB_OP_CONSTANT_OF_SHAPE);
     c.node.attr.fill.dims = (struct cb_list){ 2, { INT64_MAX, 2 } };
-    op_case_expect_refusal(&c, CB_ERR_TOO_LARGE,
-                           "node: wants at most 2147483648 elements, has an output of [9223372036854775807,2]");
+    op_case_expect_refusal(
+        &c, CB_ERR_TOO_LARGE,
+        "node: wants at most 2147483648 elements, has an output of [9223372036854775807,2]");
     c.node.attr.fill.dims = (struct cb_list){ 1, { -1 } };
-    op_case_expect_refusal(&c, CB_ERR_TOO_LARGE, "node: wants at most 2147483648 elements, has an output of [?]");
+    op_case_expect_refusal(&c, CB_ERR_TOO_LARGE,
+                           "node: wants at most 2147483648 elements, has an output of [?]");
     c.node.attr.fill.dims = (struct cb_list){ .count = -1 };
     op_case_expect_refusal(&c, CB_ERR_MODEL, "node: wants a shape, has none");
     op_case_free(&c);
@@ -112,5 +114,6 @@ Test(shape_ops, range_refuses_what_does_not_end)
 {
     expect_range_refusal(0, 1, 0, "node: wants at most 2147483648 numbers, has 0 to 1 by 0");
     expect_range_refusal(0, 1e30, 1, "node: wants at most 2147483648 numbers, has 0 to 1e+30 by 1");
-    expect_range_refusal(0, (double)NAN, 1, "node: wants at most 2147483648 numbers, has 0 to nan by 1");
+    expect_range_refusal(0, (double)NAN, 1,
+                         "node: wants at most 2147483648 numbers, has 0 to nan by 1");
 }

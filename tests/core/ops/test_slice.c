@@ -3,11 +3,12 @@
 
 #include "tests/support/gradcheck.h"
 
-#define LIST(...) ((struct cb_list){ sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), { __VA_ARGS__ } })
-#define NONE      ((struct cb_list){ .count = -1 })
+#define LIST(...)                                                                                  \
+    ((struct cb_list){ sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), { __VA_ARGS__ } })
+#define NONE ((struct cb_list){ .count = -1 })
 
-static struct op_case slice(struct cb_shape x, struct cb_list starts, struct cb_list ends, struct cb_list axes,
-                            struct cb_list steps)
+static struct op_case slice(struct cb_shape x, struct cb_list starts, struct cb_list ends,
+                            struct cb_list axes, struct cb_list steps)
 {
     struct op_case c = op_case_make(CB_OP_SLICE);
     c.node.attr.slice.starts = starts;
@@ -113,8 +114,8 @@ Test(slice, gradients_agree_with_finite_differences)
     op_case_free(&c);
 }
 
-static void expect_refusal(struct cb_list starts, struct cb_list ends, struct cb_list axes, struct cb_list steps,
-                           const char *message)
+static void expect_refusal(struct cb_list starts, struct cb_list ends, struct cb_list axes,
+                           struct cb_list steps, const char *message)
 {
     struct op_case c = slice(OP_SHAPE(2, 3), starts, ends, axes, steps);
     op_case_expect_refusal(&c, CB_ERR_MODEL, message);
@@ -123,16 +124,19 @@ static void expect_refusal(struct cb_list starts, struct cb_list ends, struct cb
 
 Test(slice, refuses_lists_that_do_not_fit)
 {
-    expect_refusal(NONE, LIST(1), NONE, NONE, "node: wants as many ends, axes and steps as starts, has 1, -1, -1 for -1");
+    expect_refusal(NONE, LIST(1), NONE, NONE,
+                   "node: wants as many ends, axes and steps as starts, has 1, -1, -1 for -1");
     expect_refusal(LIST(0), LIST(1, 2), NONE, NONE,
                    "node: wants as many ends, axes and steps as starts, has 2, -1, -1 for 1");
     expect_refusal(LIST(0), LIST(1), LIST(0, 1), NONE,
                    "node: wants as many ends, axes and steps as starts, has 1, 2, -1 for 1");
     expect_refusal(LIST(0), LIST(1), LIST(2), NONE, "node: wants an axis of rank 2, has 2");
-    expect_refusal(LIST(0, 0, 0), LIST(1, 1, 1), NONE, NONE, "node: wants an axis of rank 2, has 2");
+    expect_refusal(LIST(0, 0, 0), LIST(1, 1, 1), NONE, NONE,
+                   "node: wants an axis of rank 2, has 2");
     expect_refusal(LIST(0, 0), LIST(1, 1), LIST(1, -1), NONE,
                    "node: wants each axis once and steps other than 0, has an axis twice");
-    expect_refusal(LIST(0), LIST(1), NONE, LIST(0), "node: wants each axis once and steps other than 0, has step 0");
+    expect_refusal(LIST(0), LIST(1), NONE, LIST(0),
+                   "node: wants each axis once and steps other than 0, has step 0");
 }
 
 Test(slice, takes_empty_tensors)

@@ -10,7 +10,8 @@ Test(softmax, gives_shares_that_make_one)
     struct op_case c = op_case_make(CB_OP_SOFTMAX);
     op_case_add(&c, OP_SHAPE(2, 3), OP_FLOATS(0, logf(2), logf(5), 7, 7, 7));
     op_case_run(&c);
-    op_case_expect_floats(&c, 0, 1e-6, OP_FLOATS(0.125f, 0.25f, 0.625f, 1 / 3.0f, 1 / 3.0f, 1 / 3.0f));
+    op_case_expect_floats(&c, 0, 1e-6,
+                          OP_FLOATS(0.125f, 0.25f, 0.625f, 1 / 3.0f, 1 / 3.0f, 1 / 3.0f));
     op_case_free(&c);
 }
 
@@ -31,7 +32,8 @@ Test(softmax, before_opset_13_takes_all_axes_from_the_axis_on)
     c.node.attr.softmax.flatten = true;
     op_case_add(&c, OP_SHAPE(2, 2, 2), OP_FLOATS(1, 1, 1, 1, 0, 0, logf(2), 0));
     op_case_run(&c);
-    op_case_expect_floats(&c, 0, 1e-6, OP_FLOATS(0.25f, 0.25f, 0.25f, 0.25f, 0.2f, 0.2f, 0.4f, 0.2f));
+    op_case_expect_floats(&c, 0, 1e-6,
+                          OP_FLOATS(0.25f, 0.25f, 0.25f, 0.25f, 0.2f, 0.2f, 0.4f, 0.2f));
     op_case_free(&c);
 }
 
@@ -64,8 +66,8 @@ Test(softmax, equals_its_definition_on_odd_shapes)
             double sum = 0;
             for (size_t k = 0; k < n; k++)
                 sum += exp((double)c.in[0].f[base + k * inner]);
-            cr_expect(fabs(exp((double)c.in[0].f[i]) / sum - (double)c.out[0].f[i]) < 1e-6, "axis %d, element %zu",
-                      axis, i);
+            cr_expect(fabs(exp((double)c.in[0].f[i]) / sum - (double)c.out[0].f[i]) < 1e-6,
+                      "axis %d, element %zu", axis, i);
         }
         op_case_free(&c);
     }

@@ -20,7 +20,8 @@ static void expect_reshape(struct cb_shape x, struct cb_list dims, struct cb_sha
     op_case_free(&c);
 }
 
-#define DIMS(...) ((struct cb_list){ sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), { __VA_ARGS__ } })
+#define DIMS(...)                                                                                  \
+    ((struct cb_list){ sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t), { __VA_ARGS__ } })
 
 Test(view, reshape_copies_at_0_and_infers_at_minus_1)
 {
@@ -53,7 +54,8 @@ Test(view, reshape_takes_its_shape_from_an_input)
     op_case_free(&c);
 }
 
-static void expect_refusal(struct cb_shape x, struct cb_list dims, enum cb_code code, const char *message)
+static void expect_refusal(struct cb_shape x, struct cb_list dims, enum cb_code code,
+                           const char *message)
 {
     struct op_case c = reshape(x, dims);
     op_case_expect_refusal(&c, code, message);
@@ -62,21 +64,25 @@ static void expect_refusal(struct cb_shape x, struct cb_list dims, enum cb_code 
 
 Test(view, reshape_refuses_what_cannot_be)
 {
-    expect_refusal(OP_SHAPE(2, 3), DIMS(4), CB_ERR_MODEL, "node: wants as many elements as [2,3], has [4]");
+    expect_refusal(OP_SHAPE(2, 3), DIMS(4), CB_ERR_MODEL,
+                   "node: wants as many elements as [2,3], has [4]");
     expect_refusal(OP_SHAPE(2, 3), DIMS(4, -1), CB_ERR_MODEL,
                    "node: wants a shape for [2,3], has -1 beside 4 elements");
     expect_refusal(OP_SHAPE(2, 3), DIMS(-1, -1), CB_ERR_MODEL,
                    "node: wants one -1 and no other negative dims, has -1");
     expect_refusal(OP_SHAPE(2, 3), DIMS(-2, 3), CB_ERR_MODEL,
                    "node: wants one -1 and no other negative dims, has -2");
-    expect_refusal(OP_SHAPE(6), DIMS(6, 0), CB_ERR_MODEL, "node: wants an input axis 1 to copy, has rank 1");
+    expect_refusal(OP_SHAPE(6), DIMS(6, 0), CB_ERR_MODEL,
+                   "node: wants an input axis 1 to copy, has rank 1");
     expect_refusal(OP_SHAPE(6), DIMS(INT64_MAX, -1), CB_ERR_MODEL,
                    "node: wants a shape for [6], has too many elements");
-    expect_refusal(OP_SHAPE(6), DIMS(1 << 30, 1 << 30, 6), CB_ERR_TOO_LARGE,
-                   "node: wants at most 2147483648 elements, has an output of [1073741824,1073741824,6]");
+    expect_refusal(
+        OP_SHAPE(6), DIMS(1 << 30, 1 << 30, 6), CB_ERR_TOO_LARGE,
+        "node: wants at most 2147483648 elements, has an output of [1073741824,1073741824,6]");
     expect_refusal(OP_SHAPE(0), DIMS(0, -1), CB_ERR_MODEL,
                    "node: wants a shape for [0], has -1 beside 0 elements");
-    expect_refusal(OP_SHAPE(6), (struct cb_list){ .count = -1 }, CB_ERR_MODEL, "node: wants a shape, has none");
+    expect_refusal(OP_SHAPE(6), (struct cb_list){ .count = -1 }, CB_ERR_MODEL,
+                   "node: wants a shape, has none");
 }
 
 Test(view, reshape_refuses_a_shape_of_too_many_axes_or_of_real_numbers)
@@ -84,7 +90,8 @@ Test(view, reshape_refuses_a_shape_of_too_many_axes_or_of_real_numbers)
     struct op_case c = op_case_make(CB_OP_RESHAPE);
     op_case_random(&c, OP_SHAPE(1), OP_UNIFORM);
     op_case_add_wholes(&c, CB_INT64, OP_SHAPE(9), OP_WHOLES(1, 1, 1, 1, 1, 1, 1, 1, 1));
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "node: wants at most 8 numbers as a shape, has 9 in rank 1");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "node: wants at most 8 numbers as a shape, has 9 in rank 1");
     op_case_free(&c);
 
     struct op_case f = op_case_make(CB_OP_RESHAPE);
@@ -128,7 +135,8 @@ static struct op_case squeeze(enum cb_op op, struct cb_shape x, struct cb_list a
     return c;
 }
 
-static void expect_squeeze(enum cb_op op, struct cb_shape x, struct cb_list axes, struct cb_shape want)
+static void expect_squeeze(enum cb_op op, struct cb_shape x, struct cb_list axes,
+                           struct cb_shape want)
 {
     struct op_case c = squeeze(op, x, axes);
     op_case_run(&c);
@@ -137,8 +145,8 @@ static void expect_squeeze(enum cb_op op, struct cb_shape x, struct cb_list axes
     op_case_free(&c);
 }
 
-static void expect_squeeze_refusal(enum cb_op op, struct cb_shape x, struct cb_list axes, enum cb_code code,
-                                   const char *message)
+static void expect_squeeze_refusal(enum cb_op op, struct cb_shape x, struct cb_list axes,
+                                   enum cb_code code, const char *message)
 {
     struct op_case c = squeeze(op, x, axes);
     op_case_expect_refusal(&c, code, message);
@@ -149,7 +157,8 @@ Test(view, squeeze_takes_axes_of_1_away)
 {
     expect_squeeze(CB_OP_SQUEEZE, OP_SHAPE(1, 3, 1), DIMS(-1), OP_SHAPE(1, 3));
     expect_squeeze(CB_OP_SQUEEZE, OP_SHAPE(1, 3, 1), DIMS(2, 0), OP_SHAPE(3));
-    expect_squeeze(CB_OP_SQUEEZE, OP_SHAPE(1, 3, 1, 2), (struct cb_list){ .count = -1 }, OP_SHAPE(3, 2));
+    expect_squeeze(CB_OP_SQUEEZE, OP_SHAPE(1, 3, 1, 2), (struct cb_list){ .count = -1 },
+                   OP_SHAPE(3, 2));
     expect_squeeze(CB_OP_SQUEEZE, OP_SHAPE(1), (struct cb_list){ .count = -1 }, OP_SCALAR);
     expect_squeeze_refusal(CB_OP_SQUEEZE, OP_SHAPE(1, 3), DIMS(1), CB_ERR_MODEL,
                            "node: wants 1 along axis 1, has 3");
@@ -164,10 +173,10 @@ Test(view, unsqueeze_puts_axes_of_1_in)
     expect_squeeze(CB_OP_UNSQUEEZE, OP_SCALAR, DIMS(0), OP_SHAPE(1));
     expect_squeeze_refusal(CB_OP_UNSQUEEZE, OP_SHAPE(3), DIMS(2), CB_ERR_MODEL,
                            "node: wants an axis of rank 2, has 2");
-    expect_squeeze_refusal(CB_OP_UNSQUEEZE, OP_SHAPE(3), (struct cb_list){ .count = -1 }, CB_ERR_MODEL,
-                           "node: wants axes, has none");
-    expect_squeeze_refusal(CB_OP_UNSQUEEZE, OP_SHAPE(1, 1, 1, 1, 1, 1, 1), DIMS(0, 1), CB_ERR_UNSUPPORTED,
-                           "node: wants rank 8 at most, has 9");
+    expect_squeeze_refusal(CB_OP_UNSQUEEZE, OP_SHAPE(3), (struct cb_list){ .count = -1 },
+                           CB_ERR_MODEL, "node: wants axes, has none");
+    expect_squeeze_refusal(CB_OP_UNSQUEEZE, OP_SHAPE(1, 1, 1, 1, 1, 1, 1), DIMS(0, 1),
+                           CB_ERR_UNSUPPORTED, "node: wants rank 8 at most, has 9");
 }
 
 Test(view, gradients_have_the_shape_of_the_input)

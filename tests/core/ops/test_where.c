@@ -49,6 +49,7 @@ Test(where, refuses_a_condition_of_numbers_and_shapes_that_do_not_fit)
     op_case_add_wholes(&s, CB_BOOL, OP_SHAPE(2), OP_WHOLES(1, 0));
     op_case_random(&s, OP_SHAPE(3), OP_UNIFORM);
     op_case_random(&s, OP_SHAPE(1), OP_UNIFORM);
-    op_case_expect_refusal(&s, CB_ERR_MODEL, "node: wants shapes that broadcast, has [2], [3] and [1]");
+    op_case_expect_refusal(&s, CB_ERR_MODEL,
+                           "node: wants shapes that broadcast, has [2], [3] and [1]");
     op_case_free(&s);
 }
