@@ -168,7 +168,7 @@ test: deps
 ## run: set up, build, serve seedling and the models in MODELS_DIR; prints curl lines to try
 run: deps
 	@$(MAKE) all
-	@build/cambium serve --hints $(if $(MODELS_DIR),--models $(MODELS_DIR)) $(ARGS)
+	@build/cambium serve --hints docs/star.png $(if $(MODELS_DIR),--models $(MODELS_DIR)) $(ARGS)
 
 ## seedling: make the embedded model again: pictures, training, ONNX file
 seedling: $(OUT)/seedling
