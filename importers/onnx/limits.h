@@ -11,10 +11,13 @@
 #define CB_ONNX_MAX_NODES 65536
 #define CB_ONNX_MAX_TENSORS 65536 /* initialisers; as many again as attributes */
 #define CB_ONNX_MAX_ATTRIBUTES 524288
-#define CB_ONNX_MAX_ARGS 524288 /* names of nodes' inputs, and of their outputs */
-#define CB_ONNX_MAX_VALUES 65536 /* declared inputs, and outputs; old files declare initialisers */
+#define CB_ONNX_MAX_ARGS 524288  /* names of nodes' inputs, and of their outputs */
+#define CB_ONNX_MAX_VALUES 65536 /* declared inputs, and outputs; old files declare initialisers   \
+                                  */
 #define CB_ONNX_MAX_DIMS 524288
-#define CB_ONNX_MAX_SMALL 4096 /* operator sets, metadata entries, local functions */
+#define CB_ONNX_MAX_PROPS 4096     /* metadata entries */
+#define CB_ONNX_MAX_FUNCTIONS 1024 /* each refused node is looked up among them */
+#define CB_ONNX_MAX_OPSETS 256     /* and among these */
 
 /* Files of external data: some exporters write one a tensor. */
 #define CB_ONNX_MAX_EXTERNAL 4096

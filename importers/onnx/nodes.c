@@ -124,6 +124,7 @@ static void refuse(struct cb_onnx_loader *l, const struct cb_onnx_node *node)
 {
     const Onnx__NodeProto *p = node->proto;
     const char *domain = is_own_domain(p->domain) ? "" : p->domain;
+    const int64_t opset = cb_onnx_opset_of(l, domain);
     for (size_t i = 0; i < l->proto->n_functions; i++) {
         const Onnx__FunctionProto *f = l->proto->functions[i];
         if (strcmp(cb_onnx_text_or(f->name, ""), p->op_type) == 0 &&
@@ -133,8 +134,9 @@ static void refuse(struct cb_onnx_loader *l, const struct cb_onnx_node *node)
             return;
         }
     }
-    cb_onnx_refusals_add(&l->refusals, node->name, "%.60s%s%.60s (opset %lld)", domain,
-                         *domain ? "." : "", p->op_type, (long long)cb_onnx_opset_of(l, domain));
+    cb_onnx_refusals_add(&l->refusals, node->name,
+                         opset ? "%.60s%s%.60s (opset %lld)" : "%.60s%s%.60s", domain,
+                         *domain ? "." : "", p->op_type, (long long)opset);
 }
 
 static struct cb_status check_arguments(const struct cb_onnx_node *node)

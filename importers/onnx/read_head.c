@@ -85,7 +85,7 @@ static struct cb_status read_graph(struct reading *r, struct cb_bytes graph)
 static struct cb_status read_property(struct reading *r, struct cb_bytes entry, struct cb_arena *arena)
 {
     const char *key = "", *value = "";
-    if (r->n_properties == CB_ONNX_MAX_SMALL)
+    if (r->n_properties == CB_ONNX_MAX_PROPS)
         return damaged("too many properties");
     for (struct cb_wire_field f; cb_wire_next(&entry, &f);) {
         if (f.type != CB_WIRE_BYTES || (f.number != CB_ENTRY_KEY && f.number != CB_ENTRY_VALUE))
@@ -139,7 +139,7 @@ struct cb_status cb_onnx_read_head(struct cb_bytes file, struct cb_arena *arena,
 {
     struct reading r = nothing_read;
     struct cb_onnx_head_file made;
-    CB_TRY(cb_arena_get(arena, CB_ONNX_MAX_SMALL, sizeof *r.properties, "properties", &r.properties));
+    CB_TRY(cb_arena_get(arena, CB_ONNX_MAX_PROPS, sizeof *r.properties, "properties", &r.properties));
     for (struct cb_wire_field f; cb_wire_next(&file, &f);) {
         if (f.number == CB_MODEL_GRAPH && f.type == CB_WIRE_BYTES)
             CB_TRY(read_graph(&r, f.data));
