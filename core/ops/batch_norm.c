@@ -167,8 +167,10 @@ static void sum_channels(void *ctx, size_t task, size_t worker)
         for (size_t c = first; c < end; c++) {
             const double g = (double)s->g[p * s->c + c];
             s->sum_g[c] += g;
-            s->sum_gx[c] += g * ((double)x[p * s->c + c] - s->mean[c]) * s->inverse[c];
+            s->sum_gx[c] += g * ((double)x[p * s->c + c] - s->mean[c]);
         }
+    for (size_t c = first; c < end; c++)
+        s->sum_gx[c] *= s->inverse[c];
 }
 
 /* dx = scale * inverse * g; in training also less what x moves mean and variance by:

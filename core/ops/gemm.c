@@ -1,7 +1,7 @@
 /* core/ops/gemm.c - Gemm: y = clamp(alpha * A x B + beta * C, lo, hi), A [M,K] and B [K,N] maybe given transposed, C
  * broadcast to [M,N].
  *
- * ONNX Gemm-13; the clamp is this library's own. */
+ * ONNX Gemm-13; the clamp is this library's own. Whole numbers are multiplied by plain loops and wrap. */
 #include <math.h>
 
 #include "core/base/arena.h"
@@ -12,17 +12,32 @@
 
 enum { A, B, C };
 
+static bool is_whole(float v)
+{
+    return v == truncf(v) && fabsf(v) < 0x1p31f;
+}
+
+static struct cb_status check_types(const struct cb_node *node, const struct cb_arg in[])
+{
+    const union cb_attr *attr = &node->attr;
+    for (int i = B; i < node->n_in; i++)
+        if (cb_args_given(node, in, i))
+            CB_TRY(cb_args_same_dtype(node, &in[A], &in[i]));
+    if (in[A].dtype == CB_BOOL)
+        return cb_fail(CB_ERR_MODEL, "%s: wants numbers, has bool", node->name);
+    if (!cb_args_is_float(&in[A]) && (!is_whole(attr->gemm.alpha) || !is_whole(attr->gemm.beta)))
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s: whole numbers want a whole alpha and beta, has %g and %g", node->name,
+                       (double)attr->gemm.alpha, (double)attr->gemm.beta);
+    return cb_ok();
+}
+
 static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
 {
     const union cb_attr *attr = &node->attr;
     const int64_t *a = in[A].shape.dim, *b = in[B].shape.dim;
     char left[CB_SHAPE_TEXT], right[CB_SHAPE_TEXT];
     CB_TRY(cb_args_check(node, in));
-    for (int i = A; i < node->n_in; i++)
-        if (cb_args_given(node, in, i)) {
-            CB_TRY(cb_args_want_float(node, &in[i]));
-            CB_TRY(cb_args_same_dtype(node, &in[A], &in[i]));
-        }
+    CB_TRY(check_types(node, in));
     if (in[A].shape.rank != 2 || in[B].shape.rank != 2)
         return cb_fail(CB_ERR_MODEL, "%s: wants two matrices, has %s and %s", node->name,
                        cb_shape_text(&in[A].shape, left), cb_shape_text(&in[B].shape, right));
@@ -59,10 +74,15 @@ static struct cb_product product_of(const struct cb_op_call *call)
     };
 }
 
+static bool is_real(const struct cb_op_call *call)
+{
+    return cb_dtype_get(call->in[A]->dtype)->is_float;
+}
+
 static size_t packed_bytes(const struct cb_op_call *call)
 {
     const struct cb_product p = product_of(call);
-    return cb_product_packed_bytes(&p, call->kernels);
+    return !is_real(call) ? 0 : cb_product_packed_bytes(&p, call->kernels);
 }
 
 static uint64_t packed_form(const struct cb_op_call *call)
@@ -123,7 +143,24 @@ static size_t forward_bytes(const struct cb_op_call *call)
            (call->packed ? 0 : cb_product_packed_bytes(&p, call->kernels));
 }
 
-static void forward(const struct cb_op_call *call)
+static void forward_whole(const struct cb_op_call *call)
+{
+    const union cb_attr *attr = &call->node->attr;
+    const struct cb_product p = product_of(call); /* for its sizes and strides */
+    const struct addend s = addend_of(call);
+    const uint64_t alpha = (uint64_t)(int64_t)attr->gemm.alpha, beta = (uint64_t)(int64_t)attr->gemm.beta;
+    const int64_t *a = call->in[A]->i, *b = call->in[B]->i;
+    for (size_t i = 0; i < p.m; i++)
+        for (size_t j = 0; j < p.n; j++) {
+            uint64_t sum = 0;
+            for (size_t k = 0; k < p.k; k++)
+                sum += (uint64_t)a[i * p.a.row + k * p.a.column] * (uint64_t)b[k * p.b.row + j * p.b.column];
+            sum = alpha * sum + (s.c ? beta * (uint64_t)s.c->i[i * s.stride[0] + j * s.stride[1]] : 0);
+            call->out[0]->i[i * p.n + j] = cb_dtype_wrap(call->out[0]->dtype, (int64_t)sum);
+        }
+}
+
+static void forward_real(const struct cb_op_call *call)
 {
     const struct cb_product p = product_of(call);
     const struct addend s = addend_of(call);
@@ -142,6 +179,14 @@ static void forward(const struct cb_op_call *call)
         gemm.packed = packed;
     }
     cb_gemm_run(call->kernels, call->threads, &gemm);
+}
+
+static void forward(const struct cb_op_call *call)
+{
+    if (is_real(call))
+        forward_real(call);
+    else
+        forward_whole(call);
 }
 
 /* ---- backward: dA' = alpha * g x B'^T, dB' = alpha * A'^T x g, for A' and B' as they are multiplied; what was given
@@ -174,6 +219,8 @@ static size_t masked_bytes(const struct cb_op_call *call)
 
 static size_t scratch(const struct cb_op_call *call, bool backward)
 {
+    if (!is_real(call))
+        return 0;
     if (!backward)
         return forward_bytes(call);
     const struct cb_product a = product_for_a(call, NULL), b = product_for_b(call, NULL);

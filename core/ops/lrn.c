@@ -3,6 +3,7 @@
  *
  * ONNX LRN-13. An even size looks one channel further up than down. */
 #include <math.h>
+#include <string.h>
 
 #include "core/base/arena.h"
 #include "core/ops/args.h"
@@ -27,7 +28,7 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
 struct lrn {
     const struct cb_op_call *call;
     size_t pixels, c;
-    size_t below, above; /* how many channels the window reaches down and up, at most c */
+    size_t below, above; /* how many channels the window reaches down and up, below c */
     float alpha, beta, bias;
 };
 
@@ -50,22 +51,21 @@ static void for_pixels(const struct cb_op_call *call, cb_threads_fn *fn)
     struct lrn s = { .call = call, .c = (size_t)x->dim[x->rank - 1], .beta = attr->lrn.beta, .bias = attr->lrn.bias };
     const size_t reach = (size_t)attr->lrn.size - 1;
     s.pixels = cb_shape_span(x, 0, x->rank - 1);
-    s.below = reach / 2 < s.c ? reach / 2 : s.c;
-    s.above = reach - reach / 2 < s.c ? reach - reach / 2 : s.c;
+    s.below = reach / 2 < s.c ? reach / 2 : s.c - 1;
+    s.above = reach - reach / 2 < s.c ? reach - reach / 2 : s.c - 1;
     s.alpha = (float)((double)attr->lrn.alpha / (double)attr->lrn.size);
-    cb_threads_for(call->threads, (s.pixels + PIXELS - 1) / PIXELS, fn, &s);
+    if (s.c)
+        cb_threads_for(call->threads, (s.pixels + PIXELS - 1) / PIXELS, fn, &s);
 }
 
-/* sums[c] = sum of v from channel c - below to c + above. */
-static void sum_windows(size_t count, size_t below, size_t above, const float *v, float *sums)
+/* sums[c] = sum of v from channel c - below to c + above: v is added to it once for every step between the two. */
+static void sum_windows(const struct lrn *s, size_t below, size_t above, const float *v, float *sums)
 {
-    for (size_t c = 0; c < count; c++) {
-        const size_t first = c < below ? 0 : c - below, end = count - c <= above ? count : c + above + 1;
-        float sum = 0;
-        for (size_t k = first; k < end; k++)
-            sum += v[k];
-        sums[c] = sum;
-    }
+    memset(sums, 0, s->c * sizeof *sums);
+    for (size_t step = below; step > 0; step--)
+        s->call->kernels->axpy(s->c - step, 1, v, sums + step);
+    for (size_t step = 0; step <= above; step++)
+        s->call->kernels->axpy(s->c - step, 1, v + step, sums);
 }
 
 /* s^-beta; networks have a beta of 3/4. */
@@ -78,7 +78,7 @@ static float inverse_power(float s, float beta)
 static void find_sums(const struct lrn *s, const float *x, float *squares, float *sums)
 {
     s->call->kernels->mul(s->c, x, x, squares);
-    sum_windows(s->c, s->below, s->above, squares, sums);
+    sum_windows(s, s->below, s->above, squares, sums);
     for (size_t c = 0; c < s->c; c++)
         sums[c] = s->bias + s->alpha * sums[c];
 }
@@ -114,7 +114,7 @@ static void backward_pixels(void *ctx, size_t task, size_t worker)
             dx[c] += g[c] * power;
             parts[c] = g[c] * x[c] * power / sums[c];
         }
-        sum_windows(s->c, s->above, s->below, parts, sums);
+        sum_windows(s, s->above, s->below, parts, sums);
         for (size_t c = 0; c < s->c; c++)
             dx[c] -= 2 * s->alpha * s->beta * x[c] * sums[c];
     }

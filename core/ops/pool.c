@@ -9,7 +9,7 @@
 #include "core/ops/defs.h"
 #include "core/ops/window.h"
 
-#define CHANNEL_BLOCK 64 /* channels of one task in backward */
+#define CHANNELS_MIN 16 /* of one task in backward: a cache line */
 
 static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg *out)
 {
@@ -42,7 +42,7 @@ static struct cb_status average_infer(struct cb_node *node, const struct cb_arg 
 struct pool {
     const struct cb_op_call *call;
     struct cb_grid grid;
-    size_t max_taps;
+    size_t max_taps, block; /* block: channels of one task in backward */
     bool include_pad;
 };
 
@@ -51,21 +51,8 @@ struct window {
     size_t count, divisor; /* pixels inside the input; what an average divides by */
     size_t *offset;        /* [count] elements from the start of x */
     const float **rows;    /* [count] room for pointers */
+    float *rest;           /* [block] room for what is left of dy */
 };
-
-static size_t worker_bytes(size_t max_taps)
-{
-    const size_t bytes = max_taps * (sizeof(size_t) + sizeof(float *));
-    return (bytes + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
-}
-
-static size_t scratch(const struct cb_op_call *call, bool backward)
-{
-    (void)backward;
-    const struct cb_grid grid =
-        cb_grid_make(&call->node->attr.pool.window, &call->in[0]->shape, &call->out[0]->shape);
-    return worker_bytes(cb_grid_max_taps(&grid)) * cb_threads_count(call->threads);
-}
 
 static struct pool pool_of(const struct cb_op_call *call)
 {
@@ -73,14 +60,31 @@ static struct pool pool_of(const struct cb_op_call *call)
     p.grid = cb_grid_make(&call->node->attr.pool.window, &call->in[0]->shape, &call->out[0]->shape);
     p.max_taps = cb_grid_max_taps(&p.grid);
     p.include_pad = call->node->attr.pool.count_include_pad;
+    const size_t tasks = (cb_threads_count(call->threads) - 1) / p.grid.n + 1; /* wanted of one image */
+    p.block = (p.grid.c - 1) / tasks + 1;
+    p.block = p.block > CHANNELS_MIN ? p.block : CHANNELS_MIN;
     return p;
+}
+
+static size_t worker_bytes(const struct pool *p)
+{
+    const size_t bytes = p->max_taps * (sizeof(size_t) + sizeof(float *)) + p->block * sizeof(float);
+    return (bytes + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
+}
+
+static size_t scratch(const struct cb_op_call *call, bool backward)
+{
+    (void)backward;
+    const struct pool p = pool_of(call);
+    return worker_bytes(&p) * cb_threads_count(call->threads);
 }
 
 static struct window window_of(const struct pool *p, size_t worker)
 {
-    char *start = (char *)p->call->scratch + worker * worker_bytes(p->max_taps);
+    char *start = (char *)p->call->scratch + worker * worker_bytes(p);
     struct window w = { .offset = (size_t *)(void *)start };
     w.rows = (const float **)(void *)(w.offset + p->max_taps);
+    w.rest = (float *)(void *)(w.rows + p->max_taps);
     return w;
 }
 
@@ -234,8 +238,8 @@ typedef void gradient_fn(const struct pool *p, const struct window *w, size_t at
 static void for_block(const struct pool *p, size_t task, size_t worker, gradient_fn *fn)
 {
     const struct cb_grid *g = &p->grid;
-    const size_t blocks = (g->c + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK, n = task / blocks;
-    const size_t c = task % blocks * CHANNEL_BLOCK, count = g->c - c < CHANNEL_BLOCK ? g->c - c : CHANNEL_BLOCK;
+    const size_t blocks = (g->c + p->block - 1) / p->block, n = task / blocks;
+    const size_t c = task % blocks * p->block, count = g->c - c < p->block ? g->c - c : p->block;
     struct window w = window_of(p, worker);
     size_t o[3], at = n * g->out[0] * g->out[1] * g->out[2] * g->c;
     for (o[0] = 0; o[0] < g->out[0]; o[0]++)
@@ -250,20 +254,22 @@ static void for_blocks(const struct cb_op_call *call, cb_threads_fn *fn)
 {
     struct pool p = pool_of(call);
     if (call->dout[0] && call->din[0])
-        cb_threads_for(call->threads, p.grid.n * ((p.grid.c + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK), fn, &p);
+        cb_threads_for(call->threads, p.grid.n * ((p.grid.c + p.block - 1) / p.block), fn, &p);
 }
 
 /* All of dy goes to the first pixel that has the value of y. */
 static void max_gradient(const struct pool *p, const struct window *w, size_t at, size_t c, size_t count)
 {
-    const float *x = p->call->in[0]->f, *y = p->call->out[0]->f + at, *dy = p->call->dout[0]->f + at;
-    float *dx = p->call->din[0]->f;
-    for (size_t i = c; i < c + count; i++) {
-        size_t t = 0;
-        while (t < w->count && x[w->offset[t] + i] != y[i])
-            t++;
-        if (t < w->count)
-            dx[w->offset[t] + i] += dy[i];
+    const float *y = p->call->out[0]->f + at + c;
+    float *rest = w->rest;
+    memcpy(rest, p->call->dout[0]->f + at + c, count * sizeof *rest);
+    for (size_t t = 0; t < w->count; t++) {
+        const float *x = p->call->in[0]->f + w->offset[t] + c;
+        float *dx = p->call->din[0]->f + w->offset[t] + c;
+        for (size_t i = 0; i < count; i++) {
+            dx[i] += x[i] == y[i] ? rest[i] : 0;
+            rest[i] = x[i] == y[i] ? 0 : rest[i];
+        }
     }
 }
 

@@ -87,6 +87,19 @@ Test(gemm, clamps_and_its_gradient_knows)
     op_case_free(&c);
 }
 
+Test(gemm, multiplies_whole_numbers_and_wraps)
+{
+    struct op_case c = op_case_make(CB_OP_GEMM);
+    c.node.attr.gemm.alpha = 2, c.node.attr.gemm.beta = -1, c.node.attr.gemm.trans_a = true;
+    op_case_add_wholes(&c, CB_INT32, OP_SHAPE(2, 1), OP_WHOLES(3, 65536));
+    op_case_add_wholes(&c, CB_INT32, OP_SHAPE(2, 2), OP_WHOLES(5, -7, 0, 32768));
+    op_case_add_wholes(&c, CB_INT32, OP_SHAPE(2), OP_WHOLES(4, 1));
+    c.constant = true;
+    op_case_run(&c);
+    op_case_expect_wholes(&c, 0, OP_WHOLES(26, -43));
+    op_case_free(&c);
+}
+
 Test(gemm, takes_empty_matrices)
 {
     struct op_case c = op_case_make(CB_OP_GEMM);
@@ -118,7 +131,12 @@ Test(gemm, says_why_it_refuses)
     c.in[0].shape = OP_SHAPE(M, K, 1);
     op_case_expect_refusal(&c, CB_ERR_MODEL, "fc6: wants two matrices, has [7,11,1] and [11,35]");
     c.in[0].dtype = CB_INT64;
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "fc6: wants real numbers, has int64");
+    op_case_expect_refusal(&c, CB_ERR_MODEL, "fc6: wants inputs of one type, has int64 and float");
+    c.in[1].dtype = c.in[2].dtype = CB_INT64;
+    c.node.attr.gemm.alpha = 0.5f;
+    op_case_expect_refusal(&c, CB_ERR_UNSUPPORTED, "fc6: whole numbers want a whole alpha and beta, has 0.5 and 1");
+    c.in[0].dtype = c.in[1].dtype = c.in[2].dtype = CB_BOOL;
+    op_case_expect_refusal(&c, CB_ERR_MODEL, "fc6: wants numbers, has bool");
     op_case_free(&c);
 }
 
