@@ -1,8 +1,9 @@
-/* core/ops/batch_norm.c - BatchNormalization, channels last: x [N, spatial..., C] -> y = (x - mean) / sqrt(var + epsilon) *
- * scale + bias, clamped to [lo, hi].
+/* core/ops/batch_norm.c - BatchNormalization, channels last: x and y [N, spatial..., C],
+ * y = (x - mean) / sqrt(var + epsilon) * scale + bias, clamped to [lo, hi].
  *
- * ONNX BatchNormalization-15; arXiv:1502.03167. In training mean and (biased) variance are the batch's, and the outputs
- * running_mean and running_var are old x momentum + batch x (1 - momentum); their gradients are not followed. */
+ * ONNX BatchNormalization-15; arXiv:1502.03167. In training mean and (biased) variance are the
+ * batch's, and running_mean and running_var are old x momentum + batch x (1 - momentum); their
+ * gradients are not followed. */
 #include <math.h>
 #include <string.h>
 
@@ -33,18 +34,19 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
     for (int i = X; i < node->n_in; i++) {
         CB_TRY(cb_args_want_float(node, &in[i]));
         if (i != X && !cb_shape_equal(&in[i].shape, &want))
-            return cb_fail(CB_ERR_MODEL, "%s: %s wants %s, has %s", node->name, names[i], cb_shape_text(&want, a),
-                           cb_shape_text(&in[i].shape, b));
+            return cb_fail(CB_ERR_MODEL, "%s: %s wants %s, has %s", node->name, names[i],
+                           cb_shape_text(&want, a), cb_shape_text(&in[i].shape, b));
     }
     if (node->n_out > 1 && !node->attr.batch_norm.training)
-        return cb_fail(CB_ERR_MODEL, "%s: running statistics are outputs of training alone", node->name);
+        return cb_fail(CB_ERR_MODEL, "%s: running statistics are outputs of training alone",
+                       node->name);
     for (int i = 1; i < node->n_out; i++)
         CB_TRY(cb_args_out(node, &out[i], in[MEAN].dtype, &want));
     return cb_args_out(node, &out[0], in[X].dtype, &in[X].shape);
 }
 
-/* What scratch holds: per channel the slope and offset of y = slope * x + offset and the statistics behind them, then
- * two sums that backward needs, then the masked gradient. */
+/* What scratch holds: per channel the slope and offset of y = slope * x + offset and the statistics
+ * behind them, then two sums that backward needs, then the masked gradient. */
 struct norm {
     const struct cb_op_call *call;
     size_t pixels, c;
@@ -58,7 +60,8 @@ static size_t scratch(const struct cb_op_call *call, bool backward)
 {
     const size_t c = channels_of(&call->in[X]->shape), n = cb_tensor_count(call->in[X]);
     const union cb_attr *attr = &call->node->attr;
-    const size_t masked = backward ? cb_clamp_floats(attr->batch_norm.lo, attr->batch_norm.hi, n) : 0;
+    const size_t masked =
+        backward ? cb_clamp_floats(attr->batch_norm.lo, attr->batch_norm.hi, n) : 0;
     return c * 4 * sizeof(double) + (c * 2 + masked) * sizeof(float);
 }
 
@@ -121,11 +124,13 @@ static void find_statistics(const struct norm *s, bool running)
         for_channels(s, measure_channels);
     for (size_t c = 0; c < s->c; c++) {
         const double mean = attr->batch_norm.training ? s->mean[c] : (double)call->in[MEAN]->f[c];
-        const double variance = attr->batch_norm.training ? s->inverse[c] : (double)call->in[VAR]->f[c];
+        const double variance =
+            attr->batch_norm.training ? s->inverse[c] : (double)call->in[VAR]->f[c];
         for (int i = 1; running && i < call->node->n_out; i++)
             if (call->out[i])
-                call->out[i]->f[c] = (float)(momentum * (double)call->in[i == 1 ? MEAN : VAR]->f[c] +
-                                             (1 - momentum) * (i == 1 ? mean : variance));
+                call->out[i]->f[c] =
+                    (float)(momentum * (double)call->in[i == 1 ? MEAN : VAR]->f[c] +
+                            (1 - momentum) * (i == 1 ? mean : variance));
         s->mean[c] = mean;
         s->inverse[c] = 1 / sqrt(variance + (double)attr->batch_norm.epsilon);
     }
@@ -136,10 +141,12 @@ static void scale_pixels(void *ctx, size_t task, size_t worker)
     (void)worker;
     const struct norm *s = ctx;
     const struct cb_op_call *call = s->call;
-    const size_t first = task * PIXELS, end = s->pixels - first < PIXELS ? s->pixels : first + PIXELS;
+    const size_t first = task * PIXELS,
+                 end = s->pixels - first < PIXELS ? s->pixels : first + PIXELS;
     for (size_t p = first; p < end; p++)
-        call->kernels->affine(s->c, call->in[X]->f + p * s->c, s->slope, s->offset, call->node->attr.batch_norm.lo,
-                              call->node->attr.batch_norm.hi, call->out[0]->f + p * s->c);
+        call->kernels->affine(s->c, call->in[X]->f + p * s->c, s->slope, s->offset,
+                              call->node->attr.batch_norm.lo, call->node->attr.batch_norm.hi,
+                              call->out[0]->f + p * s->c);
 }
 
 static void forward(const struct cb_op_call *call)
@@ -181,7 +188,8 @@ static void gradient_of_pixels(void *ctx, size_t task, size_t worker)
     const struct norm *s = ctx;
     const struct cb_op_call *call = s->call;
     const double share = call->node->attr.batch_norm.training ? 1 / (double)s->pixels : 0;
-    const size_t first = task * PIXELS, end = s->pixels - first < PIXELS ? s->pixels : first + PIXELS;
+    const size_t first = task * PIXELS,
+                 end = s->pixels - first < PIXELS ? s->pixels : first + PIXELS;
     for (size_t p = first; p < end; p++)
         for (size_t c = 0, i = p * s->c; c < s->c; c++, i++) {
             const double normalised = ((double)call->in[X]->f[i] - s->mean[c]) * s->inverse[c];
@@ -193,7 +201,8 @@ static void gradient_of_pixels(void *ctx, size_t task, size_t worker)
 static void gradient_of_parameters(const struct norm *s)
 {
     const struct cb_op_call *call = s->call;
-    const bool training = call->node->attr.batch_norm.training; /* y then knows nothing of the old statistics */
+    const bool training =
+        call->node->attr.batch_norm.training; /* y then knows nothing of the old statistics */
     for (size_t c = 0; c < s->c; c++) {
         const double scale = (double)call->in[SCALE]->f[c], inverse = s->inverse[c];
         if (call->din[SCALE])
@@ -212,7 +221,8 @@ static void backward(const struct cb_op_call *call)
     struct norm s = norm_of(call);
     if (!call->dout[0])
         return;
-    s.g = cb_clamp_gradient(call, call->node->attr.batch_norm.lo, call->node->attr.batch_norm.hi, s.masked);
+    s.g = cb_clamp_gradient(call, call->node->attr.batch_norm.lo, call->node->attr.batch_norm.hi,
+                            s.masked);
     find_statistics(&s, false);
     for_channels(&s, sum_channels);
     if (call->din[X])
@@ -221,6 +231,13 @@ static void backward(const struct cb_op_call *call)
 }
 
 const struct cb_op_def cb_op_batch_norm = {
-    .name = "BatchNormalization", .min_in = 5, .max_in = 5, .max_out = 3, .in_place = true, .infer = infer,
-    .scratch = scratch, .forward = forward, .backward = backward,
+    .name = "BatchNormalization",
+    .min_in = 5,
+    .max_in = 5,
+    .max_out = 3,
+    .in_place = true,
+    .infer = infer,
+    .scratch = scratch,
+    .forward = forward,
+    .backward = backward,
 };

@@ -1,4 +1,5 @@
-/* core/ops/clamp.h - the fused activation y = clamp(v, lo, hi) of an operator, seen from its backward. */
+/* core/ops/clamp.h - the fused activation y = clamp(v, lo, hi) of an operator, seen from its
+ * backward. */
 #pragma once
 
 #include "core/ops/op.h"
@@ -6,5 +7,6 @@
 /* Floats of scratch that cb_clamp_gradient wants for n outputs: 0 without an activation. */
 size_t cb_clamp_floats(float lo, float hi, size_t n);
 
-/* d loss / d v from d loss / d y: it passes where lo < y < hi. dout itself when there is no activation, else `scratch`. */
+/* d loss / d v from d loss / d y: it passes where lo < y < hi. dout itself when there is no
+ * activation, else `scratch`. */
 const float *cb_clamp_gradient(const struct cb_op_call *call, float lo, float hi, float *scratch);

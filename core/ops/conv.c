@@ -1,7 +1,8 @@
 /* core/ops/conv.c - Conv, channels last: y = clamp(x * w + bias + residual, lo, hi).
  *
- * x [N, spatial..., C], w [M, C/group, kernel...], bias [M], residual and y [N, spatial..., M]. ONNX Conv-22; the
- * residual and the clamp are this library's own. The work is done by core/kernels/conv.h. */
+ * x [N, spatial..., C], w [M, C/group, kernel...], bias [M], residual and y [N, spatial..., M].
+ * ONNX Conv-22; the residual and the clamp are this library's own. The work is done by
+ * core/kernels/conv.h. */
 #include "core/kernels/conv.h"
 
 #include "core/base/arena.h"
@@ -18,31 +19,35 @@ static struct cb_status check_filter(const struct cb_node *node, const struct cb
     const int64_t group = node->attr.conv.group;
     char a[CB_SHAPE_TEXT], b[CB_SHAPE_TEXT];
     if (x->rank < 3 || w->rank != x->rank)
-        return cb_fail(CB_ERR_MODEL, "%s: wants an input [N,spatial...,C] and a filter of its rank, has %s and %s",
-                       node->name, cb_shape_text(x, a), cb_shape_text(w, b));
+        return cb_fail(
+            CB_ERR_MODEL,
+            "%s: wants an input [N,spatial...,C] and a filter of its rank, has %s and %s",
+            node->name, cb_shape_text(x, a), cb_shape_text(w, b));
     if (w->dim[0] < 1 || w->dim[1] < 1)
         return cb_fail(CB_ERR_MODEL, "%s: wants a filter [M,C/group,kernel...], has %s", node->name,
                        cb_shape_text(w, b));
     const int64_t c = x->dim[x->rank - 1];
     if (group < 1 || c % group || w->dim[0] % group)
-        return cb_fail(CB_ERR_MODEL, "%s: %lld groups do not divide %lld input and %lld output channels", node->name,
-                       (long long)group, (long long)c, (long long)w->dim[0]);
+        return cb_fail(CB_ERR_MODEL,
+                       "%s: %lld groups do not divide %lld input and %lld output channels",
+                       node->name, (long long)group, (long long)c, (long long)w->dim[0]);
     if (w->dim[1] != c / group)
         return cb_fail(CB_ERR_MODEL, "%s: filter wants %lld channels, input has %lld", node->name,
                        (long long)(w->dim[1] * group), (long long)c);
     return cb_ok();
 }
 
-static struct cb_status check_extras(const struct cb_node *node, const struct cb_arg in[], const struct cb_shape *y)
+static struct cb_status check_extras(const struct cb_node *node, const struct cb_arg in[],
+                                     const struct cb_shape *y)
 {
     char a[CB_SHAPE_TEXT], b[CB_SHAPE_TEXT];
     const struct cb_shape bias = { 1, { y->dim[y->rank - 1] } };
     if (cb_args_given(node, in, BIAS) && !cb_shape_equal(&in[BIAS].shape, &bias))
-        return cb_fail(CB_ERR_MODEL, "%s: bias wants %s, has %s", node->name, cb_shape_text(&bias, a),
-                       cb_shape_text(&in[BIAS].shape, b));
+        return cb_fail(CB_ERR_MODEL, "%s: bias wants %s, has %s", node->name,
+                       cb_shape_text(&bias, a), cb_shape_text(&in[BIAS].shape, b));
     if (cb_args_given(node, in, RESIDUAL) && !cb_shape_equal(&in[RESIDUAL].shape, y))
-        return cb_fail(CB_ERR_MODEL, "%s: residual wants %s, has %s", node->name, cb_shape_text(y, a),
-                       cb_shape_text(&in[RESIDUAL].shape, b));
+        return cb_fail(CB_ERR_MODEL, "%s: residual wants %s, has %s", node->name,
+                       cb_shape_text(y, a), cb_shape_text(&in[RESIDUAL].shape, b));
     return cb_ok();
 }
 
@@ -65,8 +70,11 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
 
 static struct cb_conv_shape shape_of(const struct cb_op_call *call)
 {
-    const struct cb_grid g = cb_grid_make(&call->node->attr.conv.window, &call->in[X]->shape, &call->out[0]->shape);
-    struct cb_conv_shape s = { .n = g.n, .cin = g.c, .cout = (size_t)call->in[W]->shape.dim[0],
+    const struct cb_grid g =
+        cb_grid_make(&call->node->attr.conv.window, &call->in[X]->shape, &call->out[0]->shape);
+    struct cb_conv_shape s = { .n = g.n,
+                               .cin = g.c,
+                               .cout = (size_t)call->in[W]->shape.dim[0],
                                .group = (size_t)call->node->attr.conv.group };
     for (int i = 0; i < 3; i++) {
         s.in[i] = g.in[i];
@@ -114,15 +122,17 @@ static uint64_t packed_form(const struct cb_op_call *call)
 static void pack(const struct cb_op_call *call, void *packed)
 {
     const struct cb_conv_shape s = shape_of(call);
-    cb_conv_choose(call->kernels, &s)->pack(call->kernels, &s, call->threads, call->in[W]->data, NULL, packed);
+    cb_conv_choose(call->kernels, &s)
+        ->pack(call->kernels, &s, call->threads, call->in[W]->data, NULL, packed);
 }
 
 /* Bytes of the masked gradient at the start of backward's scratch. */
 static size_t masked_bytes(const struct cb_op_call *call)
 {
     const struct cb_node *node = call->node;
-    return aligned(cb_clamp_floats(node->attr.conv.lo, node->attr.conv.hi, cb_tensor_count(call->out[0])) *
-                   sizeof(float));
+    return aligned(
+        cb_clamp_floats(node->attr.conv.lo, node->attr.conv.hi, cb_tensor_count(call->out[0])) *
+        sizeof(float));
 }
 
 static size_t scratch(const struct cb_op_call *call, bool backward)
@@ -140,10 +150,15 @@ static void forward(const struct cb_op_call *call)
     const struct cb_conv_shape s = shape_of(call);
     const struct cb_tensor *bias = input(call, BIAS), *residual = input(call, RESIDUAL);
     struct cb_conv_call conv = {
-        .shape = &s, .x = call->in[X]->f, .packed = call->packed, .y = call->out[0]->f, .y_stride = s.cout,
+        .shape = &s,
+        .x = call->in[X]->f,
+        .packed = call->packed,
+        .y = call->out[0]->f,
+        .y_stride = s.cout,
         .post = { bias ? bias->f : NULL, residual ? residual->f : NULL, call->node->attr.conv.lo,
                   call->node->attr.conv.hi },
-        .scratch = call->scratch, .threads = call->threads,
+        .scratch = call->scratch,
+        .threads = call->threads,
     };
     if (!call->packed) {
         pack(call, call->scratch);
@@ -161,7 +176,8 @@ static void backward(const struct cb_op_call *call)
     void *rest = (char *)call->scratch + masked_bytes(call);
     if (!call->dout[0])
         return;
-    const float *g = cb_clamp_gradient(call, call->node->attr.conv.lo, call->node->attr.conv.hi, call->scratch);
+    const float *g =
+        cb_clamp_gradient(call, call->node->attr.conv.lo, call->node->attr.conv.hi, call->scratch);
     if (dx)
         cb_conv_backward_data(call->kernels, call->threads, &s, g, call->in[W]->f, rest, dx->f);
     if (dw)
@@ -173,6 +189,15 @@ static void backward(const struct cb_op_call *call)
 }
 
 const struct cb_op_def cb_op_conv = {
-    .name = "Conv", .min_in = 2, .max_in = 4, .max_out = 1, .infer = infer, .scratch = scratch,
-    .packed_bytes = packed_bytes, .packed_form = packed_form, .pack = pack, .forward = forward, .backward = backward,
+    .name = "Conv",
+    .min_in = 2,
+    .max_in = 4,
+    .max_out = 1,
+    .infer = infer,
+    .scratch = scratch,
+    .packed_bytes = packed_bytes,
+    .packed_form = packed_form,
+    .pack = pack,
+    .forward = forward,
+    .backward = backward,
 };

@@ -1,5 +1,5 @@
-/* core/ops/defs.h - the definition of every operator, each in the file of its family. Only table.c and the families
- * themselves need this; everyone else asks cb_op_get. */
+/* core/ops/defs.h - the definition of every operator, each in the file of its family. Only table.c
+ * and the families themselves need this; everyone else asks cb_op_get. */
 #pragma once
 
 #include "core/ops/op.h"

@@ -1,7 +1,8 @@
-/* core/ops/gemm.c - Gemm: y = clamp(alpha * A x B + beta * C, lo, hi), A [M,K] and B [K,N] maybe given transposed, C
- * broadcast to [M,N].
+/* core/ops/gemm.c - Gemm: y = clamp(alpha * A x B + beta * C, lo, hi), A [M,K] and B [K,N] maybe
+ * given transposed, C broadcast to [M,N].
  *
- * ONNX Gemm-13; the clamp is this library's own. Whole numbers are multiplied by plain loops and wrap. */
+ * ONNX Gemm-13; the clamp is this library's own. Whole numbers are multiplied by plain loops and
+ * wrap. */
 #include <math.h>
 
 #include "core/base/arena.h"
@@ -26,7 +27,8 @@ static struct cb_status check_types(const struct cb_node *node, const struct cb_
     if (in[A].dtype == CB_BOOL)
         return cb_fail(CB_ERR_MODEL, "%s: wants numbers, has bool", node->name);
     if (!cb_args_is_float(&in[A]) && (!is_whole(attr->gemm.alpha) || !is_whole(attr->gemm.beta)))
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s: whole numbers want a whole alpha and beta, has %g and %g", node->name,
+        return cb_fail(CB_ERR_UNSUPPORTED,
+                       "%s: whole numbers want a whole alpha and beta, has %g and %g", node->name,
                        (double)attr->gemm.alpha, (double)attr->gemm.beta);
     return cb_ok();
 }
@@ -49,8 +51,8 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
     struct cb_shape sum;
     if (cb_args_given(node, in, C) &&
         (!cb_shape_broadcast(&in[C].shape, &y, &sum) || !cb_shape_equal(&sum, &y)))
-        return cb_fail(CB_ERR_MODEL, "%s: C wants a shape that broadcasts to %s, has %s", node->name,
-                       cb_shape_text(&y, left), cb_shape_text(&in[C].shape, right));
+        return cb_fail(CB_ERR_MODEL, "%s: C wants a shape that broadcasts to %s, has %s",
+                       node->name, cb_shape_text(&y, left), cb_shape_text(&in[C].shape, right));
     return cb_args_out(node, &out[0], in[A].dtype, &y);
 }
 
@@ -98,7 +100,8 @@ static void pack(const struct cb_op_call *call, void *packed)
 
 /* ---- beta * C ---- */
 
-/* How C is added: rows of C (0 where there is none, 1 for a row added to all), and whether it is used as it lies. */
+/* How C is added: rows of C (0 where there is none, 1 for a row added to all), and whether it is
+ * used as it lies. */
 struct addend {
     const struct cb_tensor *c;
     size_t stride[CB_MAX_RANK], rows;
@@ -148,14 +151,17 @@ static void forward_whole(const struct cb_op_call *call)
     const union cb_attr *attr = &call->node->attr;
     const struct cb_product p = product_of(call); /* for its sizes and strides */
     const struct addend s = addend_of(call);
-    const uint64_t alpha = (uint64_t)(int64_t)attr->gemm.alpha, beta = (uint64_t)(int64_t)attr->gemm.beta;
+    const uint64_t alpha = (uint64_t)(int64_t)attr->gemm.alpha,
+                   beta = (uint64_t)(int64_t)attr->gemm.beta;
     const int64_t *a = call->in[A]->i, *b = call->in[B]->i;
     for (size_t i = 0; i < p.m; i++)
         for (size_t j = 0; j < p.n; j++) {
             uint64_t sum = 0;
             for (size_t k = 0; k < p.k; k++)
-                sum += (uint64_t)a[i * p.a.row + k * p.a.column] * (uint64_t)b[k * p.b.row + j * p.b.column];
-            sum = alpha * sum + (s.c ? beta * (uint64_t)s.c->i[i * s.stride[0] + j * s.stride[1]] : 0);
+                sum += (uint64_t)a[i * p.a.row + k * p.a.column] *
+                       (uint64_t)b[k * p.b.row + j * p.b.column];
+            sum = alpha * sum +
+                  (s.c ? beta * (uint64_t)s.c->i[i * s.stride[0] + j * s.stride[1]] : 0);
             call->out[0]->i[i * p.n + j] = cb_dtype_wrap(call->out[0]->dtype, (int64_t)sum);
         }
 }
@@ -166,8 +172,14 @@ static void forward_real(const struct cb_op_call *call)
     const struct addend s = addend_of(call);
     float *sum = (float *)(void *)((char *)call->scratch + cb_product_rows_bytes(&p));
     void *packed = (char *)sum + addend_bytes(&s, p.n);
-    struct cb_gemm gemm = { .m = p.m, .n = p.n, .k = p.k, .packed = call->packed, .c = call->out[0]->f, .ldc = p.n,
-                            .post = { .lo = call->node->attr.gemm.lo, .hi = call->node->attr.gemm.hi } };
+    struct cb_gemm gemm = { .m = p.m,
+                            .n = p.n,
+                            .k = p.k,
+                            .packed = call->packed,
+                            .c = call->out[0]->f,
+                            .ldc = p.n,
+                            .post = { .lo = call->node->attr.gemm.lo,
+                                      .hi = call->node->attr.gemm.hi } };
     const float *c = find_addend(&s, call->node->attr.gemm.beta, p.n, sum);
     if (s.rows > 1)
         gemm.post.residual = c;
@@ -189,8 +201,8 @@ static void forward(const struct cb_op_call *call)
         forward_whole(call);
 }
 
-/* ---- backward: dA' = alpha * g x B'^T, dB' = alpha * A'^T x g, for A' and B' as they are multiplied; what was given
- * transposed gets the transposed product ---- */
+/* ---- backward: dA' = alpha * g x B'^T, dB' = alpha * A'^T x g, for A' and B' as they are
+ * multiplied; what was given transposed gets the transposed product ---- */
 
 static struct cb_product product_for_a(const struct cb_op_call *call, const float *g)
 {
@@ -253,6 +265,15 @@ static void backward(const struct cb_op_call *call)
 }
 
 const struct cb_op_def cb_op_gemm = {
-    .name = "Gemm", .min_in = 2, .max_in = 3, .max_out = 1, .infer = infer, .scratch = scratch,
-    .packed_bytes = packed_bytes, .packed_form = packed_form, .pack = pack, .forward = forward, .backward = backward,
+    .name = "Gemm",
+    .min_in = 2,
+    .max_in = 3,
+    .max_out = 1,
+    .infer = infer,
+    .scratch = scratch,
+    .packed_bytes = packed_bytes,
+    .packed_form = packed_form,
+    .pack = pack,
+    .forward = forward,
+    .backward = backward,
 };

@@ -1,5 +1,5 @@
-/* core/ops/global_pool.c - GlobalAveragePool and GlobalMaxPool: x [N, spatial..., C] -> y [N, 1..., C], of any number of
- * spatial axes.
+/* core/ops/global_pool.c - GlobalAveragePool and GlobalMaxPool, of any number of spatial
+ * axes: x [N, spatial..., C] -> y [N, 1..., C].
  *
  * ONNX GlobalAveragePool-22, GlobalMaxPool-22; arXiv:1312.4400. */
 #include <math.h>
@@ -9,7 +9,7 @@
 
 enum {
     CHANNELS = 128, /* of one task */
-    ROWS = 64,      /* pixels summed at a time: partial sums keep their precision, and the pointers fit the stack */
+    ROWS = 64,      /* pixels at a time: sums stay precise, and the pointers fit the stack */
 };
 
 static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
@@ -19,7 +19,8 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
     CB_TRY(cb_args_want_float(node, &in[0]));
     struct cb_shape y = in[0].shape;
     if (y.rank < 3)
-        return cb_fail(CB_ERR_MODEL, "%s: wants [N,spatial...,C], has %s", node->name, cb_shape_text(&y, text));
+        return cb_fail(CB_ERR_MODEL, "%s: wants [N,spatial...,C], has %s", node->name,
+                       cb_shape_text(&y, text));
     for (int i = 1; i < y.rank - 1; i++) {
         if (y.dim[i] < 1)
             return cb_fail(CB_ERR_MODEL, "%s: wants sizes of at least 1, has %s", node->name,
@@ -52,13 +53,16 @@ static struct block block_of(const struct pool *p, size_t task)
 static void for_blocks(const struct cb_op_call *call, cb_threads_fn *fn)
 {
     const struct cb_shape *x = &call->in[0]->shape;
-    struct pool p = { .call = call, .area = cb_shape_span(x, 1, x->rank - 1), .c = (size_t)x->dim[x->rank - 1] };
+    struct pool p = { .call = call,
+                      .area = cb_shape_span(x, 1, x->rank - 1),
+                      .c = (size_t)x->dim[x->rank - 1] };
     p.blocks = (p.c + CHANNELS - 1) / CHANNELS;
     cb_threads_for(call->threads, (size_t)x->dim[0] * p.blocks, fn, &p);
 }
 
 /* Points at up to ROWS pixels from `first` on; gives how many. */
-static size_t point_rows(const struct pool *p, const struct block *b, size_t first, const float **rows)
+static size_t point_rows(const struct pool *p, const struct block *b, size_t first,
+                         const float **rows)
 {
     const size_t count = p->area - first < ROWS ? p->area - first : ROWS;
     for (size_t i = 0; i < count; i++)
@@ -107,7 +111,8 @@ static void average_gradient(void *ctx, size_t task, size_t worker) /* dx = dy /
                                p->call->din[0]->f + b.x + i * p->c);
 }
 
-static void max_gradient(void *ctx, size_t task, size_t worker) /* all of dy to the first pixel of y's value */
+static void max_gradient(void *ctx, size_t task,
+                         size_t worker) /* all of dy to the first pixel of y's value */
 {
     (void)worker;
     const struct pool *p = ctx;
@@ -145,11 +150,21 @@ static void max_backward(const struct cb_op_call *call)
 }
 
 const struct cb_op_def cb_op_global_average_pool = {
-    .name = "GlobalAveragePool", .min_in = 1, .max_in = 1, .max_out = 1, .infer = infer,
-    .forward = average_forward, .backward = average_backward,
+    .name = "GlobalAveragePool",
+    .min_in = 1,
+    .max_in = 1,
+    .max_out = 1,
+    .infer = infer,
+    .forward = average_forward,
+    .backward = average_backward,
 };
 
 const struct cb_op_def cb_op_global_max_pool = {
-    .name = "GlobalMaxPool", .min_in = 1, .max_in = 1, .max_out = 1, .infer = infer,
-    .forward = max_forward, .backward = max_backward,
+    .name = "GlobalMaxPool",
+    .min_in = 1,
+    .max_in = 1,
+    .max_out = 1,
+    .infer = infer,
+    .forward = max_forward,
+    .backward = max_backward,
 };

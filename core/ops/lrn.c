@@ -1,5 +1,6 @@
-/* core/ops/lrn.c - local response normalisation over channels, channels last: x [N, spatial..., C] ->
- * y = x / s^beta, s = bias + alpha / size * (sum of x^2 over `size` channels around this one).
+/* core/ops/lrn.c - local response normalisation over channels, channels last:
+ * x and y [N, spatial..., C], y = x / s^beta,
+ * s = bias + alpha / size * (sum of x^2 over `size` channels around this one).
  *
  * ONNX LRN-13. An even size looks one channel further up than down. */
 #include <math.h>
@@ -48,7 +49,10 @@ static void for_pixels(const struct cb_op_call *call, cb_threads_fn *fn)
 {
     const struct cb_shape *x = &call->in[0]->shape;
     const union cb_attr *attr = &call->node->attr;
-    struct lrn s = { .call = call, .c = (size_t)x->dim[x->rank - 1], .beta = attr->lrn.beta, .bias = attr->lrn.bias };
+    struct lrn s = { .call = call,
+                     .c = (size_t)x->dim[x->rank - 1],
+                     .beta = attr->lrn.beta,
+                     .bias = attr->lrn.bias };
     const size_t reach = (size_t)attr->lrn.size - 1;
     s.pixels = cb_shape_span(x, 0, x->rank - 1);
     s.below = reach / 2 < s.c ? reach / 2 : s.c - 1;
@@ -58,8 +62,10 @@ static void for_pixels(const struct cb_op_call *call, cb_threads_fn *fn)
         cb_threads_for(call->threads, (s.pixels + PIXELS - 1) / PIXELS, fn, &s);
 }
 
-/* sums[c] = sum of v from channel c - below to c + above: v is added to it once for every step between the two. */
-static void sum_windows(const struct lrn *s, size_t below, size_t above, const float *v, float *sums)
+/* sums[c] = sum of v from channel c - below to c + above: v is added to it once for every step
+ * between the two. */
+static void sum_windows(const struct lrn *s, size_t below, size_t above, const float *v,
+                        float *sums)
 {
     memset(sums, 0, s->c * sizeof *sums);
     for (size_t step = below; step > 0; step--)
@@ -86,7 +92,8 @@ static void find_sums(const struct lrn *s, const float *x, float *squares, float
 static void forward_pixels(void *ctx, size_t task, size_t worker)
 {
     const struct lrn *s = ctx;
-    const size_t first = task * PIXELS, end = s->pixels - first < PIXELS ? s->pixels : first + PIXELS;
+    const size_t first = task * PIXELS,
+                 end = s->pixels - first < PIXELS ? s->pixels : first + PIXELS;
     float *squares = (float *)(void *)((char *)s->call->scratch + worker * worker_bytes(s->c));
     float *sums = squares + s->c;
     for (size_t p = first; p < end; p++) {
@@ -98,11 +105,13 @@ static void forward_pixels(void *ctx, size_t task, size_t worker)
     }
 }
 
-/* dx[i] = g[i] s[i]^-beta - 2 alpha beta / size * x[i] * (sum of g x s^(-beta-1) over the channels that look at i). */
+/* dx[i] = g[i] s[i]^-beta - 2 alpha beta / size * x[i] * (sum of g x s^(-beta-1) over the channels
+ * that look at i). */
 static void backward_pixels(void *ctx, size_t task, size_t worker)
 {
     const struct lrn *s = ctx;
-    const size_t first = task * PIXELS, end = s->pixels - first < PIXELS ? s->pixels : first + PIXELS;
+    const size_t first = task * PIXELS,
+                 end = s->pixels - first < PIXELS ? s->pixels : first + PIXELS;
     float *parts = (float *)(void *)((char *)s->call->scratch + worker * worker_bytes(s->c));
     float *sums = parts + s->c;
     for (size_t p = first; p < end; p++) {
@@ -132,6 +141,13 @@ static void backward(const struct cb_op_call *call)
 }
 
 const struct cb_op_def cb_op_lrn = {
-    .name = "LRN", .min_in = 1, .max_in = 1, .max_out = 1, .in_place = true, .infer = infer, .scratch = scratch,
-    .forward = forward, .backward = backward,
+    .name = "LRN",
+    .min_in = 1,
+    .max_in = 1,
+    .max_out = 1,
+    .in_place = true,
+    .infer = infer,
+    .scratch = scratch,
+    .forward = forward,
+    .backward = backward,
 };

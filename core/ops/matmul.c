@@ -1,7 +1,8 @@
-/* core/ops/matmul.c - MatMul: y = clamp(a x b, lo, hi) with NumPy's rules: vectors become matrices and lose the axis again,
- * leading axes are broadcast.
+/* core/ops/matmul.c - MatMul: y = clamp(a x b, lo, hi) with NumPy's rules: vectors become matrices
+ * and lose the axis again, leading axes are broadcast.
  *
- * ONNX MatMul-13; the clamp is this library's own. Whole numbers are multiplied by plain loops and wrap. */
+ * ONNX MatMul-13; the clamp is this library's own. Whole numbers are multiplied by plain loops and
+ * wrap. */
 #include <math.h>
 
 #include "core/base/arena.h"
@@ -13,9 +14,10 @@
 /* Matrices [m,k] and [k,n], `batch` of them along leading axes. */
 struct matmul {
     size_t m, n, k, batches;
-    struct cb_shape batch;                           /* of y */
-    size_t a_step[CB_MAX_RANK], b_step[CB_MAX_RANK]; /* matrices per step along each axis of batch */
-    size_t b_count;                                  /* matrices in b */
+    struct cb_shape batch; /* of y */
+    size_t a_step[CB_MAX_RANK],
+        b_step[CB_MAX_RANK]; /* matrices per step along each axis of batch */
+    size_t b_count;          /* matrices in b */
 };
 
 /* The leading axes of a shape of matrices. */
@@ -30,7 +32,8 @@ static struct cb_shape batch_of(const struct cb_shape *s)
 static bool find_sizes(const struct cb_shape *a, const struct cb_shape *b, struct matmul *out)
 {
     const struct cb_shape a_batch = batch_of(a), b_batch = batch_of(b);
-    if (a->rank < 1 || b->rank < 1 || a->dim[a->rank - 1] != b->dim[b->rank > 1 ? b->rank - 2 : 0] ||
+    if (a->rank < 1 || b->rank < 1 ||
+        a->dim[a->rank - 1] != b->dim[b->rank > 1 ? b->rank - 2 : 0] ||
         !cb_shape_broadcast(&a_batch, &b_batch, &out->batch))
         return false;
     out->m = a->rank > 1 ? (size_t)a->dim[a->rank - 2] : 1;
@@ -48,8 +51,8 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
     if (in[0].dtype == CB_BOOL)
         return cb_fail(CB_ERR_MODEL, "%s: wants numbers, has bool", node->name);
     if (!find_sizes(&in[0].shape, &in[1].shape, &s))
-        return cb_fail(CB_ERR_MODEL, "%s: %s and %s do not multiply", node->name, cb_shape_text(&in[0].shape, a),
-                       cb_shape_text(&in[1].shape, b));
+        return cb_fail(CB_ERR_MODEL, "%s: %s and %s do not multiply", node->name,
+                       cb_shape_text(&in[0].shape, a), cb_shape_text(&in[1].shape, b));
     struct cb_shape y = s.batch;
     if (in[0].shape.rank > 1)
         y.dim[y.rank++] = (int64_t)s.m;
@@ -95,13 +98,19 @@ static bool is_real(const struct cb_op_call *call)
 }
 
 /* The product of matrix `ia` of a and `ib` of b; data may be NULL when only sizes matter. */
-static struct cb_product product_of(const struct cb_op_call *call, const struct matmul *s, size_t ia, size_t ib)
+static struct cb_product product_of(const struct cb_op_call *call, const struct matmul *s,
+                                    size_t ia, size_t ib)
 {
     const char *a = call->in[0]->data, *b = call->in[1]->data;
     return (struct cb_product){
-        .m = s->m, .n = s->n, .k = s->k, .alpha = 1,
-        .a = { a ? (const float *)(const void *)(a + ia * s->m * s->k * sizeof(float)) : NULL, s->k, 1 },
-        .b = { b ? (const float *)(const void *)(b + ib * s->k * s->n * sizeof(float)) : NULL, s->n, 1 },
+        .m = s->m,
+        .n = s->n,
+        .k = s->k,
+        .alpha = 1,
+        .a = { a ? (const float *)(const void *)(a + ia * s->m * s->k * sizeof(float)) : NULL, s->k,
+               1 },
+        .b = { b ? (const float *)(const void *)(b + ib * s->k * s->n * sizeof(float)) : NULL, s->n,
+               1 },
     };
 }
 
@@ -135,9 +144,16 @@ static void forward_real(const struct cb_op_call *call)
     for (size_t i = 0; i < s.batches; i++) {
         find_matrices(&s, i, &a, &b);
         const struct cb_product p = product_of(call, &s, a, b);
-        struct cb_gemm gemm = { .m = s.m, .n = s.n, .k = s.k, .a = p.a.at, .lda = s.k, .packed = call->scratch,
-                                .c = call->out[0]->f + i * s.m * s.n, .ldc = s.n,
-                                .post = { .lo = call->node->attr.matmul.lo, .hi = call->node->attr.matmul.hi } };
+        struct cb_gemm gemm = { .m = s.m,
+                                .n = s.n,
+                                .k = s.k,
+                                .a = p.a.at,
+                                .lda = s.k,
+                                .packed = call->scratch,
+                                .c = call->out[0]->f + i * s.m * s.n,
+                                .ldc = s.n,
+                                .post = { .lo = call->node->attr.matmul.lo,
+                                          .hi = call->node->attr.matmul.hi } };
         if (call->packed)
             gemm.packed = (const char *)call->packed + b * bytes;
         else if (b != in_scratch)
@@ -154,7 +170,8 @@ static void forward_whole(const struct cb_op_call *call)
     size_t a, b;
     for (size_t i = 0; i < s.batches; i++) {
         find_matrices(&s, i, &a, &b);
-        const int64_t *left = call->in[0]->i + a * s.m * s.k, *right = call->in[1]->i + b * s.k * s.n;
+        const int64_t *left = call->in[0]->i + a * s.m * s.k,
+                      *right = call->in[1]->i + b * s.k * s.n;
         for (size_t r = 0; r < s.m; r++)
             for (size_t c = 0; c < s.n; c++) {
                 uint64_t sum = 0;
@@ -188,7 +205,8 @@ static struct cb_product product_for_b(const struct cb_product *p, const float *
 static size_t masked_bytes(const struct cb_op_call *call)
 {
     const union cb_attr *attr = &call->node->attr;
-    const size_t n = cb_clamp_floats(attr->matmul.lo, attr->matmul.hi, cb_tensor_count(call->out[0]));
+    const size_t n =
+        cb_clamp_floats(attr->matmul.lo, attr->matmul.hi, cb_tensor_count(call->out[0]));
     return (n * sizeof(float) + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
 }
 
@@ -199,7 +217,8 @@ static size_t scratch(const struct cb_op_call *call, bool backward)
         return 0;
     if (!backward)
         return call->packed ? 0 : matrix_bytes(call, &s);
-    const struct cb_product p = product_of(call, &s, 0, 0), a = product_for_a(&p, NULL), b = product_for_b(&p, NULL);
+    const struct cb_product p = product_of(call, &s, 0, 0), a = product_for_a(&p, NULL),
+                            b = product_for_b(&p, NULL);
     const size_t for_a = cb_product_scratch_bytes(&a, call->kernels);
     const size_t for_b = cb_product_scratch_bytes(&b, call->kernels);
     return masked_bytes(call) + (for_a > for_b ? for_a : for_b);
@@ -211,12 +230,14 @@ static void backward(const struct cb_op_call *call)
     void *rest = (char *)call->scratch + masked_bytes(call);
     if (!call->dout[0])
         return;
-    const float *dy = cb_clamp_gradient(call, call->node->attr.matmul.lo, call->node->attr.matmul.hi, call->scratch);
+    const float *dy = cb_clamp_gradient(call, call->node->attr.matmul.lo,
+                                        call->node->attr.matmul.hi, call->scratch);
     size_t ia, ib;
     for (size_t i = 0; i < s.batches; i++) {
         find_matrices(&s, i, &ia, &ib);
         const float *g = dy + i * s.m * s.n;
-        const struct cb_product p = product_of(call, &s, ia, ib), a = product_for_a(&p, g), b = product_for_b(&p, g);
+        const struct cb_product p = product_of(call, &s, ia, ib), a = product_for_a(&p, g),
+                                b = product_for_b(&p, g);
         if (call->din[0])
             cb_product_add(&a, call, rest, call->din[0]->f + ia * s.m * s.k);
         if (call->din[1])
@@ -225,6 +246,14 @@ static void backward(const struct cb_op_call *call)
 }
 
 const struct cb_op_def cb_op_matmul = {
-    .name = "MatMul", .min_in = 2, .max_in = 2, .max_out = 1, .infer = infer, .scratch = scratch,
-    .packed_bytes = packed_bytes, .pack = pack, .forward = forward, .backward = backward,
+    .name = "MatMul",
+    .min_in = 2,
+    .max_in = 2,
+    .max_out = 1,
+    .infer = infer,
+    .scratch = scratch,
+    .packed_bytes = packed_bytes,
+    .pack = pack,
+    .forward = forward,
+    .backward = backward,
 };

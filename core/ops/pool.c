@@ -1,6 +1,7 @@
-/* core/ops/pool.c - MaxPool and AveragePool, channels last: x [N, spatial..., C] -> y [N, spatial..., C].
+/* core/ops/pool.c - MaxPool and AveragePool, channels last: x and y [N, spatial..., C].
  *
- * ONNX MaxPool-22, AveragePool-22. Padding is never read: a window is the list of the pixels it has inside the input. */
+ * ONNX MaxPool-22, AveragePool-22. Padding is never read: a window is the list of the pixels
+ * that it has inside the input. */
 #include <math.h>
 #include <string.h>
 
@@ -20,7 +21,8 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
     return cb_args_out(node, out, in[0].dtype, &y);
 }
 
-static struct cb_status max_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status max_infer(struct cb_node *node, const struct cb_arg in[],
+                                  struct cb_arg out[])
 {
     CB_TRY(cb_args_check(node, in));
     if (!cb_args_is_float(&in[0]) && in[0].dtype != CB_INT8 && in[0].dtype != CB_UINT8)
@@ -30,7 +32,8 @@ static struct cb_status max_infer(struct cb_node *node, const struct cb_arg in[]
     return node->n_out > 1 ? cb_args_out(node, &out[1], CB_INT64, &out[0].shape) : cb_ok();
 }
 
-static struct cb_status average_infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
+static struct cb_status average_infer(struct cb_node *node, const struct cb_arg in[],
+                                      struct cb_arg out[])
 {
     CB_TRY(cb_args_check(node, in));
     CB_TRY(cb_args_want_float(node, &in[0]));
@@ -60,15 +63,16 @@ static struct pool pool_of(const struct cb_op_call *call)
     p.grid = cb_grid_make(&call->node->attr.pool.window, &call->in[0]->shape, &call->out[0]->shape);
     p.max_taps = cb_grid_max_taps(&p.grid);
     p.include_pad = call->node->attr.pool.count_include_pad;
-    const size_t tasks = (cb_threads_count(call->threads) - 1) / p.grid.n + 1; /* wanted of one image */
-    p.block = (p.grid.c - 1) / tasks + 1;
+    const size_t wanted = (cb_threads_count(call->threads) - 1) / p.grid.n + 1; /* of an image */
+    p.block = (p.grid.c - 1) / wanted + 1;
     p.block = p.block > CHANNELS_MIN ? p.block : CHANNELS_MIN;
     return p;
 }
 
 static size_t worker_bytes(const struct pool *p)
 {
-    const size_t bytes = p->max_taps * (sizeof(size_t) + sizeof(float *)) + p->block * sizeof(float);
+    const size_t bytes =
+        p->max_taps * (sizeof(size_t) + sizeof(float *)) + p->block * sizeof(float);
     return (bytes + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
 }
 
@@ -92,7 +96,9 @@ static struct window window_of(const struct pool *p, size_t worker)
 static void list_pixels(const struct pool *p, size_t n, const size_t o[3], struct window *w)
 {
     const struct cb_grid *g = &p->grid;
-    const struct cb_span a = cb_grid_span(g, 0, o[0]), b = cb_grid_span(g, 1, o[1]), c = cb_grid_span(g, 2, o[2]);
+    const struct cb_span a = cb_grid_span(g, 0, o[0]);
+    const struct cb_span b = cb_grid_span(g, 1, o[1]);
+    const struct cb_span c = cb_grid_span(g, 2, o[2]);
     w->count = 0;
     w->divisor = p->include_pad ? a.padded * b.padded * c.padded : a.count * b.count * c.count;
     for (size_t i = 0; i < a.count; i++)
@@ -131,7 +137,7 @@ static void for_lines(const struct cb_op_call *call, cb_threads_fn *fn)
     cb_threads_for(call->threads, p.grid.n * p.grid.out[0] * p.grid.out[1], fn, &p);
 }
 
-/* ---- MaxPool: y = max over the window; -inf (the lowest number) where it lies in the padding alone ---- */
+/* ---- MaxPool: y = max over the window; -inf (the lowest number) where it is padding alone ---- */
 
 static void max_pixel(const struct pool *p, size_t n, const struct window *w, size_t at)
 {
@@ -144,14 +150,17 @@ static void max_pixel(const struct pool *p, size_t n, const struct window *w, si
         y[c] = -INFINITY;
 }
 
-/* ONNX's index of an element: into [N, C, spatial...], its spatial axes maybe in column-major order. */
+/* ONNX's index of an element: into [N, C, spatial...], its spatial axes maybe in column-major
+ * order. */
 static int64_t onnx_index(const struct pool *p, size_t n, size_t c, size_t offset)
 {
     const struct cb_grid *g = &p->grid;
     const size_t area = g->in[0] * g->in[1] * g->in[2], pixel = offset / g->c % area;
-    const size_t at[3] = { pixel / g->in[2] / g->in[1], pixel / g->in[2] % g->in[1], pixel % g->in[2] };
+    const size_t at[3] = { pixel / g->in[2] / g->in[1], pixel / g->in[2] % g->in[1],
+                           pixel % g->in[2] };
     const size_t column_major = at[0] + g->in[0] * (at[1] + g->in[1] * at[2]);
-    return (int64_t)((n * g->c + c) * area + (p->call->node->attr.pool.column_major ? column_major : pixel));
+    return (int64_t)((n * g->c + c) * area +
+                     (p->call->node->attr.pool.column_major ? column_major : pixel));
 }
 
 static float element(const struct cb_tensor *t, size_t i)
@@ -178,7 +187,8 @@ static size_t find_largest(const struct cb_tensor *x, const struct window *w, si
 static void argmax_pixel(const struct pool *p, size_t n, const struct window *w, size_t at)
 {
     const struct cb_tensor *x = p->call->in[0];
-    struct cb_tensor *y = p->call->out[0], *index = p->call->node->n_out > 1 ? p->call->out[1] : NULL;
+    struct cb_tensor *y = p->call->out[0];
+    struct cb_tensor *index = p->call->node->n_out > 1 ? p->call->out[1] : NULL;
     const bool real = cb_dtype_get(x->dtype)->is_float;
     for (size_t c = 0; c < p->grid.c; c++) {
         const size_t from = w->count ? w->offset[find_largest(x, w, c)] : 0;
@@ -204,7 +214,8 @@ static void argmax_line(void *ctx, size_t line, size_t worker)
 static void max_forward(const struct cb_op_call *call)
 {
     const bool indices = call->node->n_out > 1 && call->out[1];
-    for_lines(call, indices || !cb_dtype_get(call->in[0]->dtype)->is_float ? argmax_line : max_line);
+    for_lines(call,
+              indices || !cb_dtype_get(call->in[0]->dtype)->is_float ? argmax_line : max_line);
 }
 
 /* ---- AveragePool: y = sum over the window / divisor ---- */
@@ -230,10 +241,11 @@ static void average_forward(const struct cb_op_call *call)
     for_lines(call, average_line);
 }
 
-/* ---- backward: a task is a block of channels of one image, so that no two write the same place ---- */
+/* ---- backward: a task is a block of channels of one image: no two write the same place ---- */
 
 /* fn(p, window, offset of the output pixel, first channel, channels) */
-typedef void gradient_fn(const struct pool *p, const struct window *w, size_t at, size_t c, size_t count);
+typedef void gradient_fn(const struct pool *p, const struct window *w, size_t at, size_t c,
+                         size_t count);
 
 static void for_block(const struct pool *p, size_t task, size_t worker, gradient_fn *fn)
 {
@@ -258,7 +270,8 @@ static void for_blocks(const struct cb_op_call *call, cb_threads_fn *fn)
 }
 
 /* All of dy goes to the first pixel that has the value of y. */
-static void max_gradient(const struct pool *p, const struct window *w, size_t at, size_t c, size_t count)
+static void max_gradient(const struct pool *p, const struct window *w, size_t at, size_t c,
+                         size_t count)
 {
     const float *y = p->call->out[0]->f + at + c;
     float *rest = w->rest;
@@ -273,11 +286,13 @@ static void max_gradient(const struct pool *p, const struct window *w, size_t at
     }
 }
 
-static void average_gradient(const struct pool *p, const struct window *w, size_t at, size_t c, size_t count)
+static void average_gradient(const struct pool *p, const struct window *w, size_t at, size_t c,
+                             size_t count)
 {
     const float *dy = p->call->dout[0]->f + at + c;
     for (size_t t = 0; t < w->count; t++)
-        p->call->kernels->axpy(count, 1.0f / (float)w->divisor, dy, p->call->din[0]->f + w->offset[t] + c);
+        p->call->kernels->axpy(count, 1.0f / (float)w->divisor, dy,
+                               p->call->din[0]->f + w->offset[t] + c);
 }
 
 static void max_block(void *ctx, size_t task, size_t worker)
@@ -301,11 +316,23 @@ static void average_backward(const struct cb_op_call *call)
 }
 
 const struct cb_op_def cb_op_max_pool = {
-    .name = "MaxPool", .min_in = 1, .max_in = 1, .max_out = 2, .infer = max_infer, .scratch = scratch,
-    .forward = max_forward, .backward = max_backward,
+    .name = "MaxPool",
+    .min_in = 1,
+    .max_in = 1,
+    .max_out = 2,
+    .infer = max_infer,
+    .scratch = scratch,
+    .forward = max_forward,
+    .backward = max_backward,
 };
 
 const struct cb_op_def cb_op_average_pool = {
-    .name = "AveragePool", .min_in = 1, .max_in = 1, .max_out = 1, .infer = average_infer, .scratch = scratch,
-    .forward = average_forward, .backward = average_backward,
+    .name = "AveragePool",
+    .min_in = 1,
+    .max_in = 1,
+    .max_out = 1,
+    .infer = average_infer,
+    .scratch = scratch,
+    .forward = average_forward,
+    .backward = average_backward,
 };

@@ -5,8 +5,8 @@
 #include "core/base/arena.h"
 #include "core/base/file.h"
 
-/* Weights that are read for the last time are packed in steps of this size: file and packed form together then take
- * little more than one of them. */
+/* Weights that are read for the last time are packed in steps of this size: file and packed form
+ * together then take little more than one of them. */
 #define STEP_ELEMENTS ((size_t)4 << 20)
 
 static size_t aligned(size_t bytes)
@@ -19,7 +19,8 @@ size_t cb_product_rows_bytes(const struct cb_product *p)
     return p->a.column == 1 && p->alpha == 1 ? 0 : aligned(p->m * p->k * sizeof(float));
 }
 
-const float *cb_product_rows(const struct cb_product *p, struct cb_threads *threads, float *scratch, size_t *stride)
+const float *cb_product_rows(const struct cb_product *p, struct cb_threads *threads, float *scratch,
+                             size_t *stride)
 {
     if (!cb_product_rows_bytes(p)) {
         *stride = p->a.row;
@@ -45,12 +46,14 @@ size_t cb_product_packed_bytes(const struct cb_product *p, const struct cb_kerne
 void cb_product_pack(const struct cb_product *p, const struct cb_op_call *call, void *packed)
 {
     const size_t nr = call->kernels->nr, panels = (p->n + nr - 1) / nr, panel = p->k * nr;
-    const bool in_steps = call->mapped && p->b.row == 1; /* a panel's columns lie together in the file */
+    const bool in_steps =
+        call->mapped && p->b.row == 1; /* a panel's columns lie together in the file */
     const size_t step = in_steps && panel ? STEP_ELEMENTS / panel + 1 : panels;
     for (size_t at = 0; at < panels; at += step) {
         const float *from = p->b.at + at * nr * p->b.column;
         const size_t n = (at + step) * nr < p->n ? step * nr : p->n - at * nr;
-        cb_gemm_pack(call->kernels, call->threads, p->k, n, from, p->b.row, p->b.column, (float *)packed + at * panel);
+        cb_gemm_pack(call->kernels, call->threads, p->k, n, from, p->b.row, p->b.column,
+                     (float *)packed + at * panel);
         if (in_steps)
             cb_file_let_go(from, n * p->b.column * sizeof(float));
     }
@@ -61,10 +64,16 @@ size_t cb_product_scratch_bytes(const struct cb_product *p, const struct cb_kern
     return cb_product_rows_bytes(p) + cb_product_packed_bytes(p, kernels);
 }
 
-void cb_product_add(const struct cb_product *p, const struct cb_op_call *call, void *scratch, float *out)
+void cb_product_add(const struct cb_product *p, const struct cb_op_call *call, void *scratch,
+                    float *out)
 {
     float *packed = (float *)(void *)((char *)scratch + cb_product_rows_bytes(p));
-    struct cb_gemm gemm = { .m = p->m, .n = p->n, .k = p->k, .packed = packed, .c = out, .ldc = p->n,
+    struct cb_gemm gemm = { .m = p->m,
+                            .n = p->n,
+                            .k = p->k,
+                            .packed = packed,
+                            .c = out,
+                            .ldc = p->n,
                             .post = { .residual = out, .lo = -INFINITY, .hi = INFINITY } };
     gemm.a = cb_product_rows(p, call->threads, scratch, &gemm.lda);
     cb_product_pack(p, call, packed);

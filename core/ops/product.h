@@ -1,4 +1,4 @@
-/* core/ops/product.h - products of matrices that lie in memory in any way, for the dense operators. */
+/* core/ops/product.h - products of matrices that lie in memory in any way. */
 #pragma once
 
 #include "core/kernels/gemm.h"
@@ -26,8 +26,8 @@ static inline struct cb_matrix cb_matrix_flip(struct cb_matrix m)
 size_t cb_product_rows_bytes(const struct cb_product *product);
 
 /* The rows of alpha * A, in `scratch` or as they lie, with their stride. */
-const float *cb_product_rows(const struct cb_product *product, struct cb_threads *threads, float *scratch,
-                             size_t *stride);
+const float *cb_product_rows(const struct cb_product *product, struct cb_threads *threads,
+                             float *scratch, size_t *stride);
 
 /* Bytes of B packed, rounded up to CB_ALIGN. */
 size_t cb_product_packed_bytes(const struct cb_product *product, const struct cb_kernels *kernels);
@@ -35,7 +35,8 @@ size_t cb_product_packed_bytes(const struct cb_product *product, const struct cb
 void cb_product_pack(const struct cb_product *product, const struct cb_op_call *call, void *packed);
 
 /* out[m,n] += alpha * A x B, dense. Scratch: the sum of the two byte counts above. */
-void cb_product_add(const struct cb_product *product, const struct cb_op_call *call, void *scratch, float *out);
+void cb_product_add(const struct cb_product *product, const struct cb_op_call *call, void *scratch,
+                    float *out);
 
 /* That sum. */
 size_t cb_product_scratch_bytes(const struct cb_product *product, const struct cb_kernels *kernels);

@@ -2,28 +2,36 @@
 
 #include <inttypes.h>
 
-#define MAX_SIZE ((int64_t)1 << 31) /* of kernel, stride, dilation, padding: products of two stay within 63 bits */
+#define MAX_SIZE                                                                                   \
+    ((int64_t)1                                                                                    \
+     << 31) /* of kernel, stride, dilation, padding: products of two stay within 63 bits */
 
-static struct cb_status check_rank(const struct cb_node *node, struct cb_window *w, const struct cb_shape *in)
+static struct cb_status check_rank(const struct cb_node *node, struct cb_window *w,
+                                   const struct cb_shape *in)
 {
     char text[CB_SHAPE_TEXT];
     if (in->rank < 3)
-        return cb_fail(CB_ERR_MODEL, "%s: wants [N,spatial...,C], has %s", node->name, cb_shape_text(in, text));
+        return cb_fail(CB_ERR_MODEL, "%s: wants [N,spatial...,C], has %s", node->name,
+                       cb_shape_text(in, text));
     if (in->rank > CB_MAX_SPATIAL + 2)
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s: wants at most %d spatial axes, has %d", node->name, CB_MAX_SPATIAL,
-                       in->rank - 2);
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s: wants at most %d spatial axes, has %d", node->name,
+                       CB_MAX_SPATIAL, in->rank - 2);
     if (w->rank && w->rank != in->rank - 2)
-        return cb_fail(CB_ERR_MODEL, "%s: a window of %d axes over an input of %d spatial axes", node->name, w->rank,
-                       in->rank - 2);
+        return cb_fail(CB_ERR_MODEL, "%s: a window of %d axes over an input of %d spatial axes",
+                       node->name, w->rank, in->rank - 2);
     for (int i = 0; i < in->rank; i++)
         if (in->dim[i] < 1)
-            return cb_fail(CB_ERR_MODEL, "%s: wants sizes of at least 1, has %s", node->name, cb_shape_text(in, text));
+            return cb_fail(CB_ERR_MODEL, "%s: wants sizes of at least 1, has %s", node->name,
+                           cb_shape_text(in, text));
     return cb_ok();
 }
 
 static struct cb_status check_sizes(const struct cb_node *node, const struct cb_window *w, int axis)
 {
-    const struct { const char *what; int64_t value, least; } sizes[] = {
+    const struct {
+        const char *what;
+        int64_t value, least;
+    } sizes[] = {
         { "kernel", w->kernel[axis], 1 },
         { "stride", w->stride[axis], 1 },
         { "dilation", w->dilation[axis], 1 },
@@ -32,8 +40,9 @@ static struct cb_status check_sizes(const struct cb_node *node, const struct cb_
     };
     for (size_t i = 0; i < CB_COUNT_OF(sizes); i++)
         if (sizes[i].value < sizes[i].least || sizes[i].value > MAX_SIZE)
-            return cb_fail(CB_ERR_MODEL, "%s: %s of axis %d wants %" PRId64 " to %" PRId64 ", has %" PRId64,
-                           node->name, sizes[i].what, axis, sizes[i].least, MAX_SIZE, sizes[i].value);
+            return cb_fail(
+                CB_ERR_MODEL, "%s: %s of axis %d wants %" PRId64 " to %" PRId64 ", has %" PRId64,
+                node->name, sizes[i].what, axis, sizes[i].least, MAX_SIZE, sizes[i].value);
     return cb_ok();
 }
 
@@ -48,8 +57,8 @@ static int64_t floor_div(int64_t a, int64_t b)
     return -ceil_div(-a, b);
 }
 
-/* SAME: as many outputs as ceil(in / stride); an odd padding has its larger part at the end (upper) or at the
- * beginning (lower). */
+/* SAME: as many outputs as ceil(in / stride); an odd padding has its larger part at the end (upper)
+ * or at the beginning (lower). */
 static int64_t pad_same(struct cb_window *w, int axis, int64_t in, int64_t extent)
 {
     const int64_t out = ceil_div(in, w->stride[axis]);
@@ -61,17 +70,20 @@ static int64_t pad_same(struct cb_window *w, int axis, int64_t in, int64_t exten
     return out;
 }
 
-/* With ceil_mode the last window may hang over the end, but it must begin before the padding there does. */
+/* With ceil_mode the last window may hang over the end, but it must begin before the padding there
+ * does. */
 static int64_t size_explicit(const struct cb_window *w, int axis, int64_t in, int64_t extent)
 {
-    const int64_t stride = w->stride[axis], room = in + w->pad_begin[axis] + w->pad_end[axis] - extent;
+    const int64_t stride = w->stride[axis],
+                  room = in + w->pad_begin[axis] + w->pad_end[axis] - extent;
     if (!w->ceil_mode)
         return floor_div(room, stride) + 1;
     const int64_t out = ceil_div(room, stride) + 1;
     return (out - 1) * stride >= in + w->pad_begin[axis] ? out - 1 : out;
 }
 
-static struct cb_status infer_axis(const struct cb_node *node, struct cb_window *w, int axis, int64_t in, int64_t *out)
+static struct cb_status infer_axis(const struct cb_node *node, struct cb_window *w, int axis,
+                                   int64_t in, int64_t *out)
 {
     const bool same = w->auto_pad == CB_PAD_SAME_UPPER || w->auto_pad == CB_PAD_SAME_LOWER;
     if (w->auto_pad != CB_PAD_EXPLICIT)
@@ -81,15 +93,16 @@ static struct cb_status infer_axis(const struct cb_node *node, struct cb_window 
     const int64_t n = same ? pad_same(w, axis, in, extent) : size_explicit(w, axis, in, extent);
     if (n < 1)
         return cb_fail(CB_ERR_MODEL,
-                       "%s: a window of %" PRId64 " does not fit axis %d of %" PRId64 " padded by %" PRId64
-                       " and %" PRId64,
+                       "%s: a window of %" PRId64 " does not fit axis %d of %" PRId64
+                       " padded by %" PRId64 " and %" PRId64,
                        node->name, extent, axis, in, w->pad_begin[axis], w->pad_end[axis]);
     *out = n;
     return cb_ok();
 }
 
-struct cb_status cb_window_infer(const struct cb_node *node, struct cb_window *window, const struct cb_shape *in,
-                                 const struct cb_shape *filter, int64_t out[CB_MAX_SPATIAL])
+struct cb_status cb_window_infer(const struct cb_node *node, struct cb_window *window,
+                                 const struct cb_shape *in, const struct cb_shape *filter,
+                                 int64_t out[CB_MAX_SPATIAL])
 {
     const bool from_filter = filter && !window->rank;
     CB_TRY(check_rank(node, window, in));
@@ -100,17 +113,22 @@ struct cb_status cb_window_infer(const struct cb_node *node, struct cb_window *w
         if (from_filter)
             window->kernel[i] = filter->dim[2 + i];
         if (filter && window->kernel[i] != filter->dim[2 + i])
-            return cb_fail(CB_ERR_MODEL, "%s: kernel of axis %d is %" PRId64 ", its filter has %" PRId64, node->name,
-                           i, window->kernel[i], filter->dim[2 + i]);
+            return cb_fail(CB_ERR_MODEL,
+                           "%s: kernel of axis %d is %" PRId64 ", its filter has %" PRId64,
+                           node->name, i, window->kernel[i], filter->dim[2 + i]);
         CB_TRY(infer_axis(node, window, i, in->dim[1 + i], &out[i]));
     }
     return cb_ok();
 }
 
-struct cb_grid cb_grid_make(const struct cb_window *window, const struct cb_shape *in, const struct cb_shape *out)
+struct cb_grid cb_grid_make(const struct cb_window *window, const struct cb_shape *in,
+                            const struct cb_shape *out)
 {
-    struct cb_grid g = { (size_t)in->dim[0], (size_t)in->dim[in->rank - 1], { 1, 1, 1 }, { 1, 1, 1 }, { 1, 1, 1 },
-                         { 1, 1, 1 }, { 1, 1, 1 }, { 0, 0, 0 }, { 0, 0, 0 } };
+    struct cb_grid g = { (size_t)in->dim[0], (size_t)in->dim[in->rank - 1],
+                         { 1, 1, 1 },        { 1, 1, 1 },
+                         { 1, 1, 1 },        { 1, 1, 1 },
+                         { 1, 1, 1 },        { 0, 0, 0 },
+                         { 0, 0, 0 } };
     for (int i = 0; i < window->rank; i++) {
         const int k = CB_MAX_SPATIAL - window->rank + i;
         g.in[k] = (size_t)in->dim[1 + i];

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define FIRST_SEED 11 /* not the one that inputs were drawn with: u must not follow x */
-#define SEEDS      3
+#define SEEDS 3
 
 static double dot(size_t n, const float *a, const float *b)
 {
@@ -33,7 +33,8 @@ static double loss(struct op_case *c)
     return sum;
 }
 
-/* Moves input i along `v` and gives (L(x + hv) - L(x - hv)) / 2h with the step that float really makes. */
+/* Moves input i along `v` and gives (L(x + hv) - L(x - hv)) / 2h with the step that float really
+ * makes. */
 static double slope(struct op_case *c, int i, const float *v, double step)
 {
     const size_t n = cb_tensor_count(&c->in[i]);
@@ -55,10 +56,14 @@ static void check_slope(struct op_case *c, int i, double step, double tolerance,
     float *v = copy(c, n, g);
     cb_rng_fill(&c->rng, n, v);
     const double analytic = dot(n, g, v), numeric = slope(c, i, v, step);
-    const double usual = 0.5 * sqrt(dot(n, g, g)); /* a direction across the gradient must not blow the error up */
-    const double error = fabs(analytic - numeric) / fmax(fmax(fabs(analytic), fabs(numeric)), fmax(usual, 1e-6));
-    cr_expect(error <= tolerance, "%s, %s, seed %d: input %d has slope %.7g, backward says %.7g (error %.2g)",
-              cb_op_get(c->node.op)->name, cb_kernels_for(c->isa).name, seed, i, numeric, analytic, error);
+    const double usual =
+        0.5 * sqrt(dot(n, g, g)); /* a direction across the gradient must not blow the error up */
+    const double error =
+        fabs(analytic - numeric) / fmax(fmax(fabs(analytic), fabs(numeric)), fmax(usual, 1e-6));
+    cr_expect(error <= tolerance,
+              "%s, %s, seed %d: input %d has slope %.7g, backward says %.7g (error %.2g)",
+              cb_op_get(c->node.op)->name, cb_kernels_for(c->isa).name, seed, i, numeric, analytic,
+              error);
 }
 
 /* Backward adds: from 1 it comes to 1 more than from 0. */
@@ -88,8 +93,8 @@ static void check_alone(struct op_case *c, float *const want[])
         c->din[i] = din[i];
         memset(din[i].data, 0, n * sizeof(float));
         op_case_backward(c);
-        cr_expect(op_case_error(n, din[i].f, want[i]) <= 1e-10, "%s: input %d alone has another gradient",
-                  cb_op_get(c->node.op)->name, i);
+        cr_expect(op_case_error(n, din[i].f, want[i]) <= 1e-10,
+                  "%s: input %d alone has another gradient", cb_op_get(c->node.op)->name, i);
     }
     memcpy(c->din, din, sizeof din);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define ARENA_BYTES ((size_t)1 << 32) /* address space */
-#define GUARD       64
+#define GUARD 64
 
 struct op_case op_case_make(enum cb_op op)
 {
@@ -34,7 +34,8 @@ static void expect_guard(const struct op_case *c, const void *block, size_t byte
 {
     const uint8_t *p = (const uint8_t *)block + bytes;
     for (int i = 0; i < GUARD; i++)
-        cr_assert(p[i] == 0xff, "%s: writes beyond the end of its %s", cb_op_get(c->node.op)->name, what);
+        cr_assert(p[i] == 0xff, "%s: writes beyond the end of its %s", cb_op_get(c->node.op)->name,
+                  what);
 }
 
 static struct cb_tensor *add_input(struct op_case *c, enum cb_dtype dtype, struct cb_shape shape)
@@ -53,7 +54,8 @@ void op_case_add(struct op_case *c, struct cb_shape shape, const float *elements
     memcpy(t->data, elements, cb_tensor_bytes(t));
 }
 
-void op_case_add_wholes(struct op_case *c, enum cb_dtype dtype, struct cb_shape shape, const int64_t *elements)
+void op_case_add_wholes(struct op_case *c, enum cb_dtype dtype, struct cb_shape shape,
+                        const int64_t *elements)
 {
     struct cb_tensor *t = add_input(c, dtype, shape);
     memcpy(t->data, elements, cb_tensor_bytes(t));
@@ -80,9 +82,9 @@ void op_case_random(struct op_case *c, struct cb_shape shape, enum op_fill fill)
         return;
     }
     for (size_t i = 0; i < n; i++)
-        t->f[i] = fill == OP_WHOLE    ? (float)cb_rng_below(&c->rng, 5) - 2.0f
-                : fill == OP_POSITIVE ? cb_rng_uniform(&c->rng, 0.5f, 1.5f)
-                                      : cb_rng_uniform(&c->rng, -1.0f, 1.0f);
+        t->f[i] = fill == OP_WHOLE      ? (float)cb_rng_below(&c->rng, 5) - 2.0f
+                  : fill == OP_POSITIVE ? cb_rng_uniform(&c->rng, 0.5f, 1.5f)
+                                        : cb_rng_uniform(&c->rng, -1.0f, 1.0f);
 }
 
 void op_case_again(struct op_case *c, int as)
@@ -114,7 +116,8 @@ static struct cb_status infer(struct op_case *c, struct cb_arg *out)
     for (int i = 0; i < c->node.n_in; i++) {
         const bool known = is_param(c, i) || (c->known >> i & 1);
         c->in_index[i] = c->in[i].dtype ? c->same_as[i] : -1;
-        in[i] = (struct cb_arg){ c->in[i].dtype, c->in[i].shape, known && c->in[i].dtype ? &c->in[i] : NULL };
+        in[i] = (struct cb_arg){ c->in[i].dtype, c->in[i].shape,
+                                 known && c->in[i].dtype ? &c->in[i] : NULL };
     }
     for (int i = 0; i < c->node.n_out; i++)
         c->out_index[i] = c->unwanted >> i & 1 ? -1 : OP_MAX_ARGS + i;
@@ -126,7 +129,8 @@ struct cb_status op_case_infer(struct op_case *c)
     struct cb_arg out[OP_MAX_ARGS] = { 0 };
     struct cb_status st = infer(c, out);
     for (int i = 0; i < c->node.n_out && st.code == CB_OK; i++) {
-        cr_assert(cb_shape_check(&out[i].shape), "%s: output %d has no usable shape", c->node.name, i);
+        cr_assert(cb_shape_check(&out[i].shape), "%s: output %d has no usable shape", c->node.name,
+                  i);
         cr_assert(out[i].dtype != CB_DTYPE_NONE, "%s: output %d has no type", c->node.name, i);
         c->out[i] = (struct cb_tensor){ .shape = out[i].shape, .dtype = out[i].dtype };
         c->out[i].data = guarded(c, cb_tensor_bytes(&c->out[i]));
@@ -138,8 +142,9 @@ void op_case_expect_refusal(struct op_case *c, enum cb_code code, const char *me
 {
     struct cb_arg out[OP_MAX_ARGS] = { 0 };
     const struct cb_status st = infer(c, out);
-    cr_expect(st.code == code && !strcmp(st.msg, message), "wanted code %d, \"%s\"\nfound  code %d, \"%s\"", (int)code,
-              message, (int)st.code, st.msg);
+    cr_expect(st.code == code && !strcmp(st.msg, message),
+              "wanted code %d, \"%s\"\nfound  code %d, \"%s\"", (int)code, message, (int)st.code,
+              st.msg);
 }
 
 /* Everything that a call points to. */
@@ -167,8 +172,13 @@ static void set_up(struct op_case *c, struct bench *b)
         b->out[i] = c->unwanted >> i & 1 ? NULL : &c->out[i];
         b->dout[i] = c->dout[i].data ? &c->dout[i] : NULL;
     }
-    b->call = (struct cb_op_call){ .node = &c->node, .kernels = &b->kernels, .threads = b->threads,
-                                   .in = b->in, .out = b->out, .dout = b->dout, .din = b->din };
+    b->call = (struct cb_op_call){ .node = &c->node,
+                                   .kernels = &b->kernels,
+                                   .threads = b->threads,
+                                   .in = b->in,
+                                   .out = b->out,
+                                   .dout = b->dout,
+                                   .din = b->din };
 }
 
 static void add_scratch(struct op_case *c, struct bench *b, bool backward)
@@ -242,8 +252,8 @@ void op_case_run(struct op_case *c)
 
 static bool wants_gradient(const struct op_case *c, int i)
 {
-    return c->in[i].dtype && cb_dtype_get(c->in[i].dtype)->is_float && c->same_as[i] == i && !is_param(c, i) &&
-           !(c->frozen >> i & 1);
+    return c->in[i].dtype && cb_dtype_get(c->in[i].dtype)->is_float && c->same_as[i] == i &&
+           !is_param(c, i) && !(c->frozen >> i & 1);
 }
 
 void op_case_clear(struct op_case *c)
@@ -301,7 +311,8 @@ void op_case_expect_floats(const struct op_case *c, int i, double tolerance, con
     const struct cb_tensor *y = &c->out[i];
     cr_assert(cb_dtype_get(y->dtype)->is_float, "output %d is not real", i);
     for (size_t k = 0; k < cb_tensor_count(y); k++)
-        cr_expect(y->f[k] == want[k] || (isnan(y->f[k]) && isnan(want[k])) || fabs(y->f[k] - want[k]) <= tolerance,
+        cr_expect(y->f[k] == want[k] || (isnan(y->f[k]) && isnan(want[k])) ||
+                      fabs(y->f[k] - want[k]) <= tolerance,
                   "output %d[%zu]: wanted %.9g, found %.9g", i, k, want[k], y->f[k]);
 }
 
@@ -310,15 +321,15 @@ void op_case_expect_wholes(const struct op_case *c, int i, const int64_t *want)
     const struct cb_tensor *y = &c->out[i];
     cr_assert(!cb_dtype_get(y->dtype)->is_float, "output %d is not whole", i);
     for (size_t k = 0; k < cb_tensor_count(y); k++)
-        cr_expect(y->i[k] == want[k], "output %d[%zu]: wanted %lld, found %lld", i, k, (long long)want[k],
-                  (long long)y->i[k]);
+        cr_expect(y->i[k] == want[k], "output %d[%zu]: wanted %lld, found %lld", i, k,
+                  (long long)want[k], (long long)y->i[k]);
 }
 
 void op_case_expect_shape(const struct op_case *c, int i, struct cb_shape want)
 {
     char a[CB_SHAPE_TEXT], b[CB_SHAPE_TEXT];
-    cr_expect(cb_shape_equal(&c->out[i].shape, &want), "output %d: wanted %s, found %s", i, cb_shape_text(&want, a),
-              cb_shape_text(&c->out[i].shape, b));
+    cr_expect(cb_shape_equal(&c->out[i].shape, &want), "output %d: wanted %s, found %s", i,
+              cb_shape_text(&want, a), cb_shape_text(&c->out[i].shape, b));
 }
 
 double op_case_error(size_t n, const float *got, const float *want)
@@ -342,12 +353,13 @@ static struct cb_tensor copy_of(struct op_case *c, const struct cb_tensor *t)
     return copy;
 }
 
-static void expect_close(const struct op_case *c, const struct cb_tensor *got, const struct cb_tensor *want,
-                         double limit, const char *what, int i)
+static void expect_close(const struct op_case *c, const struct cb_tensor *got,
+                         const struct cb_tensor *want, double limit, const char *what, int i)
 {
     const char *isa = cb_kernels_for(c->isa).name;
     if (!cb_dtype_get(got->dtype)->is_float) {
-        cr_expect(!memcmp(got->data, want->data, cb_tensor_bytes(got)), "%s %d differs on %s", what, i, isa);
+        cr_expect(!memcmp(got->data, want->data, cb_tensor_bytes(got)), "%s %d differs on %s", what,
+                  i, isa);
         return;
     }
     const double error = op_case_error(cb_tensor_count(got), got->f, want->f);

@@ -6,8 +6,8 @@
 #include "tests/support/gradcheck.h"
 
 static const struct cb_shape shapes[] = {
-    { 4, { 2, 3, 5, 7 } }, { 4, { 1, 9, 8, 67 } }, { 2, { 13, 3 } }, { 3, { 2, 5, 1 } }, { 5, { 2, 2, 1, 3, 4 } },
-    { 1, { 11 } },
+    { 4, { 2, 3, 5, 7 } }, { 4, { 1, 9, 8, 67 } },   { 2, { 13, 3 } },
+    { 3, { 2, 5, 1 } },    { 5, { 2, 2, 1, 3, 4 } }, { 1, { 11 } },
 };
 
 static struct op_case case_of(struct cb_shape x, bool training)
@@ -25,7 +25,8 @@ static struct op_case case_of(struct cb_shape x, bool training)
 /* Mean and variance that y is normalised with, from the definition. */
 static void statistics(const struct op_case *c, size_t channel, double *mean, double *variance)
 {
-    const size_t channels = cb_tensor_count(&c->in[1]), pixels = cb_tensor_count(&c->in[0]) / channels;
+    const size_t channels = cb_tensor_count(&c->in[1]),
+                 pixels = cb_tensor_count(&c->in[0]) / channels;
     *mean = c->in[3].f[channel], *variance = c->in[4].f[channel];
     if (!c->node.attr.batch_norm.training)
         return;
@@ -43,7 +44,8 @@ static void expect_definition(const struct op_case *c)
         const size_t k = i % channels;
         double mean, variance;
         statistics(c, k, &mean, &variance);
-        const double y = (c->in[0].f[i] - mean) / sqrt(variance + 1e-2f) * c->in[1].f[k] + c->in[2].f[k];
+        const double y =
+            (c->in[0].f[i] - mean) / sqrt(variance + 1e-2f) * c->in[1].f[k] + c->in[2].f[k];
         cr_assert(epsilon_eq(dbl, c->out[0].f[i], y, 1e-5), "[%d]", (int)i);
     }
 }
@@ -140,7 +142,8 @@ Test(batch_norm, says_why_it_refuses)
     op_case_expect_refusal(&c, CB_ERR_MODEL, "bn1: wants real numbers, has int32");
     c.in[1].dtype = CB_FLOAT32;
     c.node.n_out = 2;
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "bn1: running statistics are outputs of training alone");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "bn1: running statistics are outputs of training alone");
     c.in[0].shape = OP_SCALAR;
     op_case_expect_refusal(&c, CB_ERR_MODEL, "bn1: wants [N,spatial...,C], has []");
     op_case_free(&c);

@@ -13,6 +13,7 @@ struct form {
     enum cb_auto_pad auto_pad;
 };
 
+/* clang-format off */
 static const struct form forms[] = {
     { 2, 2, 5, 7, 1, { 6, 5 }, { 3, 2 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 }, CB_PAD_EXPLICIT },
     { 2, 1, 3, 17, 1, { 9, 11 }, { 3, 3 }, { 2, 2 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, CB_PAD_EXPLICIT },
@@ -30,6 +31,7 @@ static const struct form forms[] = {
     { 3, 1, 2, 3, 1, { 4, 5, 3 }, { 2, 3, 2 }, { 1, 2, 1 }, { 1, 1, 2 }, { 1, 0, 1 }, { 0, 1, 1 }, CB_PAD_EXPLICIT },
     { 3, 1, 4, 4, 4, { 3, 4, 5 }, { 3, 3, 3 }, { 1, 1, 1 }, { 1, 1, 1 }, { 1, 1, 1 }, { 1, 1, 1 }, CB_PAD_EXPLICIT },
 };
+/* clang-format on */
 
 enum fused { PLAIN, BIAS, RESIDUAL, ALL, FUSED_COUNT };
 
@@ -97,7 +99,8 @@ static double sum_at(const struct op_case *c, int64_t n, const int64_t *o, int64
         for (int i = 0; i < w->rank; i++)
             area *= x->dim[1 + i];
         for (int64_t k = 0; inside && k < per_group; k++)
-            sum += (double)c->in[0].f[(n * area + pixel) * x->dim[x->rank - 1] + group * per_group + k] *
+            sum += (double)c->in[0]
+                       .f[(n * area + pixel) * x->dim[x->rank - 1] + group * per_group + k] *
                    c->in[1].f[(m * per_group + k) * taps + t];
     }
     return sum;
@@ -120,7 +123,8 @@ static void expect_definition(const struct op_case *c)
         if (c->node.n_in > 3)
             want += c->in[3].f[i];
         want = fmin(fmax(want, c->node.attr.conv.lo), c->node.attr.conv.hi);
-        cr_assert(fabs(c->out[0].f[i] - want) <= 1e-5, "[%zu]: wanted %g, found %g", i, want, c->out[0].f[i]);
+        cr_assert(fabs(c->out[0].f[i] - want) <= 1e-5, "[%zu]: wanted %g, found %g", i, want,
+                  c->out[0].f[i]);
     }
 }
 
@@ -134,7 +138,8 @@ ParameterizedTestParameters(conv, equals_its_definition)
 
 ParameterizedTest(size_t *i, conv, equals_its_definition)
 {
-    struct op_case c = case_of(&forms[*i / FUSED_COUNT], (enum fused)(*i % FUSED_COUNT), OP_UNIFORM);
+    struct op_case c =
+        case_of(&forms[*i / FUSED_COUNT], (enum fused)(*i % FUSED_COUNT), OP_UNIFORM);
     for (c.isa = CB_ISA_GENERIC; c.isa <= cb_isa_best(); c.isa++) {
         op_case_run(&c);
         expect_definition(&c);
@@ -154,7 +159,8 @@ ParameterizedTestParameters(conv, gradient_agrees_with_finite_differences)
 /* The clamp has kinks: its mask is checked for itself below. */
 ParameterizedTest(size_t *i, conv, gradient_agrees_with_finite_differences)
 {
-    struct op_case c = case_of(&forms[*i / FUSED_COUNT], (enum fused)(*i % FUSED_COUNT), OP_UNIFORM);
+    struct op_case c =
+        case_of(&forms[*i / FUSED_COUNT], (enum fused)(*i % FUSED_COUNT), OP_UNIFORM);
     c.node.attr.conv.lo = -INFINITY, c.node.attr.conv.hi = INFINITY;
     gradcheck(&c, 1e-3);
     op_case_free(&c);
@@ -224,27 +230,33 @@ Test(conv, says_why_it_refuses)
     struct op_case c = refused(OP_SHAPE(1, 4, 4, 32), OP_SHAPE(8, 64, 1, 1));
     op_case_expect_refusal(&c, CB_ERR_MODEL, "conv3: filter wants 64 channels, input has 32");
     c.node.attr.conv.group = 3;
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "conv3: 3 groups do not divide 32 input and 8 output channels");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "conv3: 3 groups do not divide 32 input and 8 output channels");
     c.node.attr.conv.group = 0;
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "conv3: 0 groups do not divide 32 input and 8 output channels");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "conv3: 0 groups do not divide 32 input and 8 output channels");
     op_case_free(&c);
 
     c = refused(OP_SHAPE(1, 4, 4, 2), OP_SHAPE(8, 2, 3));
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "conv3: wants an input [N,spatial...,C] and a filter of its rank, has "
-                                             "[1,4,4,2] and [8,2,3]");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "conv3: wants an input [N,spatial...,C] and a filter of its rank, has "
+                           "[1,4,4,2] and [8,2,3]");
     op_case_free(&c);
 
     c = refused(OP_SHAPE(1, 4, 4, 2), OP_SHAPE(0, 2, 3, 3));
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "conv3: wants a filter [M,C/group,kernel...], has [0,2,3,3]");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "conv3: wants a filter [M,C/group,kernel...], has [0,2,3,3]");
     op_case_free(&c);
 
     c = refused(OP_SHAPE(1, 4, 4, 2), OP_SHAPE(8, 2, 5, 3));
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "conv3: a window of 5 does not fit axis 0 of 4 padded by 0 and 0");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "conv3: a window of 5 does not fit axis 0 of 4 padded by 0 and 0");
     op_case_free(&c);
 
     c = refused(OP_SCALAR, OP_SCALAR);
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "conv3: wants an input [N,spatial...,C] and a filter of its rank, has "
-                                             "[] and []");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "conv3: wants an input [N,spatial...,C] and a filter of its rank, has "
+                           "[] and []");
     op_case_free(&c);
 }
 
@@ -264,8 +276,9 @@ Test(conv, refuses_wrong_bias_residual_and_size)
     c = refused(OP_SHAPE(1, 4, 4, 2), OP_SHAPE(8, 2, 1, 1));
     for (int i = 0; i < 2; i++)
         c.node.attr.conv.window.pad_begin[i] = (int64_t)1 << 20;
-    op_case_expect_refusal(&c, CB_ERR_TOO_LARGE,
-                           "conv3: wants at most 2147483648 elements, has an output of [1,1048580,1048580,8]");
+    op_case_expect_refusal(
+        &c, CB_ERR_TOO_LARGE,
+        "conv3: wants at most 2147483648 elements, has an output of [1,1048580,1048580,8]");
     op_case_free(&c);
 
     c = refused(OP_SHAPE(1, 4, 4, 2), OP_SHAPE(8, 2, 1, 1));

@@ -9,11 +9,13 @@ enum { M = 7, N = 35, K = 11 };
 
 /* How C may be given for [M,N]; rank -1: not at all. */
 static const struct cb_shape addends[] = {
-    { -1, { 0 } }, { 2, { M, N } }, { 1, { N } }, { 2, { 1, N } }, { 2, { M, 1 } }, { 1, { 1 } }, { 0, { 0 } },
-    { 2, { 1, 1 } },
+    { -1, { 0 } },   { 2, { M, N } }, { 1, { N } }, { 2, { 1, N } },
+    { 2, { M, 1 } }, { 1, { 1 } },    { 0, { 0 } }, { 2, { 1, 1 } },
 };
 
-static const struct { float alpha, beta; } factors[] = { { 1, 1 }, { 0.5f, 1 }, { 1, -2 }, { 2, 0.25f } };
+static const struct {
+    float alpha, beta;
+} factors[] = { { 1, 1 }, { 0.5f, 1 }, { 1, -2 }, { 2, 0.25f } };
 
 enum { FORMS = CB_COUNT_OF(addends) * CB_COUNT_OF(factors) * 4 };
 
@@ -43,8 +45,10 @@ static double definition(const struct op_case *c, size_t i, size_t j)
     if (c->node.n_in < 3)
         return sum;
     const struct cb_shape *s = &c->in[2].shape;
-    const size_t rows = s->rank == 2 ? (size_t)s->dim[0] : 1, columns = s->rank ? (size_t)s->dim[s->rank - 1] : 1;
-    return sum + (double)attr->gemm.beta * c->in[2].f[(rows > 1 ? i : 0) * columns + (columns > 1 ? j : 0)];
+    const size_t rows = s->rank == 2 ? (size_t)s->dim[0] : 1,
+                 columns = s->rank ? (size_t)s->dim[s->rank - 1] : 1;
+    return sum + (double)attr->gemm.beta *
+                     c->in[2].f[(rows > 1 ? i : 0) * columns + (columns > 1 ? j : 0)];
 }
 
 ParameterizedTestParameters(gemm, equals_its_definition)
@@ -61,7 +65,8 @@ ParameterizedTest(size_t *form, gemm, equals_its_definition)
     for (c.isa = CB_ISA_GENERIC; c.isa <= cb_isa_best(); c.isa++) {
         op_case_run(&c);
         for (size_t i = 0; i < M * N; i++)
-            cr_assert(epsilon_eq(dbl, c.out[0].f[i], definition(&c, i / N, i % N), 1e-5), "[%d]", (int)i);
+            cr_assert(epsilon_eq(dbl, c.out[0].f[i], definition(&c, i / N, i % N), 1e-5), "[%d]",
+                      (int)i);
     }
     op_case_expect_same_on_every_isa(&c, 1e-10);
     gradcheck(&c, 1e-3);
@@ -123,9 +128,11 @@ Test(gemm, says_why_it_refuses)
     struct op_case c = case_of(4 * CB_COUNT_OF(factors));
     c.node.name = "fc6";
     c.in[2].shape = OP_SHAPE(M, 2);
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "fc6: C wants a shape that broadcasts to [7,35], has [7,2]");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "fc6: C wants a shape that broadcasts to [7,35], has [7,2]");
     c.in[2].shape = OP_SHAPE(2, M, N);
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "fc6: C wants a shape that broadcasts to [7,35], has [2,7,35]");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "fc6: C wants a shape that broadcasts to [7,35], has [2,7,35]");
     c.node.attr.gemm.trans_b = true;
     op_case_expect_refusal(&c, CB_ERR_MODEL, "fc6: [7,11] and [11,35] transposed do not multiply");
     c.in[0].shape = OP_SHAPE(M, K, 1);
@@ -134,7 +141,8 @@ Test(gemm, says_why_it_refuses)
     op_case_expect_refusal(&c, CB_ERR_MODEL, "fc6: wants inputs of one type, has int64 and float");
     c.in[1].dtype = c.in[2].dtype = CB_INT64;
     c.node.attr.gemm.alpha = 0.5f;
-    op_case_expect_refusal(&c, CB_ERR_UNSUPPORTED, "fc6: whole numbers want a whole alpha and beta, has 0.5 and 1");
+    op_case_expect_refusal(&c, CB_ERR_UNSUPPORTED,
+                           "fc6: whole numbers want a whole alpha and beta, has 0.5 and 1");
     c.in[0].dtype = c.in[1].dtype = c.in[2].dtype = CB_BOOL;
     op_case_expect_refusal(&c, CB_ERR_MODEL, "fc6: wants numbers, has bool");
     op_case_free(&c);
@@ -145,7 +153,8 @@ Test(gemm, refuses_a_product_without_bounds)
     struct op_case c = op_case_make(CB_OP_GEMM);
     op_case_random(&c, OP_SHAPE(65536, 1), OP_UNIFORM);
     op_case_random(&c, OP_SHAPE(1, 65536), OP_UNIFORM);
-    op_case_expect_refusal(&c, CB_ERR_TOO_LARGE,
-                           "node: wants at most 2147483648 elements, has an output of [65536,65536]");
+    op_case_expect_refusal(
+        &c, CB_ERR_TOO_LARGE,
+        "node: wants at most 2147483648 elements, has an output of [65536,65536]");
     op_case_free(&c);
 }

@@ -5,9 +5,14 @@
 
 #include "tests/support/gradcheck.h"
 
-static const struct { struct cb_shape x; int64_t size; float beta; } forms[] = {
-    { { 4, { 2, 3, 2, 7 } }, 5, 0.75f }, { { 4, { 1, 5, 7, 33 } }, 4, 0.75f }, { { 2, { 3, 5 } }, 2, 0.6f },
-    { { 3, { 2, 2, 3 } }, 1, 0.5f },     { { 3, { 1, 2, 3 } }, 100, 1.5f },
+static const struct {
+    struct cb_shape x;
+    int64_t size;
+    float beta;
+} forms[] = {
+    { { 4, { 2, 3, 2, 7 } }, 5, 0.75f }, { { 4, { 1, 5, 7, 33 } }, 4, 0.75f },
+    { { 2, { 3, 5 } }, 2, 0.6f },        { { 3, { 2, 2, 3 } }, 1, 0.5f },
+    { { 3, { 1, 2, 3 } }, 100, 1.5f },
 };
 
 static struct op_case case_of(size_t i)
@@ -26,7 +31,8 @@ static void expect_definition(const struct op_case *c)
     const int64_t channels = x->dim[x->rank - 1], size = c->node.attr.lrn.size;
     for (size_t i = 0; i < cb_tensor_count(&c->out[0]); i++) {
         const int64_t at = (int64_t)i % channels;
-        const int64_t first = at - (int64_t)floor((double)(size - 1) / 2), last = at + (int64_t)ceil((double)(size - 1) / 2);
+        const int64_t first = at - (int64_t)floor((double)(size - 1) / 2),
+                      last = at + (int64_t)ceil((double)(size - 1) / 2);
         double sum = 0;
         for (int64_t k = first < 0 ? 0 : first; k <= last && k < channels; k++)
             sum += pow(c->in[0].f[(int64_t)i - at + k], 2);
@@ -60,7 +66,8 @@ ParameterizedTest(size_t *i, lrn, equals_its_definition)
 Test(lrn, an_even_size_looks_one_channel_further_up)
 {
     struct op_case c = op_case_make(CB_OP_LRN);
-    c.node.attr.lrn.size = 2, c.node.attr.lrn.alpha = 2, c.node.attr.lrn.beta = 1, c.node.attr.lrn.bias = 0;
+    c.node.attr.lrn.size = 2, c.node.attr.lrn.alpha = 2, c.node.attr.lrn.beta = 1,
+    c.node.attr.lrn.bias = 0;
     op_case_add(&c, OP_SHAPE(1, 3), OP_FLOATS(1, 2, 3));
     op_case_run(&c);
     op_case_expect_floats(&c, 0, 1e-6, OP_FLOATS(1 / 5.0f, 2 / 13.0f, 3 / 9.0f));

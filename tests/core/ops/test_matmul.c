@@ -5,6 +5,7 @@
 
 #include "tests/support/gradcheck.h"
 
+/* clang-format off */
 static const struct { struct cb_shape a, b, y; } forms[] = {
     { { 2, { 3, 5 } }, { 2, { 5, 37 } }, { 2, { 3, 37 } } },
     { { 1, { 5 } }, { 1, { 5 } }, { 0, { 0 } } },
@@ -21,16 +22,20 @@ static const struct { struct cb_shape a, b, y; } forms[] = {
     { { 3, { 0, 2, 5 } }, { 2, { 5, 3 } }, { 3, { 0, 2, 3 } } },
     { { 2, { 2, 0 } }, { 2, { 0, 3 } }, { 2, { 2, 3 } } },
 };
+/* clang-format on */
 
 /* y[index] from the definition; index counts y's elements. */
 static double definition(const struct op_case *c, size_t index)
 {
     const struct cb_shape *a = &c->in[0].shape, *b = &c->in[1].shape;
-    const int64_t m = a->rank > 1 ? a->dim[a->rank - 2] : 1, n = b->rank > 1 ? b->dim[b->rank - 1] : 1;
-    const int64_t k = a->dim[a->rank - 1], row = (int64_t)index / n % m, column = (int64_t)index % n;
+    const int64_t m = a->rank > 1 ? a->dim[a->rank - 2] : 1,
+                  n = b->rank > 1 ? b->dim[b->rank - 1] : 1;
+    const int64_t k = a->dim[a->rank - 1], row = (int64_t)index / n % m,
+                  column = (int64_t)index % n;
     int64_t rest = (int64_t)index / n / m, ia = 0, ib = 0, a_step = 1, b_step = 1;
     for (int i = 3; i <= CB_MAX_RANK; i++) { /* leading axes from the last one on */
-        const int64_t da = a->rank >= i ? a->dim[a->rank - i] : 1, db = b->rank >= i ? b->dim[b->rank - i] : 1;
+        const int64_t da = a->rank >= i ? a->dim[a->rank - i] : 1,
+                      db = b->rank >= i ? b->dim[b->rank - i] : 1;
         const int64_t d = da > db ? da : db;
         ia += da > 1 ? rest % d * a_step : 0, ib += db > 1 ? rest % d * b_step : 0;
         a_step *= da, b_step *= db, rest /= d;
@@ -113,7 +118,8 @@ Test(matmul, says_why_it_refuses)
     c.in[1].shape = OP_SCALAR;
     op_case_expect_refusal(&c, CB_ERR_MODEL, "scores: [2,3,4] and [] do not multiply");
     c.in[1].dtype = CB_INT64;
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "scores: wants inputs of one type, has float and int64");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "scores: wants inputs of one type, has float and int64");
     c.in[0].dtype = c.in[1].dtype = CB_BOOL;
     op_case_expect_refusal(&c, CB_ERR_MODEL, "scores: wants numbers, has bool");
     op_case_free(&c);

@@ -12,6 +12,7 @@ struct form {
     bool ceil_mode, include_pad, column_major;
 };
 
+/* clang-format off */
 static const struct form forms[] = {
     { 2, 2, 3, { 5, 6 }, { 3, 2 }, { 1, 1 }, { 1, 1 }, { 0, 0 }, { 0, 0 }, CB_PAD_EXPLICIT, 0, 0, 0 },
     { 2, 1, 17, { 7, 7 }, { 3, 3 }, { 2, 2 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, CB_PAD_EXPLICIT, 0, 1, 0 },
@@ -27,6 +28,7 @@ static const struct form forms[] = {
     { 3, 1, 2, { 4, 3, 5 }, { 2, 3, 2 }, { 2, 1, 3 }, { 1, 1, 2 }, { 0, 1, 1 }, { 1, 1, 0 }, CB_PAD_EXPLICIT, 1, 1, 1 },
     { 2, 1, 3, { 2, 3 }, { 3, 3 }, { 2, 2 }, { 1, 1 }, { 0, 0 }, { 0, 0 }, CB_PAD_EXPLICIT, 1, 1, 0 },
 };
+/* clang-format on */
 
 static struct op_case case_of(enum cb_op op, const struct form *f)
 {
@@ -46,7 +48,8 @@ static struct op_case case_of(enum cb_op op, const struct form *f)
     return c;
 }
 
-/* The definition for one element of y: average and largest, the latter's place as ONNX numbers it. */
+/* The definition for one element of y: average and largest, the latter's place as ONNX numbers it.
+ */
 struct answer {
     double sum, largest;
     int64_t count, padded, index;
@@ -102,7 +105,8 @@ ParameterizedTestParameters(pool, equals_its_definition)
 ParameterizedTest(size_t *form, pool, equals_its_definition)
 {
     struct op_case average = case_of(CB_OP_AVERAGE_POOL, &forms[*form]);
-    struct op_case max = case_of(CB_OP_MAX_POOL, &forms[*form]), both = case_of(CB_OP_MAX_POOL, &forms[*form]);
+    struct op_case max = case_of(CB_OP_MAX_POOL, &forms[*form]),
+                   both = case_of(CB_OP_MAX_POOL, &forms[*form]);
     both.node.n_out = 2;
     for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++) {
         average.isa = max.isa = both.isa = isa;
@@ -112,7 +116,8 @@ ParameterizedTest(size_t *form, pool, equals_its_definition)
         for (size_t i = 0; i < cb_tensor_count(&max.out[0]); i++) {
             const struct answer a = answer_at(&max, i);
             const int64_t divisor = forms[*form].include_pad ? a.padded : a.count;
-            cr_assert(epsilon_eq(dbl, average.out[0].f[i], a.sum / (double)divisor, 1e-5), "[%d]", (int)i);
+            cr_assert(epsilon_eq(dbl, average.out[0].f[i], a.sum / (double)divisor, 1e-5), "[%d]",
+                      (int)i);
             cr_assert(eq(flt, max.out[0].f[i], (float)a.largest), "[%d]", (int)i);
             cr_assert(eq(flt, both.out[0].f[i], (float)a.largest), "[%d]", (int)i);
             cr_assert(eq(i64, both.out[1].i[i], a.index), "[%d]", (int)i);
@@ -134,7 +139,8 @@ ParameterizedTestParameters(pool, gradient_agrees_with_finite_differences)
 ParameterizedTest(size_t *form, pool, gradient_agrees_with_finite_differences)
 {
     struct op_case average = case_of(CB_OP_AVERAGE_POOL, &forms[*form]);
-    struct op_case max = case_of(CB_OP_MAX_POOL, &forms[*form]), both = case_of(CB_OP_MAX_POOL, &forms[*form]);
+    struct op_case max = case_of(CB_OP_MAX_POOL, &forms[*form]),
+                   both = case_of(CB_OP_MAX_POOL, &forms[*form]);
     both.node.n_out = 2;
     gradcheck(&average, 1e-3);
     gradcheck(&max, 1e-3);
@@ -149,7 +155,8 @@ Test(average_pool, clips_the_divisor_of_the_last_window)
     op_case_add(&c, OP_SHAPE(1, 5, 1), OP_FLOATS(1, 2, 3, 4, 6));
     c.node.attr.pool.count_include_pad = true;
     op_case_run(&c);
-    op_case_expect_floats(&c, 0, 1e-6, OP_FLOATS(2, 13 / 3.0f, 3)); /* 6 over itself and one padded pixel */
+    op_case_expect_floats(&c, 0, 1e-6,
+                          OP_FLOATS(2, 13 / 3.0f, 3)); /* 6 over itself and one padded pixel */
     c.node.attr.pool.count_include_pad = false;
     op_case_run(&c);
     op_case_expect_floats(&c, 0, 1e-6, OP_FLOATS(2, 13 / 3.0f, 6));
@@ -215,7 +222,8 @@ Test(pool, says_why_it_refuses)
     c.node.attr.pool.window.rank = 1;
     c.node.attr.pool.window.kernel[0] = 9;
     op_case_random(&c, OP_SHAPE(1, 4, 4), OP_UNIFORM);
-    op_case_expect_refusal(&c, CB_ERR_MODEL, "pool5: a window of 9 does not fit axis 0 of 4 padded by 0 and 0");
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "pool5: a window of 9 does not fit axis 0 of 4 padded by 0 and 0");
     c.in[0].dtype = CB_INT64;
     op_case_expect_refusal(&c, CB_ERR_MODEL, "pool5: wants real numbers, has int64");
     c.node.op = CB_OP_MAX_POOL;
@@ -239,8 +247,8 @@ Test(global_pool, averages_each_channel_of_each_image)
 }
 
 static const struct cb_shape global_shapes[] = {
-    { 3, { 2, 7, 3 } }, { 4, { 2, 9, 15, 5 } }, { 4, { 1, 1, 1, 130 } }, { 5, { 1, 2, 3, 5, 17 } },
-    { 6, { 2, 2, 1, 3, 2, 3 } },
+    { 3, { 2, 7, 3 } },        { 4, { 2, 9, 15, 5 } },      { 4, { 1, 1, 1, 130 } },
+    { 5, { 1, 2, 3, 5, 17 } }, { 6, { 2, 2, 1, 3, 2, 3 } },
 };
 
 ParameterizedTestParameters(global_pool, works_on_any_rank_and_isa)
@@ -255,7 +263,8 @@ ParameterizedTest(size_t *i, global_pool, works_on_any_rank_and_isa)
 {
     const struct cb_shape x = global_shapes[*i];
     const size_t channels = (size_t)x.dim[x.rank - 1], area = cb_shape_span(&x, 1, x.rank - 1);
-    struct op_case average = op_case_make(CB_OP_GLOBAL_AVERAGE_POOL), max = op_case_make(CB_OP_GLOBAL_MAX_POOL);
+    struct op_case average = op_case_make(CB_OP_GLOBAL_AVERAGE_POOL),
+                   max = op_case_make(CB_OP_GLOBAL_MAX_POOL);
     op_case_random(&average, x, OP_DISTINCT);
     op_case_random(&max, x, OP_DISTINCT);
     op_case_run(&average);

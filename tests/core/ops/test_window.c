@@ -87,7 +87,8 @@ Test(window, takes_rank_and_kernel_from_the_filter)
     cr_expect(eq(i64, out[1], 4));
 }
 
-static void expect_refused(struct cb_window w, struct cb_shape x, const struct cb_shape *filter, const char *message)
+static void expect_refused(struct cb_window w, struct cb_shape x, const struct cb_shape *filter,
+                           const char *message)
 {
     struct cb_node node = { .name = "pool5" };
     int64_t out[CB_MAX_SPATIAL];
@@ -101,10 +102,12 @@ Test(window, says_why_it_refuses)
     const struct cb_shape x = { 4, { 1, 5, 6, 3 } }, filter = { 4, { 8, 3, 2, 4 } };
     struct cb_window w = plain;
     expect_refused(w, x, NULL, "pool5: the window's size is missing");
-    expect_refused(w, (struct cb_shape){ 2, { 8, 8 } }, NULL, "pool5: wants [N,spatial...,C], has [8,8]");
+    expect_refused(w, (struct cb_shape){ 2, { 8, 8 } }, NULL,
+                   "pool5: wants [N,spatial...,C], has [8,8]");
     expect_refused(w, (struct cb_shape){ 6, { 1, 1, 1, 1, 1, 1 } }, NULL,
                    "pool5: wants at most 3 spatial axes, has 4");
-    expect_refused(w, (struct cb_shape){ 4, { 1, 5, 0, 3 } }, &filter, "pool5: wants sizes of at least 1, has [1,5,0,3]");
+    expect_refused(w, (struct cb_shape){ 4, { 1, 5, 0, 3 } }, &filter,
+                   "pool5: wants sizes of at least 1, has [1,5,0,3]");
     w.rank = 1;
     expect_refused(w, x, NULL, "pool5: a window of 1 axes over an input of 2 spatial axes");
     w.rank = 2, w.kernel[0] = 2, w.kernel[1] = 3;
@@ -118,7 +121,8 @@ Test(window, says_why_it_refuses)
     w.stride[1] = 1, w.dilation[0] = -1;
     expect_refused(w, x, NULL, "pool5: dilation of axis 0 wants 1 to 2147483648, has -1");
     w.dilation[0] = INT64_MAX;
-    expect_refused(w, x, NULL, "pool5: dilation of axis 0 wants 1 to 2147483648, has 9223372036854775807");
+    expect_refused(w, x, NULL,
+                   "pool5: dilation of axis 0 wants 1 to 2147483648, has 9223372036854775807");
     w.dilation[0] = 1, w.pad_end[0] = -2;
     expect_refused(w, x, NULL, "pool5: padding at the end of axis 0 wants 0 to 2147483648, has -2");
 }
