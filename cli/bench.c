@@ -25,16 +25,21 @@ struct options {
 
 static const struct options defaults = { .batch = 1, .seconds = 2, .precision = "fp32" };
 
+/* clang-format off */
 static const struct cb_option rows[] = {
-    { .name = "batch", .letter = 'b', .kind = CB_OPTION_INT, .offset = offsetof(struct options, batch), .value = "N",
-      .help = "photos a run (1)", .min = 1, .max = 65536 },
-    { .name = "size", .kind = CB_OPTION_SIZE, .offset = offsetof(struct options, size), .value = "HxW",
-      .help = "of the input (the network's own; 224x224 where it is open)", .min = 1, .max = 16384 },
-    { .name = "seconds", .letter = 's', .kind = CB_OPTION_REAL, .offset = offsetof(struct options, seconds),
-      .value = "S", .help = "how long to measure (2)", .min = 0.001, .max = 86400 },
-    { .name = "precision", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, precision), .value = "NAME",
-      .help = "fp32" },
+    { .name = "batch", .letter = 'b', .kind = CB_OPTION_INT,
+      .offset = offsetof(struct options, batch), .value = "N", .help = "photos a run (1)",
+      .min = 1, .max = 65536 },
+    { .name = "size", .kind = CB_OPTION_SIZE, .offset = offsetof(struct options, size),
+      .value = "HxW", .help = "of the input (the network's own; 224x224 where it is open)",
+      .min = 1, .max = 16384 },
+    { .name = "seconds", .letter = 's', .kind = CB_OPTION_REAL,
+      .offset = offsetof(struct options, seconds), .value = "S",
+      .help = "how long to measure (2)", .min = 0.001, .max = 86400 },
+    { .name = "precision", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, precision),
+      .value = "NAME", .help = "fp32" },
 };
+/* clang-format on */
 
 struct bench {
     const struct options *options;
@@ -66,19 +71,22 @@ static void fill_shape(const struct bench *b, const struct cb_value *value, stru
     }
     open[0] = b->options->batch;
     for (int i = 0; i < shape->rank; i++)
-        if (shape->dim[i] < 0 || i == 0 || (size.height && shape->rank == 4 && i >= (nhwc ? 1 : 2) && i < (nhwc ? 3 : 4)))
+        if (shape->dim[i] < 0 || i == 0 ||
+            (size.height && shape->rank == 4 && i >= (nhwc ? 1 : 2) && i < (nhwc ? 3 : 4)))
             shape->dim[i] = open[i];
 }
 
 /* Numbers in [-1, 1) from a linear congruence; whole numbers are 0. */
-static struct cb_status make_input(struct bench *b, const struct cb_value *value, struct cb_tensor *out)
+static struct cb_status make_input(struct bench *b, const struct cb_value *value,
+                                   struct cb_tensor *out)
 {
     uint32_t r = 12345;
     *out = (struct cb_tensor){ .dtype = value->dtype };
     fill_shape(b, value, &out->shape);
     if (!cb_shape_check(&out->shape))
         return cb_fail(CB_ERR_INPUT, "input '%s' would be too large", value->name);
-    CB_TRY(cb_arena_get(b->arena, cb_tensor_count(out), cb_dtype_size(out->dtype), "input", &out->data));
+    CB_TRY(cb_arena_get(b->arena, cb_tensor_count(out), cb_dtype_size(out->dtype), "input",
+                        &out->data));
     for (size_t i = 0; cb_dtype_get(out->dtype)->is_float && i < cb_tensor_count(out); i++) {
         r = r * 1664525u + 1013904223u;
         out->f[i] = (float)(r >> 8) / 8388608.0f - 1.0f;
@@ -111,7 +119,8 @@ static struct cb_status prepare(struct cb_cli *cli, struct bench *b)
     CB_TRY(cb_plan_known_inputs(g, b->arena, known));
     for (int i = 0; i < g->n_inputs; i++) {
         if (known[i])
-            return cb_fail(CB_ERR_UNSUPPORTED, "input '%s' decides shapes: a network on random numbers is wanted",
+            return cb_fail(CB_ERR_UNSUPPORTED,
+                           "input '%s' decides shapes: a network on random numbers is wanted",
                            g->values[g->inputs[i]].name);
         CB_TRY(make_input(b, &g->values[g->inputs[i]], &b->inputs[i]));
         shapes[i] = (struct cb_tensor){ .dtype = b->inputs[i].dtype, .shape = b->inputs[i].shape };
@@ -131,7 +140,8 @@ static struct cb_status prepare(struct cb_cli *cli, struct bench *b)
 static double run_once(struct bench *b)
 {
     for (int i = 0; i < b->model->graph.n_inputs; i++)
-        memcpy(cb_session_input(b->session, i)->data, b->inputs[i].data, cb_tensor_bytes(&b->inputs[i]));
+        memcpy(cb_session_input(b->session, i)->data, b->inputs[i].data,
+               cb_tensor_bytes(&b->inputs[i]));
     const double began = cb_clock_ms();
     cb_session_run(b->session);
     return cb_clock_ms() - began;
@@ -163,9 +173,11 @@ static struct cb_status answer(const struct cb_cli *cli, const struct bench *b)
     struct cb_buf text;
     getrusage(RUSAGE_SELF, &use);
     if (!cli->json) {
-        printf("%s %s: %.3f ms (best %.3f), %.1f images/s, %d threads, %s, %s, peak %.1f MB, loaded in %.1f ms, %d runs\n",
-               b->model->name, cb_shape_text(&b->inputs[0].shape, shape), median, b->times[0], rate, threads,
-               cli->engine.kernels.name, b->options->precision, (double)use.ru_maxrss / 1024, b->load_ms, b->runs);
+        printf("%s %s: %.3f ms (best %.3f), %.1f images/s, %d threads, %s, %s, peak %.1f MB, "
+               "loaded in %.1f ms, %d runs\n",
+               b->model->name, cb_shape_text(&b->inputs[0].shape, shape), median, b->times[0], rate,
+               threads, cli->engine.kernels.name, b->options->precision,
+               (double)use.ru_maxrss / 1024, b->load_ms, b->runs);
         return cb_ok();
     }
     struct cb_json json = cb_output_begin(&text);
@@ -189,7 +201,8 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     struct bench b = { .options = given, .arena = &cli->arena };
     struct cb_status st;
     if (strcmp(b.options->precision, "fp32"))
-        return cb_cli_usage(cli, "--precision: there is no \"%s\", only fp32", b.options->precision);
+        return cb_cli_usage(cli, "--precision: there is no \"%s\", only fp32",
+                            b.options->precision);
     st = cb_arena_get(b.arena, MOST_RUNS, sizeof *b.times, "times", &b.times);
     if (st.code == CB_OK)
         st = prepare(cli, &b);
@@ -209,10 +222,16 @@ const struct cb_verb cb_verb_bench = {
     .name = "bench",
     .usage = "[MODEL] [--batch N] [--size HxW] [--seconds S]",
     .summary = "measure how fast a network runs",
-    .notes = "The input is random; two runs warm up; only the network's own run is timed. With --json: {\"median_ms\",\n"
-             "\"min_ms\",\"images_per_second\",\"batch\",\"threads\",\"isa\",\"precision\",\"peak_rss_mb\",\"load_ms\",\"runs\"}.\n",
+    .notes = "The input is random; two runs warm up; only the network's own run is timed.\n"
+             "With --json: {\"median_ms\",\"min_ms\",\"images_per_second\",\"batch\",\n"
+             "\"threads\",\"isa\",\"precision\",\"peak_rss_mb\",\"load_ms\",\"runs\"}.\n",
     .examples = "  cambium bench squeezenet1.1\n"
                 "  cambium bench model.onnx --batch 8 --threads 2 --isa avx2 --json\n",
-    .options = rows, .n_options = CB_COUNT_OF(rows), .defaults = &defaults, .size = sizeof defaults,
-    .min_args = 0, .max_args = 1, .run = run,
+    .options = rows,
+    .n_options = CB_COUNT_OF(rows),
+    .defaults = &defaults,
+    .size = sizeof defaults,
+    .min_args = 0,
+    .max_args = 1,
+    .run = run,
 };

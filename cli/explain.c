@@ -1,4 +1,5 @@
-/* cli/explain.c - cambium explain: where the network looked, as a picture over the photo or as numbers. */
+/* cli/explain.c - cambium explain: where the network looked, as a picture over the photo or as
+ * numbers. */
 #include <limits.h>
 #include <string.h>
 
@@ -18,20 +19,25 @@ struct options {
 
 static const struct options defaults = { .method = "grad-cam", .alpha = 0.5 };
 
+/* clang-format off */
 static const struct cb_option rows[] = {
-    { .name = "output", .letter = 'o', .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, output),
-      .value = "OUT.png", .help = "the file to write" },
-    { .name = "class", .letter = 'c', .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, class_text),
-      .value = "CLASS", .help = "index or label (the most probable one)" },
-    { .name = "layer", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, layer), .value = "TENSOR",
-      .help = "where the map is taken (the model's CAM layer)" },
-    { .name = "method", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, method), .value = "NAME",
-      .help = "grad-cam" },
-    { .name = "format", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, format), .value = "LIST",
-      .help = "png, json or npy; several with commas (as OUT ends, else png)" },
-    { .name = "alpha", .kind = CB_OPTION_REAL, .offset = offsetof(struct options, alpha), .value = "A",
-      .help = "how much the colours cover the photo, 0 to 1 (0.5)", .min = 0, .max = 1 },
+    { .name = "output", .letter = 'o', .kind = CB_OPTION_TEXT,
+      .offset = offsetof(struct options, output), .value = "OUT.png",
+      .help = "the file to write" },
+    { .name = "class", .letter = 'c', .kind = CB_OPTION_TEXT,
+      .offset = offsetof(struct options, class_text), .value = "CLASS",
+      .help = "index or label (the most probable one)" },
+    { .name = "layer", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, layer),
+      .value = "TENSOR", .help = "where the map is taken (the model's CAM layer)" },
+    { .name = "method", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, method),
+      .value = "NAME", .help = "grad-cam" },
+    { .name = "format", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, format),
+      .value = "LIST", .help = "png, json or npy; several with commas (as OUT ends, else png)" },
+    { .name = "alpha", .kind = CB_OPTION_REAL, .offset = offsetof(struct options, alpha),
+      .value = "A", .help = "how much the colours cover the photo, 0 to 1 (0.5)", .min = 0,
+      .max = 1 },
 };
+/* clang-format on */
 
 struct work {
     struct cb_photos photos;
@@ -45,8 +51,9 @@ static struct cb_status write_png(struct work *w, const char *path)
     struct cb_image overlay;
     struct cb_buf png;
     struct cb_status st;
-    CB_TRY(cb_heatmap_overlay(&w->photos.arena, &w->photo.image, &w->photos.model->recipe, w->cam.map, w->cam.height,
-                              w->cam.width, (float)w->options->alpha, &overlay));
+    CB_TRY(cb_heatmap_overlay(&w->photos.arena, &w->photo.image, &w->photos.model->recipe,
+                              w->cam.map, w->cam.height, w->cam.width, (float)w->options->alpha,
+                              &overlay));
     cb_buf_init(&png, MAX_PNG);
     st = cb_png_encode(&overlay, &png);
     if (st.code == CB_OK)
@@ -93,7 +100,9 @@ static struct cb_status write_json(struct work *w, const char *path)
 
 static struct cb_status write_npy(struct work *w, const char *path)
 {
-    const struct cb_tensor map = { { 2, { w->cam.height, w->cam.width } }, CB_FLOAT32, { w->cam.map } };
+    const struct cb_tensor map = { { 2, { w->cam.height, w->cam.width } },
+                                   CB_FLOAT32,
+                                   { w->cam.map } };
     return cb_npy_save(path, &map);
 }
 
@@ -118,14 +127,15 @@ static const struct format *format_of(const char *path)
 }
 
 /* Which formats are wanted, a bit each. */
-static struct cb_status choose_formats(struct cb_cli *cli, const struct options *options, unsigned *out)
+static struct cb_status choose_formats(struct cb_cli *cli, const struct options *options,
+                                       unsigned *out)
 {
     const struct format *format = format_of(options->output);
     *out = 1u << (format ? format - formats : 0);
     if (!options->format)
         return cb_ok();
     *out = 0;
-    for (const char *p = options->format; ; p++) {
+    for (const char *p = options->format;; p++) {
         const size_t len = strcspn(p, ",");
         if (!(format = find_format(p, len)))
             return cb_cli_usage(cli, "--format: \"%.*s\" is none of png, json, npy", (int)len, p);
@@ -139,12 +149,14 @@ static struct cb_status choose_formats(struct cb_cli *cli, const struct options 
 static struct cb_status write_all(struct work *w, unsigned wanted)
 {
     const char *output = w->options->output;
-    const size_t stem = format_of(output) ? (size_t)(strrchr(output, '.') - output) : strlen(output);
+    const size_t stem =
+        format_of(output) ? (size_t)(strrchr(output, '.') - output) : strlen(output);
     for (size_t i = 0; i < CB_COUNT_OF(formats); i++) {
         char path[PATH_MAX];
         if (!(wanted & 1u << i))
             continue;
-        if (snprintf(path, sizeof path, "%.*s.%s", (int)stem, output, formats[i].name) >= (int)sizeof path)
+        if (snprintf(path, sizeof path, "%.*s.%s", (int)stem, output, formats[i].name) >=
+            (int)sizeof path)
             return cb_fail(CB_ERR_INPUT, "-o: the path is too long");
         CB_TRY(formats[i].write(w, wanted == 1u << i ? output : path));
     }
@@ -157,9 +169,11 @@ static struct cb_status answer(const struct work *w, const char *file)
     char number[32], label[160];
     struct cb_buf text;
     if (!w->photos.cli->json) {
-        printf("%s: %s (%.2f %%), looked at in %s [%d, %d]\n", w->options->output,
-               cb_output_clean(cb_model_label(model, w->cam.class_index, number), label, sizeof label),
-               100 * (double)w->cam.probability, model->graph.values[w->cam.layer].name, w->cam.height, w->cam.width);
+        printf(
+            "%s: %s (%.2f %%), looked at in %s [%d, %d]\n", w->options->output,
+            cb_output_clean(cb_model_label(model, w->cam.class_index, number), label, sizeof label),
+            100 * (double)w->cam.probability, model->graph.values[w->cam.layer].name, w->cam.height,
+            w->cam.width);
         return cb_ok();
     }
     struct cb_json json = cb_output_begin(&text);
@@ -180,9 +194,11 @@ static struct cb_status explain(struct cb_cli *cli, struct work *w, unsigned wan
     if (w->options->class_text)
         CB_TRY(cb_model_class(model, w->options->class_text, &class_index));
     if (w->options->layer && (layer = cb_graph_find(&model->graph, w->options->layer)) < 0)
-        return cb_fail(CB_ERR_INPUT, "--layer: %s has no tensor \"%s\"", model->name, w->options->layer);
+        return cb_fail(CB_ERR_INPUT, "--layer: %s has no tensor \"%s\"", model->name,
+                       w->options->layer);
     CB_TRY(cb_photo_read(&w->photos, cli->args.item[0], true, &w->photo));
-    CB_TRY(cb_grad_cam(w->photos.predictor, &w->photo.image, class_index, layer, &w->photos.arena, &w->cam));
+    CB_TRY(cb_grad_cam(w->photos.predictor, &w->photo.image, class_index, layer, &w->photos.arena,
+                       &w->cam));
     CB_TRY(write_all(w, wanted));
     return answer(w, cli->args.item[0]);
 }
@@ -207,11 +223,17 @@ const struct cb_verb cb_verb_explain = {
     .name = "explain",
     .usage = "[MODEL] IMAGE -o OUT.png [--class CLASS] [OPTIONS]",
     .summary = "show which part of a photo speaks for a class",
-    .notes = "Grad-CAM (arXiv:1610.02391) for the class score before softmax. The picture has the photo's own size; what\n"
-             "the recipe's crop left out is unchanged. json and npy are the raw map, float32 [h, w], after ReLU and\n"
-             "before scaling.\n",
-    .examples = "  cambium explain squeezenet1.1 dog.jpg -o dog-why.png\n"
-                "  cambium explain squeezenet1.1 pets.jpg -o cat.png --class \"tabby cat\" --format png,npy\n",
-    .options = rows, .n_options = CB_COUNT_OF(rows), .defaults = &defaults, .size = sizeof defaults,
-    .min_args = 1, .max_args = 2, .run = run,
+    .notes = "Grad-CAM (arXiv:1610.02391) for the class score before softmax. The picture\n"
+             "has the photo's own size; what the recipe's crop left out is unchanged. json\n"
+             "and npy are the raw map, float32 [h, w], after ReLU and before scaling.\n",
+    .examples =
+        "  cambium explain squeezenet1.1 dog.jpg -o dog-why.png\n"
+        "  cambium explain squeezenet1.1 pets.jpg -o cat.png --class tabby --format png,npy\n",
+    .options = rows,
+    .n_options = CB_COUNT_OF(rows),
+    .defaults = &defaults,
+    .size = sizeof defaults,
+    .min_args = 1,
+    .max_args = 2,
+    .run = run,
 };

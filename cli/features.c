@@ -8,10 +8,13 @@ struct options {
     const char *output;
 };
 
+/* clang-format off */
 static const struct cb_option rows[] = {
-    { .name = "output", .letter = 'o', .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, output),
-      .value = "OUT.npy", .help = "the file to write: float32 [photos, features]" },
+    { .name = "output", .letter = 'o', .kind = CB_OPTION_TEXT,
+      .offset = offsetof(struct options, output), .value = "OUT.npy",
+      .help = "the file to write: float32 [photos, features]" },
 };
+/* clang-format on */
 
 static const struct options defaults;
 
@@ -22,11 +25,13 @@ struct work {
     int d, done;
 };
 
-static struct cb_status add_features(void *ctx, const struct cb_image *images, const char *const *files, int n)
+static struct cb_status add_features(void *ctx, const struct cb_image *images,
+                                     const char *const *files, int n)
 {
     struct work *w = ctx;
     (void)files;
-    CB_TRY(cb_features(w->photos.predictor, images, n, w->features + (size_t)w->done * (size_t)w->d));
+    CB_TRY(
+        cb_features(w->photos.predictor, images, n, w->features + (size_t)w->done * (size_t)w->d));
     w->done += n;
     cb_progress_step(&w->progress, (size_t)w->done, "");
     return cb_ok();
@@ -36,7 +41,8 @@ static struct cb_status write_features(struct cb_cli *cli, struct work *w, const
 {
     const size_t n = (size_t)cli->args.n;
     CB_TRY(cb_feature_length(w->photos.predictor, &w->d));
-    CB_TRY(cb_arena_get(&w->photos.arena, n * (size_t)w->d, sizeof(float), "features", &w->features));
+    CB_TRY(
+        cb_arena_get(&w->photos.arena, n * (size_t)w->d, sizeof(float), "features", &w->features));
     cb_progress_begin(&w->progress, "features", n);
     CB_TRY(cb_photos_each(&w->photos, false, add_features, w));
     cb_progress_end(&w->progress, n, "");
@@ -66,8 +72,14 @@ const struct cb_verb cb_verb_features = {
     .name = "features",
     .usage = "[MODEL] IMAGE... -o OUT.npy",
     .summary = "write the features that the network's classifier sees",
-    .notes = "One row a photo, in the order given: the bottleneck, averaged over space where it is spatial.\n",
+    .notes = "One row a photo, in the order given: the bottleneck, averaged over space where\n"
+             "it is spatial.\n",
     .examples = "  cambium features squeezenet1.1 photos/*.jpg -o features.npy\n",
-    .options = rows, .n_options = CB_COUNT_OF(rows), .defaults = &defaults, .size = sizeof defaults,
-    .min_args = 1, .max_args = -1, .run = run,
+    .options = rows,
+    .n_options = CB_COUNT_OF(rows),
+    .defaults = &defaults,
+    .size = sizeof defaults,
+    .min_args = 1,
+    .max_args = -1,
+    .run = run,
 };

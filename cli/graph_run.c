@@ -23,13 +23,14 @@ static struct cb_status check_inputs(const struct cb_graph_run *run)
     char wanted[CB_SHAPE_TEXT], found[CB_SHAPE_TEXT];
     if (run->n_inputs != g->n_inputs)
         return cb_fail(CB_ERR_INPUT, "the network has %d inputs (%s%s), %d are given", g->n_inputs,
-                       g->n_inputs ? "first " : "none", g->n_inputs ? g->values[g->inputs[0]].name : "", run->n_inputs);
+                       g->n_inputs ? "first " : "none",
+                       g->n_inputs ? g->values[g->inputs[0]].name : "", run->n_inputs);
     for (int i = 0; i < g->n_inputs; i++) {
         const struct cb_value *v = &g->values[g->inputs[i]];
         const struct cb_tensor *t = &run->inputs[i];
         if (v->dtype != t->dtype)
-            return cb_fail(CB_ERR_INPUT, "input %d '%s': wants %s, has %s", i, v->name, cb_dtype_get(v->dtype)->name,
-                           cb_dtype_get(t->dtype)->name);
+            return cb_fail(CB_ERR_INPUT, "input %d '%s': wants %s, has %s", i, v->name,
+                           cb_dtype_get(v->dtype)->name, cb_dtype_get(t->dtype)->name);
         if (!run->any_shape && !fits(&v->shape, &t->shape))
             return cb_fail(CB_ERR_INPUT, "input %d '%s': wants %s, has %s", i, v->name,
                            cb_shape_text(&v->shape, wanted), cb_shape_text(&t->shape, found));
@@ -38,7 +39,8 @@ static struct cb_status check_inputs(const struct cb_graph_run *run)
 }
 
 /* The inputs as the plan wants them: with elements only where shapes depend on these. */
-static struct cb_status plan_inputs(const struct cb_graph_run *run, struct cb_tensor **out, bool **known)
+static struct cb_status plan_inputs(const struct cb_graph_run *run, struct cb_tensor **out,
+                                    bool **known)
 {
     const size_t n = (size_t)run->n_inputs;
     CB_TRY(cb_arena_get(run->arena, n, sizeof **out, "inputs", out));
@@ -55,7 +57,8 @@ static struct cb_status plan_inputs(const struct cb_graph_run *run, struct cb_te
 static struct cb_status plan_outputs(const struct cb_graph_run *run, int **out)
 {
     const struct cb_graph *g = &run->model->graph;
-    CB_TRY(cb_arena_get(run->arena, (size_t)(g->n_outputs + run->n_extra), sizeof **out, "outputs", out));
+    CB_TRY(cb_arena_get(run->arena, (size_t)(g->n_outputs + run->n_extra), sizeof **out, "outputs",
+                        out));
     memcpy(*out, g->outputs, (size_t)g->n_outputs * sizeof **out);
     if (run->n_extra)
         memcpy(*out + g->n_outputs, run->extra, (size_t)run->n_extra * sizeof **out);
@@ -73,14 +76,18 @@ struct cb_status cb_graph_run(struct cb_graph_run *run)
     CB_TRY(plan_inputs(run, &inputs, &known));
     CB_TRY(plan_outputs(run, &outputs));
     const struct cb_plan_options options = {
-        .inputs = inputs, .outputs = outputs, .n_outputs = run->model->graph.n_outputs + run->n_extra,
+        .inputs = inputs,
+        .outputs = outputs,
+        .n_outputs = run->model->graph.n_outputs + run->n_extra,
         .no_passes = run->no_passes,
     };
-    CB_TRY(cb_plan_create(run->engine, &run->model->graph, run->model->weights, &options, &run->plan));
+    CB_TRY(
+        cb_plan_create(run->engine, &run->model->graph, run->model->weights, &options, &run->plan));
     CB_TRY(cb_session_create(run->plan, &run->session));
     for (int i = 0; i < run->n_inputs; i++)
         if (!known[i])
-            memcpy(cb_session_input(run->session, i)->data, run->inputs[i].data, cb_tensor_bytes(&run->inputs[i]));
+            memcpy(cb_session_input(run->session, i)->data, run->inputs[i].data,
+                   cb_tensor_bytes(&run->inputs[i]));
     cb_session_run(run->session);
     return cb_ok();
 }
@@ -106,7 +113,7 @@ struct cb_status cb_tensor_file_read(const char *path, enum cb_dtype wanted, str
     struct cb_status st;
     CB_TRY(cb_file_map(path, &file));
     st = len > 4 && strcmp(path + len - 4, ".npy") == 0 ? cb_npy_read(arena, file, out)
-                                                               : cb_pb_read_as(arena, file, wanted, out);
+                                                        : cb_pb_read_as(arena, file, wanted, out);
     cb_file_unmap(&file);
     return cb_context(st, "%s", path);
 }

@@ -20,8 +20,8 @@ struct report {
     struct cb_cli *cli;
     struct cb_model *model;
     bool picture;
-    struct cb_status why_not;      /* why it takes no photos */
-    const struct cb_graph *graph;  /* with shapes, where they are known */
+    struct cb_status why_not;     /* why it takes no photos */
+    const struct cb_graph *graph; /* with shapes, where they are known */
     bool sized;
     char *recipe;
     struct layer *layers;
@@ -48,13 +48,15 @@ static void as_in_file(const struct cb_graph *g, const struct cb_node *node, str
 
 static bool is_around_image_operator(const struct cb_graph *g, const struct cb_node *node)
 {
-    return node->op == CB_OP_TRANSPOSE && (is_inner(g->values[node->in[0]].name) || is_inner(g->values[node->out[0]].name));
+    return node->op == CB_OP_TRANSPOSE &&
+           (is_inner(g->values[node->in[0]].name) || is_inner(g->values[node->out[0]].name));
 }
 
 static struct cb_status list_layers(struct report *r)
 {
     const struct cb_graph *g = r->graph;
-    CB_TRY(cb_arena_get(&r->cli->arena, (size_t)g->n_nodes, sizeof *r->layers, "layers", &r->layers));
+    CB_TRY(
+        cb_arena_get(&r->cli->arena, (size_t)g->n_nodes, sizeof *r->layers, "layers", &r->layers));
     for (int i = 0; i < g->n_nodes; i++) {
         const struct cb_node *node = &g->nodes[i];
         struct layer *layer = &r->layers[r->n_layers];
@@ -78,11 +80,13 @@ static bool size_inputs(const struct report *r, struct cb_tensor *inputs)
     const bool nhwc = r->model->recipe.layout == CB_NHWC;
     int height, width;
     for (int i = 0; i < g->n_inputs; i++) {
-        inputs[i] = (struct cb_tensor){ .dtype = g->values[g->inputs[i]].dtype, .shape = g->values[g->inputs[i]].shape };
+        inputs[i] = (struct cb_tensor){ .dtype = g->values[g->inputs[i]].dtype,
+                                        .shape = g->values[g->inputs[i]].shape };
         if (r->picture) {
             cb_model_default_size(r->model, &height, &width);
-            inputs[i].shape = nhwc ? (struct cb_shape){ 4, { 1, height, width, r->model->channels } }
-                                   : (struct cb_shape){ 4, { 1, r->model->channels, height, width } };
+            inputs[i].shape =
+                nhwc ? (struct cb_shape){ 4, { 1, height, width, r->model->channels } }
+                     : (struct cb_shape){ 4, { 1, r->model->channels, height, width } };
             inputs[i].shape.dim[0] = r->model->batch ? r->model->batch : 1;
         }
         if (!cb_shape_check(&inputs[i].shape))
@@ -115,7 +119,8 @@ static void add_value(struct cb_json *json, const char *key, const struct cb_val
     cb_json_close(json, '}');
 }
 
-static void add_values(struct cb_json *json, const char *key, const struct cb_graph *graph, const int *values, int n)
+static void add_values(struct cb_json *json, const char *key, const struct cb_graph *graph,
+                       const int *values, int n)
 {
     cb_json_open(json, key, '[');
     for (int i = 0; i < n; i++)
@@ -192,22 +197,25 @@ static void print_value(const char *what, const struct cb_graph *graph, int valu
         return;
     }
     const struct cb_value *v = &graph->values[value];
-    printf("%-12s '%s' %s %s\n", what, cb_output_clean(v->name, clean, sizeof clean), cb_dtype_get(v->dtype)->name,
-           cb_shape_text(&v->shape, shape));
+    printf("%-12s '%s' %s %s\n", what, cb_output_clean(v->name, clean, sizeof clean),
+           cb_dtype_get(v->dtype)->name, cb_shape_text(&v->shape, shape));
 }
 
 static void print_photo_side(const struct report *r)
 {
     const struct cb_model *m = r->model;
     if (m->classes)
-        printf("%-12s %d, %s\n", "classes", m->classes, m->n_labels ? "with labels" : "without labels");
+        printf("%-12s %d, %s\n", "classes", m->classes,
+               m->n_labels ? "with labels" : "without labels");
     else
         printf("%-12s none: the network gives features\n", "classes");
     print_value("bottleneck", r->graph, m->bottleneck);
     print_value("CAM layer", r->graph, m->cam_layer);
     printf("%-12s %s\n", "recipe", r->recipe);
     if (m->recipe.assumed)
-        printf("%-12s (assumed: neither a recipe.json nor the file's metadata say how photos become the input)\n", "");
+        printf("%-12s (assumed: neither a recipe.json nor the file's metadata say how photos "
+               "become the input)\n",
+               "");
 }
 
 static struct cb_status print_text(const struct report *r)
@@ -227,12 +235,15 @@ static struct cb_status print_text(const struct report *r)
     else
         printf("%-12s no: %s\n", "photos", r->why_not.msg);
     printf("%-12s nothing\n\n", "unsupported");
-    printf("%-32s %-20s %-32s %-20s %12s %14s\n", "layer", "operator", "output", "shape", "parameters", "MACs");
+    printf("%-32s %-20s %-32s %-20s %12s %14s\n", "layer", "operator", "output", "shape",
+           "parameters", "MACs");
     for (int i = 0; i < r->n_layers; i++) {
         const struct layer *layer = &r->layers[i];
-        printf("%-32s %-20s %-32s %-20s %12llu %14llu\n", cb_output_clean(layer->name, name, sizeof name), layer->op,
-               cb_output_clean(layer->output, output, sizeof output), cb_shape_text(&layer->shape, shape),
-               (unsigned long long)layer->parameters, (unsigned long long)layer->macs);
+        printf("%-32s %-20s %-32s %-20s %12llu %14llu\n",
+               cb_output_clean(layer->name, name, sizeof name), layer->op,
+               cb_output_clean(layer->output, output, sizeof output),
+               cb_shape_text(&layer->shape, shape), (unsigned long long)layer->parameters,
+               (unsigned long long)layer->macs);
     }
     return cb_ok();
 }
@@ -247,8 +258,11 @@ static struct cb_status describe(struct report *r)
     CB_TRY(cb_arena_get(&r->cli->arena, (size_t)g->n_inputs, sizeof *inputs, "inputs", &inputs));
     r->graph = g;
     if (size_inputs(r, inputs)) {
-        const struct cb_plan_options options = { .inputs = inputs, .no_passes = true, .shapes_only = true };
-        r->sized = cb_plan_create(&r->cli->engine, g, r->model->weights, &options, &plan).code == CB_OK;
+        const struct cb_plan_options options = { .inputs = inputs,
+                                                 .no_passes = true,
+                                                 .shapes_only = true };
+        r->sized =
+            cb_plan_create(&r->cli->engine, g, r->model->weights, &options, &plan).code == CB_OK;
     }
     if (r->sized)
         r->graph = cb_plan_graph(plan);
@@ -305,8 +319,11 @@ const struct cb_verb cb_verb_inspect = {
     .name = "inspect",
     .usage = "[MODEL]",
     .summary = "show what a network is made of",
-    .notes = "Layers with their output's shape, parameters and multiply-accumulates; the recipe that turns photos into\n"
-             "the input, and whether it was assumed; the bottleneck, the CAM layer, and what is unsupported.\n",
+    .notes = "Layers with their output's shape, parameters and multiply-accumulates; the\n"
+             "recipe that turns photos into the input, and whether it was assumed; the\n"
+             "bottleneck, the CAM layer, and what is unsupported.\n",
     .examples = "  cambium inspect squeezenet1.1\n  cambium inspect model.onnx --json\n",
-    .min_args = 0, .max_args = 1, .run = run,
+    .min_args = 0,
+    .max_args = 1,
+    .run = run,
 };

@@ -11,8 +11,9 @@
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
 static const struct cb_verb *const verbs[] = {
-    &cb_verb_serve, &cb_verb_predict, &cb_verb_explain, &cb_verb_features, &cb_verb_run,
-    &cb_verb_train, &cb_verb_eval, &cb_verb_verify, &cb_verb_inspect, &cb_verb_bench, &cb_verb_models,
+    &cb_verb_serve,   &cb_verb_predict, &cb_verb_explain, &cb_verb_features,
+    &cb_verb_run,     &cb_verb_train,   &cb_verb_eval,    &cb_verb_verify,
+    &cb_verb_inspect, &cb_verb_bench,   &cb_verb_models,
 };
 
 /* What every verb takes. */
@@ -22,25 +23,29 @@ struct common {
     bool json, help;
 };
 
+/* clang-format off */
 static const struct cb_option common_options[] = {
-    { .name = "models", .kind = CB_OPTION_TEXT, .offset = offsetof(struct common, models), .value = "DIR",
-      .help = "where models are found by name (else $CAMBIUM_MODELS)" },
+    { .name = "models", .kind = CB_OPTION_TEXT, .offset = offsetof(struct common, models),
+      .value = "DIR", .help = "where models are found by name (else $CAMBIUM_MODELS)" },
     { .name = "json", .kind = CB_OPTION_FLAG, .offset = offsetof(struct common, json),
       .help = "results as JSON" },
-    { .name = "threads", .kind = CB_OPTION_INT, .offset = offsetof(struct common, threads), .value = "N",
-      .help = "threads that compute; 0: as many as this process may use", .min = 0, .max = 1024 },
-    { .name = "isa", .kind = CB_OPTION_TEXT, .offset = offsetof(struct common, isa), .value = "NAME",
-      .help = "auto, generic, avx2 or avx512: use no more than that" },
-    { .name = "help", .letter = 'h', .kind = CB_OPTION_FLAG, .offset = offsetof(struct common, help),
-      .help = "this text" },
+    { .name = "threads", .kind = CB_OPTION_INT, .offset = offsetof(struct common, threads),
+      .value = "N", .help = "threads that compute; 0: as many as this process may use", .min = 0,
+      .max = 1024 },
+    { .name = "isa", .kind = CB_OPTION_TEXT, .offset = offsetof(struct common, isa),
+      .value = "NAME", .help = "auto, generic, avx2 or avx512: use no more than that" },
+    { .name = "help", .letter = 'h', .kind = CB_OPTION_FLAG,
+      .offset = offsetof(struct common, help), .help = "this text" },
 };
+/* clang-format on */
 
 static void print_overview(FILE *to)
 {
     fprintf(to, "usage: cambium VERB [OPTIONS] ARGS\n\n");
     for (size_t i = 0; i < CB_COUNT_OF(verbs); i++)
         fprintf(to, "  %-10s%s\n", verbs[i]->name, verbs[i]->summary);
-    fprintf(to, "\n`cambium VERB --help` says more. MODEL is an .onnx file, a model folder, or a name in the\n"
+    fprintf(to, "\n`cambium VERB --help` says more. MODEL is an .onnx file, a model folder, or a "
+                "name in the\n"
                 "models folder; without one, the embedded model `seedling` is taken.\n");
 }
 
@@ -51,7 +56,8 @@ static void print_help(const struct cb_verb *verb)
         printf("\n%s", verb->notes);
     printf("\noptions:\n");
     cb_options_help(stdout, &(struct cb_option_set){ verb->options, verb->n_options, NULL });
-    cb_options_help(stdout, &(struct cb_option_set){ common_options, CB_COUNT_OF(common_options), NULL });
+    cb_options_help(stdout,
+                    &(struct cb_option_set){ common_options, CB_COUNT_OF(common_options), NULL });
     if (verb->examples)
         printf("\nexamples:\n%s", verb->examples);
 }
@@ -64,7 +70,8 @@ static const struct cb_verb *find_verb(const char *name)
     return NULL;
 }
 
-/* What --isa and CAMBIUM_ISA allow of what the CPU can do: both may lower the choice, none raises it. */
+/* What --isa and CAMBIUM_ISA allow of what the CPU can do: both may lower the choice, none raises
+ * it. */
 static struct cb_status choose_isa(struct cb_cli *cli, const char *option, enum cb_isa *out)
 {
     const char *const wish[] = { option, getenv("CAMBIUM_ISA") };
@@ -95,24 +102,28 @@ static size_t plan_budget(void)
 
 static struct cb_status models_folder(struct cb_cli *cli, const char *option)
 {
-    const char *env = getenv("CAMBIUM_MODELS"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    const char *env = getenv("CAMBIUM_MODELS"), *data = getenv("XDG_DATA_HOME"),
+               *home = getenv("HOME");
     if (option || (env && *env))
         cli->models = option ? option : env;
     else if (data && *data)
         cli->models = cb_arena_printf(&cli->arena, "%s/cambium/models", data);
     else
-        cli->models = cb_arena_printf(&cli->arena, "%s/.local/share/cambium/models", home ? home : "");
+        cli->models =
+            cb_arena_printf(&cli->arena, "%s/.local/share/cambium/models", home ? home : "");
     return cli->models ? cb_ok() : cb_fail(CB_ERR_NOMEM, "the models folder's name is too long");
 }
 
-static struct cb_status run_verb(struct cb_cli *cli, const struct common *common, const void *options)
+static struct cb_status run_verb(struct cb_cli *cli, const struct common *common,
+                                 const void *options)
 {
     enum cb_isa isa;
     struct cb_status st;
     CB_TRY(models_folder(cli, common->models));
     CB_TRY(choose_isa(cli, common->isa, &isa));
     cli->json = common->json;
-    cli->engine = (struct cb_engine){ .kernels = cb_kernels_for(isa), .plan_budget = plan_budget() };
+    cli->engine =
+        (struct cb_engine){ .kernels = cb_kernels_for(isa), .plan_budget = plan_budget() };
     CB_TRY(cb_threads_create((size_t)common->threads, &cli->engine.threads));
     st = cli->verb->run(cli, options);
     cb_threads_destroy(cli->engine.threads);
@@ -133,7 +144,8 @@ static struct cb_status parse_and_run(struct cb_cli *cli, int argc, char **argv)
         { verb->options, verb->n_options, options },
         { common_options, CB_COUNT_OF(common_options), &common },
     };
-    struct cb_status st = cb_options_parse(&cli->arena, sets, CB_COUNT_OF(sets), argc, argv, &cli->args);
+    struct cb_status st =
+        cb_options_parse(&cli->arena, sets, CB_COUNT_OF(sets), argc, argv, &cli->args);
     if (common.help) {
         print_help(verb);
         return cb_ok();
@@ -151,7 +163,8 @@ static int answer_without_verb(int argc, char **argv)
     const struct cb_verb *about = argc > 2 ? find_verb(argv[2]) : NULL;
     if (word && strcmp(word, "--version") == 0)
         return printf("cambium " VERSION "\n") > 0 ? EXIT_DONE : EXIT_FAILED;
-    if (word && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)) {
+    if (word &&
+        (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)) {
         about ? print_help(about) : print_overview(stdout);
         return EXIT_DONE;
     }

@@ -29,14 +29,17 @@ static struct cb_status find(const struct cb_cli *cli, const char *arg, struct c
         return cb_ok();
     if (strchr(arg, '/') || ends_with(arg, ".onnx") || !cb_model_name_ok(arg))
         return as_path;
-    return cb_fail(CB_ERR_NOT_FOUND, "%s: no such model file or folder, and no model of that name in %s", arg,
+    return cb_fail(CB_ERR_NOT_FOUND,
+                   "%s: no such model file or folder, and no model of that name in %s", arg,
                    cli->models);
 }
 
 static const struct cb_model *load_trunk(struct cb_cli *cli, const char *path)
 {
     struct cb_model *model;
-    struct cb_model_source source = { .path = path, .bytes = cb_seedling(), .name = path ? NULL : CB_SEEDLING };
+    struct cb_model_source source = { .path = path,
+                                      .bytes = cb_seedling(),
+                                      .name = path ? NULL : CB_SEEDLING };
     const struct cb_status st = cb_model_load(&source, &model);
     if (st.code)
         cb_cli_warn(cli, "%s", st.msg);
@@ -79,11 +82,15 @@ static void release_trunk(void *ctx, const struct cb_model *trunk)
     cb_model_destroy((struct cb_model *)(uintptr_t)trunk);
 }
 
-struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg, bool graph_only, struct cb_model **out)
+struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg, bool graph_only,
+                                   struct cb_model **out)
 {
     struct cb_model_files files;
     struct cb_model_source source = {
-        .graph_only = graph_only, .find_trunk = find_trunk, .release_trunk = release_trunk, .ctx = cli,
+        .graph_only = graph_only,
+        .find_trunk = find_trunk,
+        .release_trunk = release_trunk,
+        .ctx = cli,
     };
     struct cb_status st = arg ? find(cli, arg, &files) : cb_ok();
     if (!arg || (st.code == CB_ERR_NOT_FOUND && strcmp(arg, CB_SEEDLING) == 0)) {

@@ -1,5 +1,5 @@
-/* cli/model_arg.h - what MODEL on the command line means: an .onnx file, a model folder, a name in the models folder,
- * or nothing at all, which is the embedded model. */
+/* cli/model_arg.h - what MODEL on the command line means: an .onnx file, a model folder, a name in
+ * the models folder, or nothing at all, which is the embedded model. */
 #pragma once
 
 #include "cli/cli.h"
@@ -7,10 +7,11 @@
 
 #define CB_SEEDLING "seedling"
 
-/* Opens a model; NULL is seedling. `graph_only`: as load.h has it. Errors: CB_ERR_NOT_FOUND, and what
- * loading says, with the argument before it. */
+/* Opens a model; NULL is seedling. `graph_only`: as load.h has it. Errors: CB_ERR_NOT_FOUND, and
+ * what loading says, with the argument before it. */
 CB_MUST_USE struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg, bool graph_only,
                                                struct cb_model **out);
 
-/* Takes MODEL off the front of cli->args when the first of them is one; NULL when it is a photo or there is none. */
+/* Takes MODEL off the front of cli->args when the first of them is one; NULL when it is a photo or
+ * there is none. */
 const char *cb_cli_take_model(struct cb_cli *cli);

@@ -15,7 +15,8 @@ struct entry {
 
 static void print_entry(const struct entry *e)
 {
-    printf("%-32s %5d %10.1f MB  %s\n", e->name, e->version, (double)e->bytes / 1e6, e->path ? e->path : "(embedded)");
+    printf("%-32s %5d %10.1f MB  %s\n", e->name, e->version, (double)e->bytes / 1e6,
+           e->path ? e->path : "(embedded)");
 }
 
 static void add_entry(struct cb_json *json, const struct entry *e)
@@ -64,8 +65,10 @@ const struct cb_verb cb_verb_models = {
     .name = "models",
     .usage = "[--models DIR]",
     .summary = "list the models that can be called by name",
-    .notes = "The models folder is --models, else $CAMBIUM_MODELS, else cambium/models in the user's data folder.\n"
-             "With --json: [{\"name\",\"version\",\"bytes\",\"path\"}].\n",
+    .notes = "The models folder is --models, else $CAMBIUM_MODELS, else cambium/models in\n"
+             "the user's data folder. With --json: [{\"name\",\"version\",\"bytes\",\"path\"}].\n",
     .examples = "  cambium models\n  cambium models --models /srv/models --json\n",
-    .min_args = 0, .max_args = 0, .run = run,
+    .min_args = 0,
+    .max_args = 0,
+    .run = run,
 };

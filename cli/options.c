@@ -23,8 +23,8 @@ static struct cb_status read_real(const struct given *g, double *out)
     if (end == g->value || *end || errno || !isfinite(*out))
         return cb_fail(CB_ERR_INPUT, "--%s: \"%s\" is no number", g->row->name, g->value);
     if (*out < g->row->min || *out > g->row->max)
-        return cb_fail(CB_ERR_INPUT, "--%s: %s is not within %g to %g", g->row->name, g->value, g->row->min,
-                       g->row->max);
+        return cb_fail(CB_ERR_INPUT, "--%s: %s is not within %g to %g", g->row->name, g->value,
+                       g->row->min, g->row->max);
     return cb_ok();
 }
 
@@ -37,8 +37,8 @@ static struct cb_status read_int(const struct given *g, int *out)
     if (end == g->value || *end || errno)
         return cb_fail(CB_ERR_INPUT, "--%s: \"%s\" is no whole number", g->row->name, g->value);
     if ((double)v < g->row->min || (double)v > g->row->max)
-        return cb_fail(CB_ERR_INPUT, "--%s: %s is not within %.0f to %.0f", g->row->name, g->value, g->row->min,
-                       g->row->max);
+        return cb_fail(CB_ERR_INPUT, "--%s: %s is not within %.0f to %.0f", g->row->name, g->value,
+                       g->row->min, g->row->max);
     *out = (int)v;
     return cb_ok();
 }
@@ -73,11 +73,12 @@ static struct cb_status set_size(const struct given *g, void *field)
     const long height = strtol(g->value, &end, 10);
     const long width = *end == 'x' ? strtol(end + 1, &last, 10) : (last = end, height);
     if (end == g->value || last == end + 1 || *last)
-        return cb_fail(CB_ERR_INPUT, "--%s: \"%s\" is no size; write HEIGHTxWIDTH", g->row->name, g->value);
-    if ((double)height < g->row->min || (double)height > g->row->max || (double)width < g->row->min ||
-        (double)width > g->row->max)
-        return cb_fail(CB_ERR_INPUT, "--%s: a side of %s is not within %.0f to %.0f", g->row->name, g->value,
-                       g->row->min, g->row->max);
+        return cb_fail(CB_ERR_INPUT, "--%s: \"%s\" is no size; write HEIGHTxWIDTH", g->row->name,
+                       g->value);
+    if ((double)height < g->row->min || (double)height > g->row->max ||
+        (double)width < g->row->min || (double)width > g->row->max)
+        return cb_fail(CB_ERR_INPUT, "--%s: a side of %s is not within %.0f to %.0f", g->row->name,
+                       g->value, g->row->min, g->row->max);
     *size = (struct cb_size){ (int)height, (int)width };
     return cb_ok();
 }
@@ -86,14 +87,16 @@ static struct cb_status add_text(const struct given *g, void *field)
 {
     struct cb_texts *list = field;
     if (!list->item)
-        CB_TRY(cb_arena_get(g->arena, (size_t)g->room, sizeof *list->item, "the command line", &list->item));
+        CB_TRY(cb_arena_get(g->arena, (size_t)g->room, sizeof *list->item, "the command line",
+                            &list->item));
     list->item[list->n++] = g->value;
     return cb_ok();
 }
 
 static struct cb_status (*const set[CB_OPTION_KIND_COUNT])(const struct given *, void *) = {
-    [CB_OPTION_FLAG] = set_flag, [CB_OPTION_TEXT] = set_text, [CB_OPTION_INT] = set_int, [CB_OPTION_REAL] = set_real,
-    [CB_OPTION_SIZE] = set_size, [CB_OPTION_LIST] = add_text, [CB_OPTION_MANY] = add_text,
+    [CB_OPTION_FLAG] = set_flag, [CB_OPTION_TEXT] = set_text, [CB_OPTION_INT] = set_int,
+    [CB_OPTION_REAL] = set_real, [CB_OPTION_SIZE] = set_size, [CB_OPTION_LIST] = add_text,
+    [CB_OPTION_MANY] = add_text,
 };
 
 static struct cb_status store(const struct given *g)
@@ -102,7 +105,8 @@ static struct cb_status store(const struct given *g)
 }
 
 /* The row that `word` ("--top=3", "-o") begins with; `value` gets what is glued to it. */
-static struct cb_status find(const struct cb_option_set *sets, size_t n_sets, const char *word, struct given *out)
+static struct cb_status find(const struct cb_option_set *sets, size_t n_sets, const char *word,
+                             struct given *out)
 {
     const bool is_long = word[1] == '-';
     const size_t len = is_long ? strcspn(word + 2, "=") : 1;
@@ -125,13 +129,14 @@ static bool is_option(const char *word)
     return word[0] == '-' && word[1] != 0;
 }
 
-struct cb_status cb_options_parse(struct cb_arena *arena, const struct cb_option_set *sets, size_t n_sets, int argc,
-                                  char *const *argv, struct cb_texts *rest)
+struct cb_status cb_options_parse(struct cb_arena *arena, const struct cb_option_set *sets,
+                                  size_t n_sets, int argc, char *const *argv, struct cb_texts *rest)
 {
     struct given g = { .arena = arena, .room = argc };
     bool ended = false;
     rest->n = 0;
-    CB_TRY(cb_arena_get(arena, (size_t)argc + 1, sizeof *rest->item, "the command line", &rest->item));
+    CB_TRY(
+        cb_arena_get(arena, (size_t)argc + 1, sizeof *rest->item, "the command line", &rest->item));
     for (int i = 0; i < argc; i++) {
         if (ended || !is_option(argv[i])) {
             rest->item[rest->n++] = argv[i];
@@ -141,7 +146,8 @@ struct cb_status cb_options_parse(struct cb_arena *arena, const struct cb_option
             continue;
         CB_TRY(find(sets, n_sets, argv[i], &g));
         if (g.row->kind == CB_OPTION_FLAG ? g.value != NULL : !g.value && i + 1 == argc)
-            return cb_fail(CB_ERR_INPUT, "--%s %s", g.row->name, g.value ? "takes no value" : "wants a value");
+            return cb_fail(CB_ERR_INPUT, "--%s %s", g.row->name,
+                           g.value ? "takes no value" : "wants a value");
         if (g.row->kind != CB_OPTION_FLAG && !g.value)
             g.value = argv[++i];
         CB_TRY(store(&g));
@@ -164,6 +170,7 @@ void cb_options_help(FILE *to, const struct cb_option_set *options)
             snprintf(letter, sizeof letter, "-%c, ", row->letter);
         snprintf(left, sizeof left, "  %s--%s%s%s", letter, row->name, row->value ? " " : "",
                  row->value ? row->value : "");
-        fprintf(to, "%-*s%s%s\n", HELP_COLUMN, left, strlen(left) < HELP_COLUMN ? "" : "  ", row->help);
+        fprintf(to, "%-*s%s%s\n", HELP_COLUMN, left, strlen(left) < HELP_COLUMN ? "" : "  ",
+                row->help);
     }
 }

@@ -1,7 +1,7 @@
 /* cli/options.h - the command line as a table: rows that parse, check ranges and print --help.
  *
- * A row says where in a struct its value goes. `--name VALUE`, `--name=VALUE`, `-x VALUE`, `-xVALUE`; `--` ends the
- * options. Every failure is wrong usage: its message names the option. */
+ * A row says where in a struct its value goes. `--name VALUE`, `--name=VALUE`, `-x VALUE`,
+ * `-xVALUE`; `--` ends the options. Every failure is wrong usage: its message names the option. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,13 +31,13 @@ struct cb_size {
 };
 
 struct cb_option {
-    const char *name;  /* without the dashes */
-    char letter;       /* of the short form; 0: none */
+    const char *name; /* without the dashes */
+    char letter;      /* of the short form; 0: none */
     enum cb_option_kind kind;
     size_t offset;     /* of the value in the struct */
     const char *value; /* what --help calls it; NULL for flags */
     const char *help;
-    double min, max;   /* of numbers */
+    double min, max; /* of numbers */
 };
 
 struct cb_option_set {
@@ -46,8 +46,10 @@ struct cb_option_set {
     void *into; /* the struct; NULL when only help is wanted */
 };
 
-/* Fills the structs of the sets; `rest` gets what is no option. Lists lie in `arena`. Errors: CB_ERR_INPUT. */
-CB_MUST_USE struct cb_status cb_options_parse(struct cb_arena *arena, const struct cb_option_set *sets, size_t n_sets,
+/* Fills the structs of the sets; `rest` gets what is no option. Lists lie in `arena`. Errors:
+ * CB_ERR_INPUT. */
+CB_MUST_USE struct cb_status cb_options_parse(struct cb_arena *arena,
+                                              const struct cb_option_set *sets, size_t n_sets,
                                               int argc, char *const *argv, struct cb_texts *rest);
 
 /* One line or more for every row. */

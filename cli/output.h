@@ -1,4 +1,5 @@
-/* cli/output.h - results on stdout: JSON through server/json.h's writer, and text that is safe on a terminal. */
+/* cli/output.h - results on stdout: JSON through server/json.h's writer, and text that is safe on a
+ * terminal. */
 #pragma once
 
 #include "server/json.h"

@@ -13,7 +13,8 @@ struct cb_status cb_photos_open(struct cb_cli *cli, struct cb_photos *out)
     if (st.code)
         return st;
     if (photos.model->recipe.assumed)
-        cb_cli_warn(cli, "%s has no recipe: that of torchvision's networks is assumed", photos.model->name);
+        cb_cli_warn(cli, "%s has no recipe: that of torchvision's networks is assumed",
+                    photos.model->name);
     st = cb_arena_init(&photos.arena, PIXEL_BUDGET);
     if (st.code == CB_OK)
         st = cb_predictor_create(&cli->engine, photos.model, &photos.predictor);
@@ -30,7 +31,8 @@ void cb_photos_close(struct cb_photos *photos)
     cb_arena_deinit(&photos->arena);
 }
 
-struct cb_status cb_photo_read(struct cb_photos *photos, const char *path, bool full, struct cb_decoded *out)
+struct cb_status cb_photo_read(struct cb_photos *photos, const char *path, bool full,
+                               struct cb_decoded *out)
 {
     struct cb_bytes file;
     struct cb_status st;
@@ -39,7 +41,8 @@ struct cb_status cb_photo_read(struct cb_photos *photos, const char *path, bool 
                          full ? 0 : cb_recipe_wanted_side(&photos->model->recipe), out);
     cb_file_unmap(&file);
     if (st.code == CB_OK && out->truncated)
-        cb_cli_warn(photos->cli, "%s: the file is cut short; what is missing is taken as gray", path);
+        cb_cli_warn(photos->cli, "%s: the file is cut short; what is missing is taken as gray",
+                    path);
     return cb_context(st, "%s", path);
 }
 
@@ -57,7 +60,8 @@ struct batch {
 };
 
 /* The photos from `*next` on, as many as a batch holds. */
-static struct cb_status read_batch(struct cb_photos *photos, bool go_on, int *next, struct batch *out)
+static struct cb_status read_batch(struct cb_photos *photos, bool go_on, int *next,
+                                   struct batch *out)
 {
     const struct cb_texts *args = &photos->cli->args;
     for (out->n = 0; *next < args->n && out->n < CB_PHOTO_BATCH; ++*next) {
@@ -76,13 +80,14 @@ static struct cb_status read_batch(struct cb_photos *photos, bool go_on, int *ne
 }
 
 /* fn for the whole batch; when that fails, for each photo alone, so that the message names it. */
-static struct cb_status use_batch(struct cb_photos *photos, bool go_on, const struct batch *batch, cb_photos_fn *fn,
-                                  void *ctx)
+static struct cb_status use_batch(struct cb_photos *photos, bool go_on, const struct batch *batch,
+                                  cb_photos_fn *fn, void *ctx)
 {
     if (batch->n == 0 || fn(ctx, batch->images, batch->files, batch->n).code == CB_OK)
         return cb_ok();
     for (int i = 0; i < batch->n; i++) {
-        const struct cb_status st = cb_context(fn(ctx, batch->images + i, batch->files + i, 1), "%s", batch->files[i]);
+        const struct cb_status st =
+            cb_context(fn(ctx, batch->images + i, batch->files + i, 1), "%s", batch->files[i]);
         if (st.code && !go_on)
             return st;
         if (st.code)

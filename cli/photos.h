@@ -12,19 +12,22 @@ struct cb_photos {
     struct cb_arena arena; /* of the pixels */
     struct cb_model *model;
     struct cb_predictor *predictor;
-    int failed;            /* photos that were passed over */
+    int failed; /* photos that were passed over */
 };
 
-/* Opens MODEL (taken off the front of cli->args) and what runs it. Says on stderr when its recipe is assumed. */
+/* Opens MODEL (taken off the front of cli->args) and what runs it. Says on stderr when its recipe
+ * is assumed. */
 CB_MUST_USE struct cb_status cb_photos_open(struct cb_cli *cli, struct cb_photos *out);
 void cb_photos_close(struct cb_photos *photos);
 
-/* One photo; pixels in photos->arena. `full`: in its own size, else as small as the recipe allows. A file cut short is a
- * warning on stderr. */
+/* One photo; pixels in photos->arena. `full`: in its own size, else as small as the recipe allows.
+ * A file cut short is a warning on stderr. */
 CB_MUST_USE struct cb_status cb_photo_read(struct cb_photos *photos, const char *path, bool full,
                                            struct cb_decoded *out);
 
-/* fn for all photos of cli->args, up to CB_PHOTO_BATCH at a time. With `go_on`, a photo that cannot be read or used is a
- * line on stderr and counted in photos->failed; without, it ends the walk. */
-typedef struct cb_status cb_photos_fn(void *ctx, const struct cb_image *images, const char *const *files, int n);
-CB_MUST_USE struct cb_status cb_photos_each(struct cb_photos *photos, bool go_on, cb_photos_fn *fn, void *ctx);
+/* fn for all photos of cli->args, up to CB_PHOTO_BATCH at a time. With `go_on`, a photo that cannot
+ * be read or used is a line on stderr and counted in photos->failed; without, it ends the walk. */
+typedef struct cb_status cb_photos_fn(void *ctx, const struct cb_image *images,
+                                      const char *const *files, int n);
+CB_MUST_USE struct cb_status cb_photos_each(struct cb_photos *photos, bool go_on, cb_photos_fn *fn,
+                                            void *ctx);

@@ -12,10 +12,13 @@ struct options {
 
 static const struct options defaults = { .top = 5 };
 
+/* clang-format off */
 static const struct cb_option rows[] = {
-    { .name = "top", .letter = 'k', .kind = CB_OPTION_INT, .offset = offsetof(struct options, top), .value = "N",
+    { .name = "top", .letter = 'k', .kind = CB_OPTION_INT,
+      .offset = offsetof(struct options, top), .value = "N",
       .help = "how many classes a photo (5)", .min = 1, .max = 100000 },
 };
+/* clang-format on */
 
 struct work {
     struct cb_photos photos;
@@ -31,7 +34,8 @@ static void print_text(const struct work *w, const char *file, const float *prob
     printf("%s\n", file);
     for (int i = 0; i < n; i++) {
         const char *text = cb_model_label(w->photos.model, w->best[i], number);
-        printf("  %6.2f %%  %s\n", 100 * (double)probabilities[w->best[i]], cb_output_clean(text, label, sizeof label));
+        printf("  %6.2f %%  %s\n", 100 * (double)probabilities[w->best[i]],
+               cb_output_clean(text, label, sizeof label));
     }
 }
 
@@ -46,7 +50,8 @@ static void add_json(struct work *w, const char *file, const float *probabilitie
     cb_json_close(&w->json, '}');
 }
 
-static struct cb_status predict_batch(void *ctx, const struct cb_image *images, const char *const *files, int n)
+static struct cb_status predict_batch(void *ctx, const struct cb_image *images,
+                                      const char *const *files, int n)
 {
     struct work *w = ctx;
     const int classes = w->photos.model->classes;
@@ -68,9 +73,11 @@ static struct cb_status predict_all(struct cb_cli *cli, struct work *w)
     struct cb_buf answer;
     struct cb_status st;
     if (classes == 0)
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s has no classifier; its features are what `cambium features` gives",
+        return cb_fail(CB_ERR_UNSUPPORTED,
+                       "%s has no classifier; its features are what `cambium features` gives",
                        w->photos.model->name);
-    CB_TRY(cb_arena_get(&cli->arena, CB_PHOTO_BATCH * classes, sizeof(float), "probabilities", &w->probabilities));
+    CB_TRY(cb_arena_get(&cli->arena, CB_PHOTO_BATCH * classes, sizeof(float), "probabilities",
+                        &w->probabilities));
     CB_TRY(cb_arena_get(&cli->arena, classes, sizeof(int), "classes", &w->best));
     w->json = cb_output_begin(&answer);
     cb_json_open(&w->json, NULL, '[');
@@ -90,7 +97,8 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     CB_TRY(cb_photos_open(cli, &w.photos));
     st = predict_all(cli, &w);
     if (st.code == CB_OK && w.photos.failed)
-        st = cb_fail(CB_ERR_CONTENT, "%d of %d photos could not be used", w.photos.failed, cli->args.n);
+        st = cb_fail(CB_ERR_CONTENT, "%d of %d photos could not be used", w.photos.failed,
+                     cli->args.n);
     cb_photos_close(&w.photos);
     return st;
 }
@@ -99,10 +107,17 @@ const struct cb_verb cb_verb_predict = {
     .name = "predict",
     .usage = "[MODEL] IMAGE... [--top 5]",
     .summary = "say what photos show",
-    .notes = "Photos are JPEG, PNG or WebP. With --json: [{\"file\",\"classes\":[{\"index\",\"label\",\"probability\"}]}],\n"
-             "best first. A photo that cannot be read is a line on stderr; the others are answered all the same.\n",
+    .notes =
+        "Photos are JPEG, PNG or WebP. With --json:\n"
+        "[{\"file\",\"classes\":[{\"index\",\"label\",\"probability\"}]}], best first. A photo\n"
+        "that cannot be read is a line on stderr; the others are answered all the same.\n",
     .examples = "  cambium predict squeezenet1.1 dog.jpg\n"
                 "  cambium predict models/resnet50/model.onnx *.jpg --top 3 --json\n",
-    .options = rows, .n_options = CB_COUNT_OF(rows), .defaults = &defaults, .size = sizeof defaults,
-    .min_args = 1, .max_args = -1, .run = run,
+    .options = rows,
+    .n_options = CB_COUNT_OF(rows),
+    .defaults = &defaults,
+    .size = sizeof defaults,
+    .min_args = 1,
+    .max_args = -1,
+    .run = run,
 };

@@ -13,7 +13,10 @@
 void cb_progress_begin(struct cb_progress *progress, const char *what, size_t total)
 {
     *progress = (struct cb_progress){
-        .what = what, .total = total, .terminal = isatty(STDERR_FILENO) == 1, .began_ns = cb_clock_ns(),
+        .what = what,
+        .total = total,
+        .terminal = isatty(STDERR_FILENO) == 1,
+        .began_ns = cb_clock_ns(),
     };
 }
 
@@ -30,7 +33,8 @@ static void print_time(char *out, size_t room, const struct cb_progress *p, size
 static void show(struct cb_progress *p, size_t done, const char *note)
 {
     char bar[BAR_COLUMNS + 1] = "", count[48], time[32];
-    const size_t filled = p->total ? (done < p->total ? done * BAR_COLUMNS / p->total : BAR_COLUMNS) : 0;
+    const size_t filled =
+        p->total ? (done < p->total ? done * BAR_COLUMNS / p->total : BAR_COLUMNS) : 0;
     const char *gap = *note ? "  " : "";
     print_time(time, sizeof time, p, done);
     if (p->total)

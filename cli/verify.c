@@ -24,16 +24,20 @@ struct options {
 
 static const struct options defaults = { .rtol = 1e-3, .atol = 1e-7 };
 
+/* clang-format off */
 static const struct cb_option rows[] = {
-    { .name = "rtol", .kind = CB_OPTION_REAL, .offset = offsetof(struct options, rtol), .value = "R",
-      .help = "relative tolerance of real numbers (1e-3; at least 2.5e-3 for float16)", .min = 0, .max = 1 },
-    { .name = "atol", .kind = CB_OPTION_REAL, .offset = offsetof(struct options, atol), .value = "A",
-      .help = "absolute tolerance (1e-7)", .min = 0, .max = 1e6 },
-    { .name = "quiet", .letter = 'q', .kind = CB_OPTION_FLAG, .offset = offsetof(struct options, quiet),
-      .help = "no lines for cases that are ok" },
+    { .name = "rtol", .kind = CB_OPTION_REAL, .offset = offsetof(struct options, rtol),
+      .value = "R",
+      .help = "relative tolerance of real numbers (1e-3; at least 2.5e-3 for float16)", .min = 0,
+      .max = 1 },
+    { .name = "atol", .kind = CB_OPTION_REAL, .offset = offsetof(struct options, atol),
+      .value = "A", .help = "absolute tolerance (1e-7)", .min = 0, .max = 1e6 },
+    { .name = "quiet", .letter = 'q', .kind = CB_OPTION_FLAG,
+      .offset = offsetof(struct options, quiet), .help = "no lines for cases that are ok" },
     { .name = "no-passes", .kind = CB_OPTION_FLAG, .offset = offsetof(struct options, no_passes),
       .help = "compute networks as they stand" },
 };
+/* clang-format on */
 
 enum result { RESULT_OK, RESULT_FAIL, RESULT_UNSUPPORTED, RESULT_COUNT };
 static const char *const result_name[] = { "ok", "FAIL", "unsupported" };
@@ -76,7 +80,8 @@ static bool find_tensor(const char *folder, const char *prefix, int n, char out[
 }
 
 /* Real numbers as the declared type has them: rounded to 16 bits where it has 16. */
-static struct cb_status round_to_type(struct cb_arena *arena, const struct cb_tensor *in, struct cb_tensor *out)
+static struct cb_status round_to_type(struct cb_arena *arena, const struct cb_tensor *in,
+                                      struct cb_tensor *out)
 {
     const size_t n = cb_tensor_count(in);
     void *outer;
@@ -104,7 +109,8 @@ static bool is_close(double got, double want, double rtol, double atol)
     return isfinite(got) && isfinite(want) && fabs(got - want) <= atol + rtol * fabs(want);
 }
 
-static struct cb_status compare_reals(const struct verify *v, const struct cb_tensor *got, const struct cb_tensor *want)
+static struct cb_status compare_reals(const struct verify *v, const struct cb_tensor *got,
+                                      const struct cb_tensor *want)
 {
     const double rtol = relative_tolerance(v, want->dtype);
     const size_t n = cb_tensor_count(want);
@@ -114,7 +120,8 @@ static struct cb_status compare_reals(const struct verify *v, const struct cb_te
         const double a = (double)got->f[i], b = (double)want->f[i];
         if (is_close(a, b, rtol, v->options->atol))
             continue;
-        const double error = isfinite(a - b) ? fabs(a - b) / (v->options->atol + rtol * fabs(b)) : HUGE_VAL;
+        const double error =
+            isfinite(a - b) ? fabs(a - b) / (v->options->atol + rtol * fabs(b)) : HUGE_VAL;
         wrong++;
         if (error > most) {
             most = error;
@@ -123,8 +130,8 @@ static struct cb_status compare_reals(const struct verify *v, const struct cb_te
     }
     if (!wrong)
         return cb_ok();
-    return cb_fail(CB_ERR_CONTENT, "%zu of %zu elements differ, most [%zu]: %g, not %g", wrong, n, worst,
-                   (double)got->f[worst], (double)want->f[worst]);
+    return cb_fail(CB_ERR_CONTENT, "%zu of %zu elements differ, most [%zu]: %g, not %g", wrong, n,
+                   worst, (double)got->f[worst], (double)want->f[worst]);
 }
 
 static struct cb_status compare_wholes(const struct cb_tensor *got, const struct cb_tensor *want)
@@ -136,11 +143,12 @@ static struct cb_status compare_wholes(const struct cb_tensor *got, const struct
             first = i;
     if (!wrong)
         return cb_ok();
-    return cb_fail(CB_ERR_CONTENT, "%zu of %zu elements differ, first [%zu]: %lld, not %lld", wrong, n, first,
-                   (long long)got->i[first], (long long)want->i[first]);
+    return cb_fail(CB_ERR_CONTENT, "%zu of %zu elements differ, first [%zu]: %lld, not %lld", wrong,
+                   n, first, (long long)got->i[first], (long long)want->i[first]);
 }
 
-static struct cb_status compare(struct verify *v, const struct cb_tensor *result, const struct cb_tensor *want)
+static struct cb_status compare(struct verify *v, const struct cb_tensor *result,
+                                const struct cb_tensor *want)
 {
     char is[CB_SHAPE_TEXT], should[CB_SHAPE_TEXT];
     struct cb_tensor got;
@@ -151,7 +159,8 @@ static struct cb_status compare(struct verify *v, const struct cb_tensor *result
         return cb_fail(CB_ERR_CONTENT, "shape %s, not %s", cb_shape_text(&result->shape, is),
                        cb_shape_text(&want->shape, should));
     CB_TRY(round_to_type(&v->arena, result, &got));
-    return cb_dtype_get(want->dtype)->is_float ? compare_reals(v, &got, want) : compare_wholes(&got, want);
+    return cb_dtype_get(want->dtype)->is_float ? compare_reals(v, &got, want)
+                                               : compare_wholes(&got, want);
 }
 
 static struct cb_status read_inputs(struct verify *v, const char *folder, struct cb_graph_run *run)
@@ -162,7 +171,8 @@ static struct cb_status read_inputs(struct verify *v, const char *folder, struct
     char path[PATH_MAX];
     CB_TRY(cb_arena_get(&v->arena, (size_t)most, sizeof *inputs, "inputs", &inputs));
     for (int i = 0; i < most && find_tensor(folder, "input", i, path); i++) {
-        const enum cb_dtype wanted = i < g->n_inputs ? g->values[g->inputs[i]].dtype : CB_DTYPE_NONE;
+        const enum cb_dtype wanted =
+            i < g->n_inputs ? g->values[g->inputs[i]].dtype : CB_DTYPE_NONE;
         CB_TRY(cb_tensor_file_read(path, wanted, &v->arena, &inputs[i]));
         run->n_inputs = i + 1;
     }
@@ -170,7 +180,8 @@ static struct cb_status read_inputs(struct verify *v, const char *folder, struct
     return cb_ok();
 }
 
-static struct cb_status compare_outputs(struct verify *v, const char *folder, const struct cb_graph_run *run)
+static struct cb_status compare_outputs(struct verify *v, const char *folder,
+                                        const struct cb_graph_run *run)
 {
     const struct cb_graph *g = &run->model->graph;
     char path[PATH_MAX];
@@ -179,16 +190,20 @@ static struct cb_status compare_outputs(struct verify *v, const char *folder, co
         const struct cb_tensor *got = cb_graph_run_output(run, n);
         struct cb_tensor want;
         CB_TRY(cb_tensor_file_read(path, got->dtype, &v->arena, &want));
-        CB_TRY(cb_context(compare(v, got, &want), "output %d '%s'", n,
-                          g->values[g->outputs[n]].name));
+        CB_TRY(
+            cb_context(compare(v, got, &want), "output %d '%s'", n, g->values[g->outputs[n]].name));
     }
     return n ? cb_ok() : cb_fail(CB_ERR_CONTENT, "%s: no output to compare with", folder);
 }
 
-static struct cb_status run_data_set(struct verify *v, const struct cb_model *model, const char *folder)
+static struct cb_status run_data_set(struct verify *v, const struct cb_model *model,
+                                     const char *folder)
 {
     struct cb_graph_run run = {
-        .engine = &v->cli->engine, .model = model, .no_passes = v->options->no_passes, .any_shape = true,
+        .engine = &v->cli->engine,
+        .model = model,
+        .no_passes = v->options->no_passes,
+        .any_shape = true,
         .arena = &v->arena,
     };
     struct cb_status st = read_inputs(v, folder, &run);
@@ -243,7 +258,8 @@ static int by_text(const void *a, const void *b)
 }
 
 /* Sorted names of the subfolders, hidden ones and data sets aside. */
-static struct cb_status list_folders(struct cb_arena *arena, const char *folder, const char ***names, size_t *n)
+static struct cb_status list_folders(struct cb_arena *arena, const char *folder,
+                                     const char ***names, size_t *n)
 {
     DIR *dir = opendir(folder);
     struct cb_status st = cb_ok();
@@ -322,7 +338,8 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     if (st.code == CB_OK && v.count[RESULT_FAIL])
         st = cb_fail(CB_ERR_CONTENT, "%d cases failed", v.count[RESULT_FAIL]);
     if (st.code == CB_OK && v.count[RESULT_OK] + v.count[RESULT_UNSUPPORTED] == 0)
-        st = cb_fail(CB_ERR_NOT_FOUND, "no case found: a folder with model.onnx and test_data_set_0 is one");
+        st = cb_fail(CB_ERR_NOT_FOUND,
+                     "no case found: a folder with model.onnx and test_data_set_0 is one");
     return st;
 }
 
@@ -330,11 +347,17 @@ const struct cb_verb cb_verb_verify = {
     .name = "verify",
     .usage = "DIR... [OPTIONS]",
     .summary = "run test cases laid out as ONNX's backend tests",
-    .notes = "Each DIR is a case (model.onnx, test_data_set_N/input_K.pb, output_K.pb) or a folder of cases. A line a\n"
-             "case: ok, FAIL or unsupported, the folder, why; then the counts. Types and shapes must be equal, whole\n"
-             "numbers too; real numbers within the tolerances; NaN equals NaN. Exit status 1 when any failed.\n",
+    .notes = "Each DIR is a case (model.onnx, test_data_set_N/input_K.pb, output_K.pb) or a\n"
+             "folder of cases. A line a case: ok, FAIL or unsupported, the folder, why; then\n"
+             "the counts. Types and shapes must be equal, whole numbers too; real numbers\n"
+             "within the tolerances; NaN equals NaN. Exit status 1 when any failed.\n",
     .examples = "  cambium verify onnx/backend/test/data/node\n"
                 "  cambium verify models/squeezenet1.1 --atol 1e-4\n",
-    .options = rows, .n_options = CB_COUNT_OF(rows), .defaults = &defaults, .size = sizeof defaults,
-    .min_args = 1, .max_args = -1, .run = run,
+    .options = rows,
+    .n_options = CB_COUNT_OF(rows),
+    .defaults = &defaults,
+    .size = sizeof defaults,
+    .min_args = 1,
+    .max_args = -1,
+    .run = run,
 };

@@ -1,6 +1,7 @@
-/* core/explain/heatmap.c - the colours are a straight line in Oklab's cylinder (B. Ottosson, "A perceptual color space
- * for image processing", 2020): lightness rises and hue turns, both evenly, at one chroma. Oklab's distance between
- * any two neighbours is the same, so equal steps of the map look equal, and brighter is more even without colours. */
+/* core/explain/heatmap.c - the colours are a straight line in Oklab's cylinder (B. Ottosson, "A
+ * perceptual color space for image processing", 2020): lightness rises and hue turns, both evenly,
+ * at one chroma. Oklab's distance between any two neighbours is the same, so equal steps of the map
+ * look equal, and brighter is more even without colours. */
 #include "core/explain/heatmap.h"
 
 #include <math.h>
@@ -9,7 +10,8 @@
 #define SHADES 256
 
 static const double first_lightness = 0.42, last_lightness = 0.90, chroma = 0.165;
-static const double first_hue = 290.0, last_hue = 465.0; /* degrees: violet, magenta, red, orange, yellow */
+static const double first_hue = 290.0,
+                    last_hue = 465.0; /* degrees: violet, magenta, red, orange, yellow */
 
 static uint8_t encode_srgb(double v) /* IEC 61966-2-1 */
 {
@@ -31,22 +33,28 @@ static void shade(double t, uint8_t rgb[3])
     rgb[2] = encode_srgb(-0.0041960863 * l - 0.7034186147 * m + 1.7076147010 * s);
 }
 
-/* Where one axis of the photo reads the map: cells `lo` and `lo + step`, the second with weight `part`. */
+/* Where one axis of the photo reads the map: cells `lo` and `lo + step`, the second with weight
+ * `part`. */
 struct sample {
     int lo, step;
     float part;
 };
 
-/* One axis: a photo of `size` pixels is resized to `resized`, of which the middle `crop` (0: all) was seen and is
- * covered by `cells` of the map (preprocess.c places the crop). Fills the samples of the seen pixels, [*from, *to). */
-static void place(int size, int resized, int crop, int cells, struct sample *sample, int *from, int *to)
+/* One axis: a photo of `size` pixels is resized to `resized`, of which the middle `crop` (0: all)
+ * was seen and is covered by `cells` of the map (preprocess.c places the crop). Fills the samples
+ * of the seen pixels, [*from, *to). */
+static void place(int size, int resized, int crop, int cells, struct sample *sample, int *from,
+                  int *to)
 {
     const double seen = crop > 0 ? crop : resized;
-    const double begin = crop <= 0 ? 0 : crop > resized ? (resized - crop) / 2 : rint((resized - crop) / 2.0);
+    const double begin = crop <= 0        ? 0
+                         : crop > resized ? (resized - crop) / 2
+                                          : rint((resized - crop) / 2.0);
     *from = size;
     *to = 0;
     for (int i = 0; i < size; i++) {
-        const double at = ((i + 0.5) * resized / size - begin) / seen; /* 0 to 1 over what was seen */
+        const double at =
+            ((i + 0.5) * resized / size - begin) / seen; /* 0 to 1 over what was seen */
         double cell = at * cells - 0.5;
         if (at < 0 || at > 1)
             continue;
@@ -61,7 +69,8 @@ static void place(int size, int resized, int crop, int cells, struct sample *sam
 
 static float read_map(const float *map, int width, const struct sample *y, const struct sample *x)
 {
-    const float *top = map + (size_t)y->lo * (size_t)width + x->lo, *bottom = top + (size_t)y->step * (size_t)width;
+    const float *top = map + (size_t)y->lo * (size_t)width + x->lo,
+                *bottom = top + (size_t)y->step * (size_t)width;
     const float above = top[0] + (top[x->step] - top[0]) * x->part;
     const float below = bottom[0] + (bottom[x->step] - bottom[0]) * x->part;
     return above + (below - above) * y->part;
@@ -91,8 +100,8 @@ static void scale_map(const float *map, size_t n, float *out)
 }
 
 struct cb_status cb_heatmap_overlay(struct cb_arena *arena, const struct cb_image *photo,
-                                    const struct cb_recipe *recipe, const float *map, int height, int width,
-                                    float alpha, struct cb_image *out)
+                                    const struct cb_recipe *recipe, const float *map, int height,
+                                    int width, float alpha, struct cb_image *out)
 {
     const size_t cells = (size_t)height * (size_t)width, row = (size_t)photo->width * 3;
     struct cb_image result = { photo->width, photo->height, NULL };
@@ -115,7 +124,8 @@ struct cb_status cb_heatmap_overlay(struct cb_arena *arena, const struct cb_imag
     for (int y = top; y < bottom; y++)
         for (int x = left; x < right; x++) {
             const float heat = read_map(scaled, width, ys + y, xs + x);
-            blend(result.rgb + (size_t)y * row + (size_t)x * 3, colour[(int)(heat * (SHADES - 1) + 0.5f)], alpha * weight(heat));
+            blend(result.rgb + (size_t)y * row + (size_t)x * 3,
+                  colour[(int)(heat * (SHADES - 1) + 0.5f)], alpha * weight(heat));
         }
     cb_arena_rewind(arena, mark);
     *out = result;

@@ -26,7 +26,9 @@ static uint64_t matmul_depth(const struct cb_graph *graph, const struct cb_node 
 static const struct {
     enum cb_op op;
     uint64_t (*depth)(const struct cb_graph *graph, const struct cb_node *node);
-} rows[] = { { CB_OP_CONV, conv_depth }, { CB_OP_GEMM, gemm_depth }, { CB_OP_MATMUL, matmul_depth } };
+} rows[] = { { CB_OP_CONV, conv_depth },
+             { CB_OP_GEMM, gemm_depth },
+             { CB_OP_MATMUL, matmul_depth } };
 
 uint64_t cb_cost_macs(const struct cb_graph *graph, const struct cb_node *node)
 {

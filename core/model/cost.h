@@ -1,4 +1,5 @@
-/* core/model/cost.h - what a node costs: multiply-accumulates and parameters, from a graph whose shapes are known. */
+/* core/model/cost.h - what a node costs: multiply-accumulates and parameters, from a graph whose
+ * shapes are known. */
 #pragma once
 
 #include "core/graph/graph.h"

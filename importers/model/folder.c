@@ -24,7 +24,8 @@ static bool is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-__attribute__((format(printf, 2, 3))) static bool print_path(char out[PATH_MAX], const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static bool print_path(char out[PATH_MAX], const char *fmt,
+                                                             ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -66,7 +67,8 @@ static void make_name(const char *text, size_t len, char out[CB_NAME_MAX + 1])
     out[n] = 0;
 }
 
-/* The last part of the real path, without .onnx; the folder's for a file that is called model.onnx. The path exists. */
+/* The last part of the real path, without .onnx; the folder's for a file that is called model.onnx.
+ * The path exists. */
 static void name_of(const char *path, char out[CB_NAME_MAX + 1])
 {
     char *real = realpath(path, NULL), *base, *slash;
@@ -92,9 +94,11 @@ static bool find_beside(const char *file, struct cb_model_files *out)
 {
     char own[PATH_MAX], shared[PATH_MAX];
     const char *slash = strrchr(file, '/'), *end = ending(file, ".onnx");
-    const int folder = slash ? (int)(slash + 1 - file) : 0, stem = end ? (int)(end - file) : (int)strlen(file);
-    return print_path(own, "%.*s.labels.txt", stem, file) && print_path(shared, "%.*slabels.txt", folder, file) &&
-           pick(out->labels, own, shared) && print_path(own, "%.*s.recipe.json", stem, file) &&
+    const int folder = slash ? (int)(slash + 1 - file) : 0,
+              stem = end ? (int)(end - file) : (int)strlen(file);
+    return print_path(own, "%.*s.labels.txt", stem, file) &&
+           print_path(shared, "%.*slabels.txt", folder, file) && pick(out->labels, own, shared) &&
+           print_path(own, "%.*s.recipe.json", stem, file) &&
            print_path(shared, "%.*srecipe.json", folder, file) && pick(out->recipe, own, shared);
 }
 
@@ -126,7 +130,8 @@ static bool find_version(const char *folder, struct cb_model_files *out)
         char path[PATH_MAX];
         const int version = version_of(entry->d_name);
         found.is_head = false;
-        if (version > best && print_path(path, "%s/%s", folder, entry->d_name) && find_in(path, &found)) {
+        if (version > best && print_path(path, "%s/%s", folder, entry->d_name) &&
+            find_in(path, &found)) {
             best = out->version = version;
             out->is_head = found.is_head;
             memcpy(out->onnx, found.onnx, sizeof out->onnx);
@@ -150,7 +155,8 @@ struct cb_status cb_model_files_find(const char *path, struct cb_model_files *ou
         memcpy(out->onnx, out->path, sizeof out->onnx);
     }
     name_of(path, out->name);
-    return find_beside(out->onnx, out) ? cb_ok() : cb_fail(CB_ERR_INPUT, "the model's path is too long");
+    return find_beside(out->onnx, out) ? cb_ok()
+                                       : cb_fail(CB_ERR_INPUT, "the model's path is too long");
 }
 
 struct cb_status cb_model_files_of(const char *folder, const char *name, struct cb_model_files *out)
@@ -171,8 +177,8 @@ static int by_text(const void *a, const void *b)
 }
 
 /* Adds the name of an entry that is a model and is not there yet as folder or file. */
-static struct cb_status add_name(struct cb_arena *arena, const char *folder, const char *entry, const char **names,
-                                 int *n)
+static struct cb_status add_name(struct cb_arena *arena, const char *folder, const char *entry,
+                                 const char **names, int *n)
 {
     struct cb_model_files files;
     const char *end = ending(entry, ".onnx");
@@ -185,7 +191,8 @@ static struct cb_status add_name(struct cb_arena *arena, const char *folder, con
     return cb_ok();
 }
 
-struct cb_status cb_model_names(const char *folder, struct cb_arena *arena, const char *const **names, int *n)
+struct cb_status cb_model_names(const char *folder, struct cb_arena *arena,
+                                const char *const **names, int *n)
 {
     struct cb_status st = cb_ok();
     const char **list;

@@ -25,13 +25,15 @@ static size_t line_length(struct cb_bytes text, size_t at, size_t *next)
     return len && p[len - 1] == '\r' ? len - 1 : len;
 }
 
-struct cb_status cb_labels_parse(struct cb_bytes text, struct cb_arena *arena, const char *const **labels, int *n)
+struct cb_status cb_labels_parse(struct cb_bytes text, struct cb_arena *arena,
+                                 const char *const **labels, int *n)
 {
     const size_t start = text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     const char **list;
     size_t lines = 1, last = 0, count = 0;
     if (text.len > MAX_BYTES)
-        return cb_fail(CB_ERR_INPUT, "labels: %zu bytes, at most %zu are read", text.len, MAX_BYTES);
+        return cb_fail(CB_ERR_INPUT, "labels: %zu bytes, at most %zu are read", text.len,
+                       MAX_BYTES);
     for (size_t i = 0; i < text.len; i++)
         lines += text.data[i] == '\n';
     if (lines > MAX_LABELS)

@@ -9,9 +9,9 @@
 #include "importers/onnx/load.h"
 #include "importers/onnx/save.h"
 
-#define MODEL_BUDGET ((size_t)64 << 30)     /* address space: weights that are converted lie here */
+#define MODEL_BUDGET ((size_t)64 << 30) /* address space: weights that are converted lie here */
 #define UNTRUSTED_BUDGET ((size_t)8 << 30)
-#define ASSUMED_SIDE 224                    /* where the graph leaves its size open */
+#define ASSUMED_SIDE 224 /* where the graph leaves its size open */
 
 static const char labels_key[] = "cambium.labels", recipe_key[] = "cambium.recipe";
 static const char trunk_key[] = "cambium.trunk", bottleneck_key[] = "cambium.bottleneck";
@@ -49,12 +49,18 @@ static struct cb_status begin(struct loading *l)
     l->model = cb_arena_alloc(&arena, 1, sizeof *l->model);
     l->owner = cb_arena_alloc(&arena, 1, sizeof *l->owner);
     *l->model = (struct cb_model){
-        .arena = arena, .owner = l->owner, .version = l->files.version,
-        .input = -1, .logits = -1, .bottleneck = -1, .cam_layer = -1,
+        .arena = arena,
+        .owner = l->owner,
+        .version = l->files.version,
+        .input = -1,
+        .logits = -1,
+        .bottleneck = -1,
+        .cam_layer = -1,
     };
     l->owner->file = l->source->bytes;
     l->owner->mapped = l->source->path != NULL;
-    snprintf(l->model->name, sizeof l->model->name, "%s", l->source->name ? l->source->name : l->files.name);
+    snprintf(l->model->name, sizeof l->model->name, "%s",
+             l->source->name ? l->source->name : l->files.name);
     return l->source->path ? cb_file_map(l->files.onnx, &l->owner->file) : cb_ok();
 }
 
@@ -72,7 +78,8 @@ static struct cb_status read_graph(struct loading *l)
     struct cb_onnx_model *onnx = &l->owner->onnx;
     char folder[PATH_MAX];
     const char *slash = strrchr(l->files.onnx, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - l->files.onnx) : 1, slash ? l->files.onnx : ".");
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - l->files.onnx) : 1,
+             slash ? l->files.onnx : ".");
     const struct cb_onnx_options options = {
         .mapped = l->owner->mapped,
         .folder = l->source->path && !l->source->untrusted ? (*folder ? folder : "/") : NULL,
@@ -117,7 +124,8 @@ static struct cb_status attach_head(struct loading *l, const struct cb_model *tr
     CB_TRY(cb_graph_copy(&trunk->graph, &m->arena, &m->graph));
     bottleneck = name ? cb_graph_find(&m->graph, name) : -1;
     if (bottleneck < 0)
-        return cb_fail(CB_ERR_MODEL, "%s: the trunk has no tensor \"%s\"", m->name, name ? name : "");
+        return cb_fail(CB_ERR_MODEL, "%s: the trunk has no tensor \"%s\"", m->name,
+                       name ? name : "");
     CB_TRY(cb_head_attach(&m->graph, bottleneck, &l->head.head, key, &logits));
     m->digest = trunk->digest;
     m->opset = trunk->opset;
@@ -137,11 +145,13 @@ static struct cb_status read_head(struct loading *l)
     char text[CB_DIGEST_TEXT];
     CB_TRY(cb_onnx_read_head(l->owner->file, &l->model->arena, &l->head));
     if (!parse_digest(cb_onnx_head_property(&l->head, trunk_key), &digest))
-        return cb_fail(CB_ERR_MODEL, "%s: the head does not say which trunk it belongs to", l->model->name);
+        return cb_fail(CB_ERR_MODEL, "%s: the head does not say which trunk it belongs to",
+                       l->model->name);
     cb_digest_text(&digest, text);
     l->owner->trunk = source->find_trunk ? source->find_trunk(source->ctx, &digest) : NULL;
     if (!l->owner->trunk)
-        return cb_fail(CB_ERR_NOT_FOUND, "%s: its trunk, the model with SHA-256 %s, is not here", l->model->name, text);
+        return cb_fail(CB_ERR_NOT_FOUND, "%s: its trunk, the model with SHA-256 %s, is not here",
+                       l->model->name, text);
     l->owner->release_trunk = source->release_trunk;
     l->owner->ctx = source->ctx;
     l->labels = cb_onnx_head_property(&l->head, labels_key);
@@ -179,10 +189,12 @@ static void complete_recipe(struct cb_model *model)
 {
     struct cb_recipe *r = &model->recipe;
     const int height = model->height ? model->height : ASSUMED_SIDE;
-    const int width = model->width ? model->width : ASSUMED_SIDE, longer = height > width ? height : width;
+    const int width = model->width ? model->width : ASSUMED_SIDE,
+              longer = height > width ? height : width;
     const bool resized = r->short_side || r->resize_height;
     if (r->assumed || (!resized && !r->crop_height)) {
-        r->short_side = (longer * 256 + ASSUMED_SIDE / 2) / ASSUMED_SIDE; /* 256 to 224, as torchvision */
+        r->short_side =
+            (longer * 256 + ASSUMED_SIDE / 2) / ASSUMED_SIDE; /* 256 to 224, as torchvision */
         r->crop_height = height;
         r->crop_width = width;
     } else if (r->short_side && !r->crop_height && model->height && model->width) {
@@ -203,7 +215,8 @@ static struct cb_status read_labels(struct loading *l)
     if (*l->files.labels)
         cb_file_unmap(&text);
     if (st.code == CB_OK && m->n_labels != m->classes)
-        st = cb_fail(CB_ERR_INPUT, "%d labels for a network of %d classes", m->n_labels, m->classes);
+        st =
+            cb_fail(CB_ERR_INPUT, "%d labels for a network of %d classes", m->n_labels, m->classes);
     return cb_context(st, "%s", *l->files.labels ? l->files.labels : labels_key);
 }
 

@@ -1,4 +1,5 @@
-/* importers/model/recipe.c - recipe.json: a table of keys, each of which reads its value and writes it back. */
+/* importers/model/recipe.c - recipe.json: a table of keys, each of which reads its value and writes
+ * it back. */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,12 +12,15 @@
 #define MAX_NUMBER 1e6
 
 static const char *const interpolations[] = {
-    [CB_NEAREST] = "nearest", [CB_BILINEAR] = "bilinear", [CB_BICUBIC] = "bicubic",
+    [CB_NEAREST] = "nearest",
+    [CB_BILINEAR] = "bilinear",
+    [CB_BICUBIC] = "bicubic",
 };
 static const char *const colors[] = { [CB_RGB] = "RGB", [CB_BGR] = "BGR", [CB_GRAY] = "GRAY" };
 static const char *const layouts[] = { [CB_NCHW] = "NCHW", [CB_NHWC] = "NHWC" };
 
-/* One key: `read` checks a value and stores it; `write` gives it back, NULL where the recipe has none. */
+/* One key: `read` checks a value and stores it; `write` gives it back, NULL where the recipe has
+ * none. */
 struct key {
     const char *name;
     struct cb_status (*read)(const cJSON *item, struct cb_recipe *recipe);
@@ -26,14 +30,17 @@ struct key {
 static struct cb_status bad(const cJSON *item, const char *wanted)
 {
     char *found = cJSON_PrintUnformatted(item);
-    struct cb_status st = cb_fail(CB_ERR_INPUT, "recipe: \"%.64s\" wants %s, has %.80s",
-                                  item->string ? item->string : "list", wanted, found ? found : "something else");
+    struct cb_status st =
+        cb_fail(CB_ERR_INPUT, "recipe: \"%.64s\" wants %s, has %.80s",
+                item->string ? item->string : "list", wanted, found ? found : "something else");
     cJSON_free(found);
     return st;
 }
 
-/* The keys of `item` by their rows; one that no row has, or that comes twice, is refused by its name. */
-static struct cb_status read_keys(const cJSON *item, const struct key *keys, size_t n, struct cb_recipe *recipe)
+/* The keys of `item` by their rows; one that no row has, or that comes twice, is refused by its
+ * name. */
+static struct cb_status read_keys(const cJSON *item, const struct key *keys, size_t n,
+                                  struct cb_recipe *recipe)
 {
     unsigned seen = 0;
     if (!cJSON_IsObject(item))
@@ -82,14 +89,15 @@ static struct cb_status read_bool(const cJSON *item, bool *out)
 
 static struct cb_status read_name(const cJSON *item, char out[CB_TENSOR_NAME_MAX])
 {
-    if (!cJSON_IsString(item) || !*item->valuestring || strlen(item->valuestring) >= CB_TENSOR_NAME_MAX)
+    if (!cJSON_IsString(item) || !*item->valuestring ||
+        strlen(item->valuestring) >= CB_TENSOR_NAME_MAX)
         return bad(item, "the name of a tensor");
     snprintf(out, CB_TENSOR_NAME_MAX, "%s", item->valuestring);
     return cb_ok();
 }
 
-static struct cb_status read_choice(const cJSON *item, const char *const *names, size_t n, const char *wanted,
-                                    size_t *out)
+static struct cb_status read_choice(const cJSON *item, const char *const *names, size_t n,
+                                    const char *wanted, size_t *out)
 {
     for (size_t i = 0; cJSON_IsString(item) && i < n; i++)
         if (strcmp(names[i], item->valuestring) == 0) {
@@ -173,7 +181,8 @@ static cJSON *write_resize_width(const struct cb_recipe *r)
 static struct cb_status read_interpolation(const cJSON *item, struct cb_recipe *r)
 {
     size_t i = 0;
-    CB_TRY(read_choice(item, interpolations, CB_COUNT_OF(interpolations), "nearest, bilinear or bicubic", &i));
+    CB_TRY(read_choice(item, interpolations, CB_COUNT_OF(interpolations),
+                       "nearest, bilinear or bicubic", &i));
     r->interpolation = (enum cb_interpolation)i;
     return cb_ok();
 }
@@ -347,7 +356,10 @@ static const struct key keys[] = {
 };
 
 static const struct cb_recipe plain = {
-    .interpolation = CB_BILINEAR, .antialias = true, .range = { 0, 1 }, .std = { 1, 1, 1 },
+    .interpolation = CB_BILINEAR,
+    .antialias = true,
+    .range = { 0, 1 },
+    .std = { 1, 1, 1 },
 };
 
 static struct cb_status read_preset(const cJSON *root, struct cb_recipe *out)
@@ -371,7 +383,8 @@ struct cb_status cb_recipe_parse(struct cb_bytes json, struct cb_recipe *out)
     if (json.len == 0 || json.len > MAX_TEXT)
         return cb_fail(CB_ERR_INPUT, "recipe: wants 1 to %zu bytes, has %zu", MAX_TEXT, json.len);
     if (!(root = cJSON_ParseWithLengthOpts(text, json.len, &end, 0)))
-        return cb_fail(CB_ERR_INPUT, "recipe: no JSON from byte %td on", end ? end - text : (ptrdiff_t)0);
+        return cb_fail(CB_ERR_INPUT, "recipe: no JSON from byte %td on",
+                       end ? end - text : (ptrdiff_t)0);
     st = read_preset(root, &recipe);
     if (st.code == CB_OK)
         st = read_keys(root, keys, CB_COUNT_OF(keys), &recipe);
@@ -381,7 +394,8 @@ struct cb_status cb_recipe_parse(struct cb_bytes json, struct cb_recipe *out)
     return st;
 }
 
-struct cb_status cb_recipe_print(const struct cb_recipe *recipe, struct cb_arena *arena, char **json)
+struct cb_status cb_recipe_print(const struct cb_recipe *recipe, struct cb_arena *arena,
+                                 char **json)
 {
     cJSON *root = write_keys(keys, CB_COUNT_OF(keys), recipe);
     char *text = root ? cJSON_PrintUnformatted(root) : NULL;

@@ -1,4 +1,5 @@
-/* importers/model/seedling.c - the embedded model: seedling.onnx's bytes, put here by the assembler. */
+/* importers/model/seedling.c - the embedded model: seedling.onnx's bytes, put here by the
+ * assembler. */
 #include "importers/model/load.h"
 
 __asm__(".pushsection .rodata\n"

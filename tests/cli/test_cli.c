@@ -4,7 +4,8 @@
 
 #include "tests/support/program.h"
 
-static const char *const verbs[] = { "predict", "explain", "features", "run", "verify", "inspect", "bench", "models" };
+static const char *const verbs[] = { "predict", "explain", "features", "run",
+                                     "verify",  "inspect", "bench",    "models" };
 
 static int lines(const char *text)
 {

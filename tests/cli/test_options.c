@@ -12,15 +12,24 @@ struct values {
     struct cb_texts list, many;
 };
 
+/* clang-format off */
 static const struct cb_option rows[] = {
-    { .name = "flag", .letter = 'f', .kind = CB_OPTION_FLAG, .offset = offsetof(struct values, flag) },
-    { .name = "text", .letter = 't', .kind = CB_OPTION_TEXT, .offset = offsetof(struct values, text), .value = "T" },
-    { .name = "whole", .kind = CB_OPTION_INT, .offset = offsetof(struct values, whole), .value = "N", .min = 1, .max = 9 },
-    { .name = "real", .kind = CB_OPTION_REAL, .offset = offsetof(struct values, real), .value = "X", .max = 1 },
-    { .name = "size", .kind = CB_OPTION_SIZE, .offset = offsetof(struct values, size), .value = "S", .min = 1, .max = 99 },
-    { .name = "list", .kind = CB_OPTION_LIST, .offset = offsetof(struct values, list), .value = "L" },
-    { .name = "many", .letter = 'm', .kind = CB_OPTION_MANY, .offset = offsetof(struct values, many), .value = "M" },
+    { .name = "flag", .letter = 'f', .kind = CB_OPTION_FLAG,
+      .offset = offsetof(struct values, flag) },
+    { .name = "text", .letter = 't', .kind = CB_OPTION_TEXT,
+      .offset = offsetof(struct values, text), .value = "T" },
+    { .name = "whole", .kind = CB_OPTION_INT, .offset = offsetof(struct values, whole),
+      .value = "N", .min = 1, .max = 9 },
+    { .name = "real", .kind = CB_OPTION_REAL, .offset = offsetof(struct values, real),
+      .value = "X", .max = 1 },
+    { .name = "size", .kind = CB_OPTION_SIZE, .offset = offsetof(struct values, size),
+      .value = "S", .min = 1, .max = 99 },
+    { .name = "list", .kind = CB_OPTION_LIST, .offset = offsetof(struct values, list),
+      .value = "L" },
+    { .name = "many", .letter = 'm', .kind = CB_OPTION_MANY,
+      .offset = offsetof(struct values, many), .value = "M" },
 };
+/* clang-format on */
 
 static struct cb_arena arena;
 
@@ -52,7 +61,8 @@ Test(options, every_form_of_a_value_is_read)
 {
     struct values v;
     struct cb_texts rest;
-    cr_assert(PARSE(&v, &rest, "-f", "--text=a=b", "--whole", "9", "--real", "0.5", "--size", "3x7").code == CB_OK);
+    cr_assert(PARSE(&v, &rest, "-f", "--text=a=b", "--whole", "9", "--real", "0.5", "--size", "3x7")
+                  .code == CB_OK);
     cr_expect(v.flag && v.whole == 9 && v.real == 0.5 && v.size.height == 3 && v.size.width == 7);
     cr_expect_str_eq(v.text, "a=b");
     cr_expect(rest.n == 0);
@@ -77,7 +87,9 @@ Test(options, lists_grow_one_at_a_time_or_up_to_the_next_option)
 {
     struct values v;
     struct cb_texts rest;
-    cr_assert(PARSE(&v, &rest, "--list", "a", "x", "--list", "b", "--many", "c", "d", "-f", "y", "-m", "e").code == CB_OK);
+    cr_assert(PARSE(&v, &rest, "--list", "a", "x", "--list", "b", "--many", "c", "d", "-f", "y",
+                    "-m", "e")
+                  .code == CB_OK);
     cr_expect(v.list.n == 2 && v.many.n == 3 && rest.n == 2);
     cr_expect_str_eq(v.list.item[1], "b");
     cr_expect_str_eq(v.many.item[1], "d");
@@ -97,7 +109,8 @@ Test(options, refusals_name_the_option)
         { { "--text" }, "--text wants a value" },
         { { "--whole", "10" }, "--whole: 10 is not within 1 to 9" },
         { { "--whole", "1x" }, "--whole: \"1x\" is no whole number" },
-        { { "--whole", "99999999999999999999" }, "--whole: \"99999999999999999999\" is no whole number" },
+        { { "--whole", "99999999999999999999" },
+          "--whole: \"99999999999999999999\" is no whole number" },
         { { "--real", "nan" }, "--real: \"nan\" is no number" },
         { { "--real", "-1" }, "--real: -1 is not within 0 to 1" },
         { { "--size", "3x" }, "--size: \"3x\" is no size; write HEIGHTxWIDTH" },

@@ -69,12 +69,12 @@ static void expect_floats(const char *path, const float *want, size_t n)
 
 Test(run, takes_npy_and_pb_and_writes_outputs_and_inner_tensors)
 {
-    EXPECT_PROGRAM(0, NULL, "run", in("sum.onnx"), "--input", in("a.npy"), in("b.pb"), "--output-dir", in("out"),
-                   "--tensor", "sum/out:0");
+    EXPECT_PROGRAM(0, NULL, "run", in("sum.onnx"), "--input", in("a.npy"), in("b.pb"),
+                   "--output-dir", in("out"), "--tensor", "sum/out:0");
     expect_floats(in("out/output_0.npy"), sum, 6);
     expect_floats(in("out/sum_out_0.npy"), sum, 6);
-    EXPECT_PROGRAM(0, NULL, "run", in("sum.onnx"), "--input", in("a.npy"), "--input", in("b.pb"), "--output-dir",
-                   in("out2"), "--no-passes");
+    EXPECT_PROGRAM(0, NULL, "run", in("sum.onnx"), "--input", in("a.npy"), "--input", in("b.pb"),
+                   "--output-dir", in("out2"), "--no-passes");
     expect_floats(in("out2/output_0.npy"), sum, 6);
 }
 
@@ -94,13 +94,13 @@ Test(run, refuses_inputs_that_do_not_fit_by_name)
     onnx_tensor_file(in("whole.pb"), ONNX_INT64, ONNX_DIMS(1, 3), whole, sizeof whole);
     for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
         struct program_run run;
-        EXPECT_PROGRAM(1, &run, "run", in("sum.onnx"), "--output-dir", in("out"), "--input", in(cases[i].a),
-                       cases[i].b ? in(cases[i].b) : NULL);
+        EXPECT_PROGRAM(1, &run, "run", in("sum.onnx"), "--output-dir", in("out"), "--input",
+                       in(cases[i].a), cases[i].b ? in(cases[i].b) : NULL);
         cr_expect(strstr(run.err, cases[i].part), "case %zu: %s", i, run.err);
         program_free(&run);
     }
-    EXPECT_PROGRAM(1, NULL, "run", in("sum.onnx"), "--input", in("a.npy"), in("b.pb"), "--output-dir", in("out"),
-                   "--tensor", "nowhere");
+    EXPECT_PROGRAM(1, NULL, "run", in("sum.onnx"), "--input", in("a.npy"), in("b.pb"),
+                   "--output-dir", in("out"), "--tensor", "nowhere");
 }
 
 /* FOLDER/cases/NAME: the sum, with its inputs and this output. */

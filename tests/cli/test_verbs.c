@@ -23,7 +23,9 @@ static void setup(void)
     cr_assert(cb_folder_make(program_path(folder, "models/tiny")).code == CB_OK);
     onnx_small_classifier(&b, 16, 3, 5);
     const struct cb_bytes file = onnx_end(&b);
-    cr_assert(cb_file_write(program_path(folder, "models/tiny/model.onnx"), file.data, file.len).code == CB_OK);
+    cr_assert(
+        cb_file_write(program_path(folder, "models/tiny/model.onnx"), file.data, file.len).code ==
+        CB_OK);
     onnx_free(&b);
     program_write(program_path(folder, "models/tiny/labels.txt"), "ant, small one\nbee\nwasp\n");
     program_write(program_path(folder, "models/tiny/recipe.json"),
@@ -88,7 +90,8 @@ Test(predict, answers_every_photo_best_class_first)
         cr_expect(cJSON_GetArraySize(classes) == 3);
         for (const cJSON *c = classes->child; c; c = c->next) {
             const double p = get(c, "probability")->valuedouble;
-            cr_expect(p <= last && get(c, "index")->valueint < 3 && cJSON_IsString(get(c, "label")));
+            cr_expect(p <= last && get(c, "index")->valueint < 3 &&
+                      cJSON_IsString(get(c, "label")));
             sum += p;
             last = p;
         }
@@ -100,7 +103,8 @@ Test(predict, answers_every_photo_best_class_first)
 Test(predict, finds_models_by_name_and_cuts_the_list)
 {
     struct program_run run;
-    EXPECT_PROGRAM(0, &run, "predict", "tiny", in("red.png"), "--models", in("models"), "--top", "1", "--json");
+    EXPECT_PROGRAM(0, &run, "predict", "tiny", in("red.png"), "--models", in("models"), "--top",
+                   "1", "--json");
     cJSON *json = parse(&run);
     cr_expect(cJSON_GetArraySize(get(json->child, "classes")) == 1);
     cJSON_Delete(json);
@@ -120,7 +124,8 @@ Test(predict, goes_on_past_a_photo_that_it_cannot_read)
 {
     struct program_run run;
     program_write(in("bad.png"), "BMnothing");
-    EXPECT_PROGRAM(1, &run, "predict", in("models/tiny"), in("bad.png"), in("gone.png"), in("red.png"), "--json");
+    EXPECT_PROGRAM(1, &run, "predict", in("models/tiny"), in("bad.png"), in("gone.png"),
+                   in("red.png"), "--json");
     cr_expect(strstr(run.err, "bad.png") && strstr(run.err, "gone.png"), "%s", run.err);
     cr_expect(strstr(run.err, "2 of 3 photos"), "%s", run.err);
     cJSON *json = parse(&run);
@@ -132,7 +137,8 @@ Test(predict, says_which_model_is_missing)
 {
     struct program_run run;
     EXPECT_PROGRAM(1, &run, "predict", "nowhere", in("red.png"), "--models", in("models"));
-    cr_expect(strstr(run.err, "nowhere") && strchr(run.err, '\n') == run.err + strlen(run.err) - 1, "%s", run.err);
+    cr_expect(strstr(run.err, "nowhere") && strchr(run.err, '\n') == run.err + strlen(run.err) - 1,
+              "%s", run.err);
     program_free(&run);
 }
 
@@ -151,7 +157,8 @@ Test(predict, every_instruction_set_says_the_same)
     double first[3] = { 0 };
     for (size_t s = 0; s < CB_COUNT_OF(sets); s++) {
         struct program_run run;
-        EXPECT_PROGRAM(0, &run, "predict", in("models/tiny"), in("blue.png"), "--json", "--isa", sets[s]);
+        EXPECT_PROGRAM(0, &run, "predict", in("models/tiny"), in("blue.png"), "--json", "--isa",
+                       sets[s]);
         cJSON *json = parse(&run);
         int i = 0;
         for (const cJSON *c = get(json->child, "classes")->child; c; c = c->next, i++) {
@@ -167,7 +174,8 @@ Test(explain, writes_a_picture_of_the_photo_s_size)
 {
     struct cb_bytes file;
     struct cb_decoded picture;
-    EXPECT_PROGRAM(0, NULL, "explain", in("models/tiny"), in("red.png"), "-o", in("why.png"), "--class", "bee");
+    EXPECT_PROGRAM(0, NULL, "explain", in("models/tiny"), in("red.png"), "-o", in("why.png"),
+                   "--class", "bee");
     cr_assert(cb_file_map(in("why.png"), &file).code == CB_OK);
     cr_assert(cb_image_decode(&arena, file, &cb_decode_defaults, 0, &picture).code == CB_OK);
     cr_expect(picture.width == 40 && picture.height == 30);
@@ -177,14 +185,15 @@ Test(explain, writes_a_picture_of_the_photo_s_size)
 Test(explain, gives_the_raw_map_in_several_formats)
 {
     struct program_run run;
-    EXPECT_PROGRAM(0, &run, "explain", in("models/tiny"), in("red.png"), "-o", in("why.png"), "--format", "json,npy,png",
-                   "--class", "2", "--json");
+    EXPECT_PROGRAM(0, &run, "explain", in("models/tiny"), in("red.png"), "-o", in("why.png"),
+                   "--format", "json,npy,png", "--class", "2", "--json");
     cJSON *answer = parse(&run);
     cr_expect(get(get(answer, "class"), "index")->valueint == 2);
     cr_expect_str_eq(get(answer, "layer")->valuestring, "features");
     cJSON_Delete(answer);
     const struct cb_tensor map = read_npy(in("why.npy"));
-    cr_assert(map.dtype == CB_FLOAT32 && map.shape.rank == 2 && map.shape.dim[0] == 16 && map.shape.dim[1] == 16);
+    cr_assert(map.dtype == CB_FLOAT32 && map.shape.rank == 2 && map.shape.dim[0] == 16 &&
+              map.shape.dim[1] == 16);
     struct cb_bytes file;
     cr_assert(cb_file_map(in("why.json"), &file).code == CB_OK);
     cJSON *json = cJSON_ParseWithLength((const char *)file.data, file.len);
@@ -211,13 +220,15 @@ Test(explain, refuses_what_it_does_not_know)
 
 Test(features, are_one_row_a_photo)
 {
-    EXPECT_PROGRAM(0, NULL, "features", in("models/tiny"), in("red.png"), in("blue.png"), in("red.png"), "-o",
-                   in("f.npy"));
+    EXPECT_PROGRAM(0, NULL, "features", in("models/tiny"), in("red.png"), in("blue.png"),
+                   in("red.png"), "-o", in("f.npy"));
     const struct cb_tensor f = read_npy(in("f.npy"));
-    cr_assert(f.dtype == CB_FLOAT32 && f.shape.rank == 2 && f.shape.dim[0] == 3 && f.shape.dim[1] == 4);
+    cr_assert(f.dtype == CB_FLOAT32 && f.shape.rank == 2 && f.shape.dim[0] == 3 &&
+              f.shape.dim[1] == 4);
     cr_expect(memcmp(f.f, f.f + 8, 4 * sizeof *f.f) == 0, "the same photo has the same features");
     cr_expect(memcmp(f.f, f.f + 4, 4 * sizeof *f.f) != 0);
-    EXPECT_PROGRAM(1, NULL, "features", in("models/tiny"), in("red.png"), in("gone.png"), "-o", in("g.npy"));
+    EXPECT_PROGRAM(1, NULL, "features", in("models/tiny"), in("red.png"), in("gone.png"), "-o",
+                   in("g.npy"));
     cr_expect(!cb_file_exists(in("g.npy")));
 }
 
@@ -240,7 +251,8 @@ Test(inspect, shows_layers_recipe_and_anatomy)
     cr_expect(cJSON_GetArrayItem(get(conv, "shape"), 1)->valueint == 4);
     cJSON_Delete(json);
     EXPECT_PROGRAM(0, &run, "inspect", in("models/tiny"));
-    cr_expect(strstr(run.out, "CAM layer    'features'") && !strstr(run.out, "assumed"), "%s", run.out);
+    cr_expect(strstr(run.out, "CAM layer    'features'") && !strstr(run.out, "assumed"), "%s",
+              run.out);
     program_free(&run);
 }
 
@@ -280,10 +292,12 @@ Test(inspect, names_what_is_unsupported)
 
 Test(bench, gives_the_figures_that_scripts_read)
 {
-    static const char *const keys[] = { "median_ms", "min_ms", "images_per_second", "batch", "threads", "peak_rss_mb",
+    static const char *const keys[] = { "median_ms", "min_ms",  "images_per_second",
+                                        "batch",     "threads", "peak_rss_mb",
                                         "load_ms" };
     struct program_run run;
-    EXPECT_PROGRAM(0, &run, "bench", in("models/tiny"), "--seconds", "0.01", "--batch", "2", "--threads", "1", "--json");
+    EXPECT_PROGRAM(0, &run, "bench", in("models/tiny"), "--seconds", "0.01", "--batch", "2",
+                   "--threads", "1", "--json");
     cJSON *json = parse(&run);
     for (size_t i = 0; i < CB_COUNT_OF(keys); i++)
         cr_expect(get(json, keys[i])->valuedouble > 0, "%s", keys[i]);

@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     int n;
     if (cb_arena_init(&arena, (size_t)64 << 20).code)
         return 0;
-    if (cb_recipe_parse(bytes, &recipe).code == CB_OK && cb_recipe_print(&recipe, &arena, &text).code == CB_OK) {
+    if (cb_recipe_parse(bytes, &recipe).code == CB_OK &&
+        cb_recipe_print(&recipe, &arena, &text).code == CB_OK) {
         if (cb_recipe_parse((struct cb_bytes){ (const uint8_t *)text, strlen(text) }, &again).code)
             __builtin_trap();
         if (recipe.short_side != again.short_side || recipe.crop_width != again.crop_width ||

@@ -1,4 +1,5 @@
-/* Real networks against ONNX Runtime's answers (../shared/models): the stored outputs, and the classes of photos. */
+/* Real networks against ONNX Runtime's answers (../shared/models): the stored outputs, and the
+ * classes of photos. */
 #include <cjson/cJSON.h>
 #include <criterion/criterion.h>
 #include <math.h>
@@ -39,8 +40,8 @@ static struct cb_model *load(const char *name)
     return model;
 }
 
-static struct cb_tensor read_tensor(const char *name, int set, const char *file, enum cb_dtype dtype,
-                                    struct cb_arena *arena)
+static struct cb_tensor read_tensor(const char *name, int set, const char *file,
+                                    enum cb_dtype dtype, struct cb_arena *arena)
 {
     char path[256];
     struct cb_tensor t;
@@ -76,14 +77,18 @@ static void check_outputs(const char *name)
                 const enum cb_dtype dtype = model->graph.values[model->input].dtype;
                 const struct cb_tensor input = read_tensor(name, set, "input_0.pb", dtype, &arena);
                 const struct cb_tensor want = read_tensor(name, set, "output_0.pb", dtype, &arena);
-                struct cb_graph_run run = { .engine = &engine, .model = model, .inputs = &input, .n_inputs = 1,
-                                            .no_passes = !passes, .arena = &arena };
+                struct cb_graph_run run = { .engine = &engine,
+                                            .model = model,
+                                            .inputs = &input,
+                                            .n_inputs = 1,
+                                            .no_passes = !passes,
+                                            .arena = &arena };
                 engine.kernels = cb_kernels_for(isa);
                 const struct cb_status st = cb_graph_run(&run);
                 cr_assert(st.code == CB_OK, "%s", st.msg);
                 const double off = worst(cb_graph_run_output(&run, 0), &want);
-                cr_expect(off <= 1, "%s %s passes %d set %d: %.2f of the tolerance", name, engine.kernels.name, passes,
-                          set, off);
+                cr_expect(off <= 1, "%s %s passes %d set %d: %.2f of the tolerance", name,
+                          engine.kernels.name, passes, set, off);
                 cb_graph_run_close(&run);
                 cb_arena_rewind(&arena, 0);
             }
@@ -99,20 +104,24 @@ struct tally {
 };
 
 /* One photo against its five reference classes. */
-static void check_photo(const struct cb_model *model, const float *probabilities, const cJSON *classes,
-                        struct tally *tally)
+static void check_photo(const struct cb_model *model, const float *probabilities,
+                        const cJSON *classes, struct tally *tally)
 {
-    const double first = cJSON_GetObjectItem(cJSON_GetArrayItem(classes, 0), "probability")->valuedouble;
-    const double second = cJSON_GetObjectItem(cJSON_GetArrayItem(classes, 1), "probability")->valuedouble;
+    const double first =
+        cJSON_GetObjectItem(cJSON_GetArrayItem(classes, 0), "probability")->valuedouble;
+    const double second =
+        cJSON_GetObjectItem(cJSON_GetArrayItem(classes, 1), "probability")->valuedouble;
     int best;
     cb_top_k(probabilities, model->classes, 1, &best);
     if (first - second >= CLOSE_CALL) {
         tally->clear++;
-        tally->same += best == cJSON_GetObjectItem(cJSON_GetArrayItem(classes, 0), "index")->valueint;
+        tally->same +=
+            best == cJSON_GetObjectItem(cJSON_GetArrayItem(classes, 0), "index")->valueint;
     }
     for (const cJSON *c = classes->child; c; c = c->next) {
         const int index = cJSON_GetObjectItem(c, "index")->valueint;
-        const double off = fabs((double)probabilities[index] - cJSON_GetObjectItem(c, "probability")->valuedouble);
+        const double off =
+            fabs((double)probabilities[index] - cJSON_GetObjectItem(c, "probability")->valuedouble);
         if (off > tally->worst) {
             tally->worst = off;
             snprintf(tally->worst_file, sizeof tally->worst_file, "%s", classes->string);
@@ -157,7 +166,8 @@ static bool predict(struct cb_predictor *predictor, const struct cb_model *model
 
 static void check_photos(const char *name)
 {
-    struct cb_engine engine = { .kernels = cb_kernels_for(cb_isa_best()), .plan_budget = (size_t)1 << 32 };
+    struct cb_engine engine = { .kernels = cb_kernels_for(cb_isa_best()),
+                                .plan_budget = (size_t)1 << 32 };
     struct tally tally = { 0 };
     struct cb_predictor *predictor;
     struct cb_arena arena;
@@ -168,15 +178,17 @@ static void check_photos(const char *name)
     cr_assert(cb_threads_create(0, &engine.threads).code == CB_OK);
     cr_assert(cb_predictor_create(&engine, model, &predictor).code == CB_OK);
     for (const cJSON *classes = json->child; classes; classes = classes->next) {
-        if (cJSON_IsArray(classes) && predict(predictor, model, classes->string, &arena, probabilities))
+        if (cJSON_IsArray(classes) &&
+            predict(predictor, model, classes->string, &arena, probabilities))
             check_photo(model, probabilities, classes, &tally);
         cb_arena_rewind(&arena, 0);
     }
-    printf("%-24s %d photos, %d of %d clear ones the same, probabilities within %.4f (%s)\n", name, tally.photos,
-           tally.same, tally.clear, tally.worst, tally.worst_file);
+    printf("%-24s %d photos, %d of %d clear ones the same, probabilities within %.4f (%s)\n", name,
+           tally.photos, tally.same, tally.clear, tally.worst, tally.worst_file);
     cr_expect(tally.photos >= 60);
     cr_expect(tally.same >= SAME_TOP1 * tally.clear, "%s: %d of %d", name, tally.same, tally.clear);
-    cr_expect(tally.worst <= PROBABILITY, "%s: off by %.4f in %s", name, tally.worst, tally.worst_file);
+    cr_expect(tally.worst <= PROBABILITY, "%s: off by %.4f in %s", name, tally.worst,
+              tally.worst_file);
     cb_predictor_destroy(predictor);
     cb_threads_destroy(engine.threads);
     cb_arena_deinit(&arena);
@@ -185,10 +197,17 @@ static void check_photos(const char *name)
     cJSON_Delete(json);
 }
 
-#define OUTPUTS(id, name) \
-    Test(reference, id##_gives_the_stored_outputs_on_every_isa_with_and_without_passes, .timeout = 600) { check_outputs(name); }
-#define PHOTOS_OF(id, name) \
-    Test(reference, id##_sees_in_photos_what_the_reference_sees, .timeout = 600) { check_photos(name); }
+#define OUTPUTS(id, name)                                                                          \
+    Test(reference, id##_gives_the_stored_outputs_on_every_isa_with_and_without_passes,            \
+         .timeout = 600)                                                                           \
+    {                                                                                              \
+        check_outputs(name);                                                                       \
+    }
+#define PHOTOS_OF(id, name)                                                                        \
+    Test(reference, id##_sees_in_photos_what_the_reference_sees, .timeout = 600)                   \
+    {                                                                                              \
+        check_photos(name);                                                                        \
+    }
 
 OUTPUTS(squeezenet, "squeezenet1.1")
 OUTPUTS(squeezenet_fp16, "squeezenet1.1-fp16")

@@ -52,8 +52,11 @@ static struct cb_buf new_buf(void)
 
 struct onnx_builder onnx_begin(int opset)
 {
-    return (struct onnx_builder){ .graph = new_buf(), .node = new_buf(), .model = new_buf(),
-                                  .properties = new_buf(), .opset = opset };
+    return (struct onnx_builder){ .graph = new_buf(),
+                                  .node = new_buf(),
+                                  .model = new_buf(),
+                                  .properties = new_buf(),
+                                  .opset = opset };
 }
 
 void onnx_free(struct onnx_builder *b)
@@ -72,7 +75,8 @@ static void close_node(struct onnx_builder *b)
     b->open = false;
 }
 
-/* ValueInfoProto: name, type.tensor_type { elem_type, shape { dim { dim_value or dim_param } } }. */
+/* ValueInfoProto: name, type.tensor_type { elem_type, shape { dim { dim_value or dim_param } } }.
+ */
 static void put_value(struct onnx_builder *b, uint32_t field, const char *name, enum onnx_type type,
                       const struct onnx_dims *dims)
 {
@@ -95,7 +99,8 @@ static void put_value(struct onnx_builder *b, uint32_t field, const char *name, 
     cb_buf_deinit(&shape);
 }
 
-void onnx_input(struct onnx_builder *b, const char *name, enum onnx_type type, struct onnx_dims dims)
+void onnx_input(struct onnx_builder *b, const char *name, enum onnx_type type,
+                struct onnx_dims dims)
 {
     put_value(b, 11, name, type, &dims);
 }
@@ -105,7 +110,8 @@ void onnx_output(struct onnx_builder *b, const char *name, enum onnx_type type)
     put_value(b, 12, name, type, NULL);
 }
 
-static void put_tensor(struct cb_buf *out, enum onnx_type type, struct onnx_dims dims, const void *raw, size_t len)
+static void put_tensor(struct cb_buf *out, enum onnx_type type, struct onnx_dims dims,
+                       const void *raw, size_t len)
 {
     for (int i = 0; i < dims.rank; i++)
         put_int(out, 1, dims.dim[i]);
@@ -121,8 +127,8 @@ static size_t count(struct onnx_dims dims)
     return n;
 }
 
-static void put_initializer(struct onnx_builder *b, const char *name, enum onnx_type type, struct onnx_dims dims,
-                            struct cb_bytes raw)
+static void put_initializer(struct onnx_builder *b, const char *name, enum onnx_type type,
+                            struct onnx_dims dims, struct cb_bytes raw)
 {
     struct cb_buf tensor = new_buf();
     put_tensor(&tensor, type, dims, raw.data, raw.len);
@@ -130,14 +136,18 @@ static void put_initializer(struct onnx_builder *b, const char *name, enum onnx_
     put_message(&b->graph, 5, &tensor);
 }
 
-void onnx_floats(struct onnx_builder *b, const char *name, struct onnx_dims dims, const float *values)
+void onnx_floats(struct onnx_builder *b, const char *name, struct onnx_dims dims,
+                 const float *values)
 {
-    put_initializer(b, name, ONNX_FLOAT, dims, (struct cb_bytes){ (const uint8_t *)values, count(dims) * 4 });
+    put_initializer(b, name, ONNX_FLOAT, dims,
+                    (struct cb_bytes){ (const uint8_t *)values, count(dims) * 4 });
 }
 
-void onnx_wholes(struct onnx_builder *b, const char *name, struct onnx_dims dims, const int64_t *values)
+void onnx_wholes(struct onnx_builder *b, const char *name, struct onnx_dims dims,
+                 const int64_t *values)
 {
-    put_initializer(b, name, ONNX_INT64, dims, (struct cb_bytes){ (const uint8_t *)values, count(dims) * 8 });
+    put_initializer(b, name, ONNX_INT64, dims,
+                    (struct cb_bytes){ (const uint8_t *)values, count(dims) * 8 });
 }
 
 void onnx_random(struct onnx_builder *b, const char *name, struct onnx_dims dims, uint64_t seed)
@@ -225,7 +235,8 @@ struct cb_bytes onnx_end(struct onnx_builder *b)
     return (struct cb_bytes){ (const uint8_t *)b->model.data, b->model.len };
 }
 
-void onnx_tensor_file(const char *path, enum onnx_type type, struct onnx_dims dims, const void *raw, size_t len)
+void onnx_tensor_file(const char *path, enum onnx_type type, struct onnx_dims dims, const void *raw,
+                      size_t len)
 {
     struct cb_buf tensor = new_buf();
     put_tensor(&tensor, type, dims, raw, len);

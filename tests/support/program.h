@@ -1,11 +1,12 @@
-/* tests/support/program.h - runs the program under test ($CAMBIUM_BIN), and folders to run it in. */
+/* tests/support/program.h - runs the program under test ($CAMBIUM_BIN), and folders to run it in.
+ */
 #pragma once
 
 #include "core/base/status.h"
 
 /* What a run left behind. Free it. */
 struct program_run {
-    int status;    /* of its exit; 128 + signal when one ended it */
+    int status; /* of its exit; 128 + signal when one ended it */
     char *out, *err;
 };
 
@@ -16,7 +17,8 @@ void program_free(struct program_run *run);
 
 /* Runs and expects this exit status; the run is freed unless `keep` is given. */
 void program_expect(int status, const char *const *args, struct program_run *keep);
-#define EXPECT_PROGRAM(status, keep, ...) program_expect(status, (const char *const[]){ __VA_ARGS__, NULL }, keep)
+#define EXPECT_PROGRAM(status, keep, ...)                                                          \
+    program_expect(status, (const char *const[]){ __VA_ARGS__, NULL }, keep)
 
 /* A new folder; its files are removed with it by program_folder_remove. */
 char *program_folder(void);

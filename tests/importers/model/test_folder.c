@@ -119,6 +119,8 @@ Test(model_folder, names_are_listed_once_and_sorted)
 Test(model_folder, names_have_a_form)
 {
     cr_expect(cb_model_name_ok("resnet50-v1.5_x"));
-    cr_expect(!cb_model_name_ok("") && !cb_model_name_ok(".x") && !cb_model_name_ok("a/b") && !cb_model_name_ok("a b"));
-    cr_expect(!cb_model_name_ok("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+    cr_expect(!cb_model_name_ok("") && !cb_model_name_ok(".x") && !cb_model_name_ok("a/b") &&
+              !cb_model_name_ok("a b"));
+    cr_expect(
+        !cb_model_name_ok("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
 }

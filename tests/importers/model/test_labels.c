@@ -19,7 +19,8 @@ TestSuite(labels, .init = setup, .fini = teardown);
 
 static struct cb_status parse(const char *text, const char *const **labels, int *n)
 {
-    return cb_labels_parse((struct cb_bytes){ (const uint8_t *)text, strlen(text) }, &arena, labels, n);
+    return cb_labels_parse((struct cb_bytes){ (const uint8_t *)text, strlen(text) }, &arena, labels,
+                           n);
 }
 
 Test(labels, are_lines_whatever_ends_them)
@@ -40,7 +41,8 @@ Test(labels, are_lines_whatever_ends_them)
 
 Test(labels, what_is_no_text_is_refused_with_its_line)
 {
-    static const char *const bad[] = { "a\n\xff", "a\n\xc3", "a\n\xc0\x80", "a\n\x1b[2J", "a\n\xed\xa0\x80", "a\n\xc2\x85" };
+    static const char *const bad[] = { "a\n\xff",    "a\n\xc3",         "a\n\xc0\x80",
+                                       "a\n\x1b[2J", "a\n\xed\xa0\x80", "a\n\xc2\x85" };
     for (size_t i = 0; i < CB_COUNT_OF(bad); i++) {
         const char *const *labels;
         int n;

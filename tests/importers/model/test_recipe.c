@@ -27,7 +27,8 @@ Test(recipe_json, nothing_said_means_plain_pixels_from_0_to_1)
     struct cb_recipe r;
     cr_assert(parse("{}", &r).code == CB_OK);
     cr_expect(r.short_side == 0 && r.resize_height == 0 && r.crop_width == 0);
-    cr_expect(r.interpolation == CB_BILINEAR && r.antialias && r.color == CB_RGB && r.layout == CB_NCHW);
+    cr_expect(r.interpolation == CB_BILINEAR && r.antialias && r.color == CB_RGB &&
+              r.layout == CB_NCHW);
     cr_expect(r.range[0] == 0 && r.range[1] == 1 && !r.assumed);
     for (int i = 0; i < 3; i++)
         cr_expect(r.mean[i] == 0 && r.std[i] == 1);
@@ -36,10 +37,13 @@ Test(recipe_json, nothing_said_means_plain_pixels_from_0_to_1)
 Test(recipe_json, every_key_is_read)
 {
     struct cb_recipe r;
-    const struct cb_status st = parse(
-        "{\"resize\":{\"height\":30,\"width\":40,\"interpolation\":\"bicubic\",\"antialias\":false},"
-        "\"crop\":{\"height\":28,\"width\":27},\"color\":\"BGR\",\"range\":[0,255],\"mean\":[1,2,3],\"std\":[4,5,6],"
-        "\"layout\":\"NHWC\",\"bottleneck\":\"pool\",\"cam_layer\":\"conv/out\"}", &r);
+    const struct cb_status st =
+        parse("{\"resize\":{\"height\":30,\"width\":40,\"interpolation\":\"bicubic\",\"antialias\":"
+              "false},"
+              "\"crop\":{\"height\":28,\"width\":27},\"color\":\"BGR\",\"range\":[0,255],\"mean\":["
+              "1,2,3],\"std\":[4,5,6],"
+              "\"layout\":\"NHWC\",\"bottleneck\":\"pool\",\"cam_layer\":\"conv/out\"}",
+              &r);
     cr_assert(st.code == CB_OK, "%s", st.msg);
     cr_expect(r.resize_height == 30 && r.resize_width == 40 && r.short_side == 0);
     cr_expect(r.interpolation == CB_BICUBIC && !r.antialias);
@@ -60,11 +64,14 @@ Test(recipe_json, one_number_stands_for_all_channels)
 Test(recipe_json, a_preset_is_where_the_other_keys_begin)
 {
     struct cb_recipe r;
-    cr_assert(parse("{\"std\":[2,2,2],\"preset\":\"keras-caffe\",\"resize\":{\"short_side\":300}}", &r).code == CB_OK);
+    cr_assert(
+        parse("{\"std\":[2,2,2],\"preset\":\"keras-caffe\",\"resize\":{\"short_side\":300}}", &r)
+            .code == CB_OK);
     cr_expect(r.color == CB_BGR && r.range[1] == 255 && r.mean[0] == 103.939f && r.std[0] == 2);
     cr_expect(r.short_side == 300 && r.crop_height == 224);
     cr_expect_str_eq(parse("{\"preset\":\"caffe9\"}", &r).msg,
-                     "recipe: \"preset\" wants torchvision, keras-caffe, keras-tf, keras-torch or inception, has "
+                     "recipe: \"preset\" wants torchvision, keras-caffe, keras-tf, keras-torch or "
+                     "inception, has "
                      "\"caffe9\"");
 }
 
@@ -78,13 +85,17 @@ Test(recipe_json, refusals_name_the_key)
         { "{\"std\":[1,1,1],\"std\":[1,1,1]}", "recipe: the key \"std\" comes twice" },
         { "{\"std\":[1,0,1]}", "recipe: \"std\" wants numbers above 0, has [1,0,1]" },
         { "{\"std\":[1,1]}", "recipe: \"std\" wants one number for every channel, has [1,1]" },
-        { "{\"mean\":[1,1,1,1]}", "recipe: \"mean\" wants one number for every channel, has [1,1,1,1]" },
-        { "{\"mean\":[1e300,0,0]}", "recipe: \"mean\" wants one number for every channel, has [1e+300,0,0]" },
+        { "{\"mean\":[1,1,1,1]}",
+          "recipe: \"mean\" wants one number for every channel, has [1,1,1,1]" },
+        { "{\"mean\":[1e300,0,0]}",
+          "recipe: \"mean\" wants one number for every channel, has [1e+300,0,0]" },
         { "{\"mean\":{}}", "recipe: \"mean\" wants one number for every channel, has {}" },
         { "{\"range\":[1,1]}", "recipe: \"range\" wants two numbers that differ, has [1,1]" },
         { "{\"range\":[1]}", "recipe: \"range\" wants [lowest, highest], has [1]" },
-        { "{\"crop\":{\"height\":224}}", "recipe: \"crop\" wants \"height\" and \"width\", has {\"height\":224}" },
-        { "{\"crop\":{\"height\":0,\"width\":1}}", "recipe: \"height\" wants a whole number of pixels, at most 4096, has 0" },
+        { "{\"crop\":{\"height\":224}}",
+          "recipe: \"crop\" wants \"height\" and \"width\", has {\"height\":224}" },
+        { "{\"crop\":{\"height\":0,\"width\":1}}",
+          "recipe: \"height\" wants a whole number of pixels, at most 4096, has 0" },
         { "{\"resize\":{\"short_side\":4097}}",
           "recipe: \"short_side\" wants a whole number of pixels, at most 4096, has 4097" },
         { "{\"resize\":{\"short_side\":2.5}}",
@@ -132,7 +143,8 @@ Test(recipe_json, numbers_are_printed_as_people_write_them)
 {
     char *text;
     cr_assert(cb_recipe_print(cb_recipe_preset("torchvision"), &arena, &text).code == CB_OK);
-    cr_expect_str_eq(text, "{\"resize\":{\"short_side\":256,\"interpolation\":\"bilinear\",\"antialias\":true},"
-                           "\"crop\":{\"height\":224,\"width\":224},\"color\":\"RGB\",\"range\":[0,1],"
-                           "\"mean\":[0.485,0.456,0.406],\"std\":[0.229,0.224,0.225],\"layout\":\"NCHW\"}");
+    cr_expect_str_eq(
+        text, "{\"resize\":{\"short_side\":256,\"interpolation\":\"bilinear\",\"antialias\":true},"
+              "\"crop\":{\"height\":224,\"width\":224},\"color\":\"RGB\",\"range\":[0,1],"
+              "\"mean\":[0.485,0.456,0.406],\"std\":[0.229,0.224,0.225],\"layout\":\"NCHW\"}");
 }
