@@ -1,0 +1,168 @@
+/* Nodes as a hostile file may hold them: whatever infer accepts, forward and backward must survive.
+ * The cases' guards and the sanitizers find what is written or read outside. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "tests/support/op_case.h"
+
+#define MOST_ELEMENTS 4096 /* more is not computed */
+
+static int64_t draw_number(struct cb_rng *rng)
+{
+    static const int64_t odd[] = {
+        INT64_MIN,           INT64_MAX,        -1,           0, 1, (int64_t)1 << 31,
+        -((int64_t)1 << 31), (int64_t)1 << 62, INT64_MIN + 1
+    };
+    if (cb_rng_below(rng, 4) == 0)
+        return odd[cb_rng_below(rng, CB_COUNT_OF(odd))];
+    return (int64_t)cb_rng_below(rng, 9) - 3;
+}
+
+static int draw_axis(struct cb_rng *rng)
+{
+    return cb_rng_below(rng, 8) ? (int)cb_rng_below(rng, 9) - 4 : (int)draw_number(rng);
+}
+
+static struct cb_list draw_list(struct cb_rng *rng)
+{
+    struct cb_list list = { .count = (int)cb_rng_below(rng, cb_rng_below(rng, 4) ? 4 : 10) - 1 };
+    for (int i = 0; i < CB_MAX_RANK; i++)
+        list.v[i] = draw_number(rng);
+    return list;
+}
+
+static struct cb_shape draw_shape(struct cb_rng *rng)
+{
+    struct cb_shape shape = { .rank = (int)cb_rng_below(rng, cb_rng_below(rng, 8) ? 4 : 9) };
+    for (int i = 0; i < shape.rank; i++)
+        shape.dim[i] = (int64_t)cb_rng_below(rng, 4);
+    return shape;
+}
+
+static void draw_transpose(struct cb_rng *rng, struct cb_node *node)
+{
+    node->attr.transpose.rank = (int)cb_rng_below(rng, 7) - 2;
+    for (int i = 0; i < CB_MAX_RANK; i++)
+        node->attr.transpose.perm[i] = cb_rng_below(rng, 3) ? i : draw_axis(rng);
+}
+
+static void draw_attr(struct cb_rng *rng, struct cb_node *node)
+{
+    union cb_attr *a = &node->attr;
+    switch (node->op) {
+    case CB_OP_CAST: a->cast.to = (enum cb_dtype)cb_rng_below(rng, CB_DTYPE_COUNT + 1); break;
+    case CB_OP_CLIP:
+        a->clip.lo = (double)draw_number(rng), a->clip.hi = (double)draw_number(rng);
+        break;
+    case CB_OP_FLATTEN:
+    case CB_OP_CONCAT:
+    case CB_OP_GATHER: a->axis.axis = draw_axis(rng); break;
+    case CB_OP_ARG_MAX:
+    case CB_OP_ARG_MIN: a->arg.axis = draw_axis(rng); break;
+    case CB_OP_SOFTMAX:
+    case CB_OP_LOG_SOFTMAX: a->softmax.axis = draw_axis(rng); break;
+    case CB_OP_RESHAPE:
+    case CB_OP_EXPAND: a->reshape.dims = draw_list(rng); break;
+    case CB_OP_SQUEEZE:
+    case CB_OP_UNSQUEEZE: a->squeeze.axes = draw_list(rng); break;
+    case CB_OP_TRANSPOSE: draw_transpose(rng, node); break;
+    case CB_OP_SPLIT:
+        a->split.axis = draw_axis(rng), a->split.sizes = draw_list(rng),
+        a->split.parts = draw_axis(rng);
+        node->n_out = 1 + (int)cb_rng_below(rng, 4);
+        if (cb_rng_below(rng, 2))
+            a->split.sizes.count = -1, a->split.parts = node->n_out;
+        break;
+    case CB_OP_SLICE:
+        a->slice.starts = draw_list(rng), a->slice.ends = draw_list(rng);
+        a->slice.axes = draw_list(rng), a->slice.steps = draw_list(rng);
+        if (cb_rng_below(rng, 4))
+            a->slice.ends.count = a->slice.steps.count = a->slice.starts.count;
+        if (cb_rng_below(rng, 4))
+            a->slice.axes.count = -1;
+        break;
+    case CB_OP_PAD:
+        a->pad.begin = draw_list(rng), a->pad.end = draw_list(rng), a->pad.axes = draw_list(rng);
+        a->pad.mode = (enum cb_pad_mode)cb_rng_below(rng, CB_PAD_WRAP + 2);
+        if (cb_rng_below(rng, 4))
+            a->pad.end.count = a->pad.axes.count = a->pad.begin.count;
+        break;
+    case CB_OP_TILE: a->tile.repeats = draw_list(rng); break;
+    case CB_OP_SHAPE: a->shape.start = draw_number(rng), a->shape.end = draw_number(rng); break;
+    case CB_OP_CONSTANT_OF_SHAPE: a->fill.dims = draw_list(rng); break;
+    default:
+        if (node->op >= CB_OP_ADD && node->op <= CB_OP_XOR)
+            a->binary.aligned = cb_rng_below(rng, 2), a->binary.axis = draw_axis(rng);
+        else if (node->op >= CB_OP_REDUCE_SUM && node->op <= CB_OP_REDUCE_SUM_SQUARE)
+            a->reduce.axes = draw_list(rng), a->reduce.keep_dims = cb_rng_below(rng, 2);
+    }
+}
+
+static enum cb_dtype draw_dtype(struct cb_rng *rng)
+{
+    static const enum cb_dtype some[] = { CB_FLOAT32, CB_INT64, CB_INT8, CB_UINT64, CB_BOOL };
+    return some[cb_rng_below(rng, 2) ? 0 : cb_rng_below(rng, CB_COUNT_OF(some))];
+}
+
+static void draw_input(struct cb_rng *rng, struct op_case *c, struct cb_shape shape,
+                       enum cb_dtype dtype)
+{
+    int64_t numbers[6561]; /* 3 to the highest rank */
+    if (dtype == CB_FLOAT32) {
+        op_case_random(c, shape, OP_UNIFORM);
+        return;
+    }
+    for (size_t i = 0; i < cb_shape_count(&shape); i++)
+        numbers[i] = cb_dtype_wrap(dtype, draw_number(rng));
+    op_case_add_wholes(c, dtype, shape, numbers);
+}
+
+/* What infer says of the outputs, without memory for them. */
+static bool would_be_small(struct op_case *c)
+{
+    struct cb_arg in[OP_MAX_ARGS] = { 0 }, out[OP_MAX_ARGS] = { 0 };
+    const struct cb_node before = c->node;
+    size_t n = 0;
+    for (int i = 0; i < c->node.n_in; i++)
+        in[i] = (struct cb_arg){ c->in[i].dtype, c->in[i].shape, &c->in[i] };
+    if (cb_op_get(c->node.op)->infer(&c->node, in, out).code)
+        return false;
+    for (int i = 0; i < c->node.n_out; i++)
+        n += cb_shape_count(&out[i].shape);
+    c->node = before;
+    return n <= MOST_ELEMENTS;
+}
+
+/* True when infer accepted it. */
+static bool run_random(enum cb_op op, uint64_t seed)
+{
+    struct op_case c = op_case_make(op);
+    struct cb_rng rng = cb_rng_seed(seed * CB_OP_COUNT + op);
+    const struct cb_op_def *def = cb_op_get(op);
+    const int most = def->max_in < 4 ? def->max_in : 4;
+    const int n_in = def->min_in + (int)cb_rng_below(&rng, (uint64_t)(most - def->min_in) + 1);
+    const struct cb_shape shape = draw_shape(&rng);
+    const enum cb_dtype dtype = op == CB_OP_WHERE ? CB_BOOL : draw_dtype(&rng);
+    draw_attr(&rng, &c.node);
+    for (int i = 0; i < n_in; i++)
+        draw_input(&rng, &c, cb_rng_below(&rng, 3) ? shape : draw_shape(&rng),
+                   cb_rng_below(&rng, 8) ? dtype : draw_dtype(&rng));
+    const bool accepted = would_be_small(&c) && !op_case_infer(&c).code;
+    if (accepted) {
+        op_case_forward(&c);
+        if (def->backward && cb_dtype_get(c.in[0].dtype)->is_float)
+            op_case_backward(&c);
+    }
+    op_case_free(&c);
+    return accepted;
+}
+
+Test(hostile_nodes, do_no_harm, .timeout = 120)
+{
+    for (enum cb_op op = CB_OP_RELU; op < CB_OP_COUNT; op++) {
+        int accepted = 0;
+        for (uint64_t seed = 1; seed <= 600; seed++)
+            accepted += run_random(op, seed);
+        cr_expect(accepted > 5, "%s: only %d cases say anything", cb_op_get(op)->name, accepted);
+    }
+}
