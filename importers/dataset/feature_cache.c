@@ -79,6 +79,7 @@ static bool has_header(const struct cb_feature_cache *c, off_t size)
 /* The file, with our header and whole records, locked while it is looked at. A strange one is replaced. */
 static struct cb_status open_file(struct cb_feature_cache *c, size_t *size)
 {
+    const struct header header = c->header;
     struct stat info;
     c->fd = open(c->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (c->fd < 0 || flock(c->fd, LOCK_EX) || fstat(c->fd, &info) || !S_ISREG(info.st_mode))
@@ -87,7 +88,7 @@ static struct cb_status open_file(struct cb_feature_cache *c, size_t *size)
         close(c->fd);
         unlink(c->path);
         c->fd = open(c->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (c->fd < 0 || write(c->fd, &c->header, sizeof c->header) != (ssize_t)sizeof c->header)
+        if (c->fd < 0 || write(c->fd, &header, sizeof header) != (ssize_t)sizeof header)
             return cb_fail(CB_ERR_IO, "%s: %s", c->path, strerror(errno));
         info.st_size = sizeof c->header;
     }

@@ -9,7 +9,7 @@
 enum { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_ATTRIBUTE = 5, ATTRIBUTE_GRAPH = 6, ATTRIBUTE_GRAPHS = 11 };
 enum { INFO_NAME = 1 };
 enum { ATTRIBUTE_I = 3, ATTRIBUTE_T = 5, TYPE_FLOAT16 = 10, TYPE_DOUBLE = 11, TYPE_BFLOAT16 = 16 };
-enum { GRAPH_DOC = 10, GRAPH_METADATA = 16 };
+enum { GRAPH_DOC = 10, GRAPH_METADATA = 16, TENSOR_LOCATION = 14, IS_EXTERNAL = 1 };
 
 /* A name, and the node (its field in the graph) that makes it. */
 struct maker {
@@ -239,6 +239,8 @@ static struct cb_status gather(struct walk *w, struct cb_bytes wanted)
     for (struct cb_wire_field f; cb_wire_next(&graph, &f);) {
         if (!keeps(w, &f))
             continue;
+        if (f.number == CB_GRAPH_INITIALIZER && int_field(f.data, TENSOR_LOCATION) == IS_EXTERNAL)
+            return cb_fail(CB_ERR_UNSUPPORTED, "the network's weights lie in files beside it: it cannot be one file");
         struct cb_bytes *last = t->n_pieces ? &t->piece[t->n_pieces - 1] : NULL;
         const size_t len = (size_t)(f.data.data + f.data.len - f.start);
         if (last && last->data + last->len == f.start)

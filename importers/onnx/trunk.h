@@ -16,7 +16,8 @@ struct cb_trunk {
 };
 
 /* Walks back from the tensor `wanted`. Nothing is copied; tables lie in `arena`. Errors: CB_ERR_MODEL for what is no
- * model file, or has no such tensor; CB_ERR_UNSUPPORTED a node with a graph of its own; CB_ERR_NOMEM. */
+ * model file, or has no such tensor; CB_ERR_UNSUPPORTED a node with a graph of its own, or weights in other
+ * files; CB_ERR_NOMEM. */
 CB_MUST_USE struct cb_status cb_trunk_find(struct cb_bytes file, const char *wanted, struct cb_arena *arena,
                                            struct cb_trunk *out);
 

@@ -273,6 +273,8 @@ Test(onnx_save, refuses_a_trunk_without_the_tensor_without_a_graph_or_with_inner
     expect_refused("7{} 7{}", CB_ERR_MODEL);
     expect_refused(MODEL(13, "1{1\"x\" 2\"t\" 4\"If\" 5{1\"then_branch\" 6{}}}" IN("x", DIM(2)) OUT("t")),
                    CB_ERR_UNSUPPORTED);
+    expect_refused(MODEL(13, "1{1\"x\" 1\"k\" 2\"t\" 4\"Mul\"} 5{1:1 2:1 8\"k\" 14:1}" IN("x", DIM(2)) OUT("t")),
+                   CB_ERR_UNSUPPORTED);
 }
 
 Test(onnx_save, says_when_there_is_no_room)
