@@ -123,7 +123,7 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
 const struct cb_verb cb_verb_serve = {
     .name = "serve",
     .usage = "[OPTIONS]",
-    .summary = "Serve models over HTTP",
+    .summary = "serve models over HTTP",
     .notes = "Every setting below is also an environment variable (--photo-bytes is CAMBIUM_PHOTO_BYTES) and a line of\n"
              "the file that --config names (photo-bytes = 32M).\n",
     .examples = "  cambium serve\n"

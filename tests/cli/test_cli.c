@@ -4,7 +4,7 @@
 
 #include "tests/support/program.h"
 
-static const char *const verbs[] = { "predict", "explain", "features", "run",
+static const char *const verbs[] = { "serve",  "predict", "explain", "features", "run",   "train",
                                      "verify",  "inspect", "bench",    "models" };
 
 static int lines(const char *text)
