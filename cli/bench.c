@@ -98,11 +98,11 @@ static struct cb_status make_input(struct bench *b, const struct cb_value *value
 static struct cb_status open_model(struct cb_cli *cli, struct bench *b)
 {
     const char *name = cli->args.n ? cli->args.item[0] : NULL;
-    const struct cb_status st = cb_cli_open_model(cli, name, false, &b->model);
+    const struct cb_status st = cb_cli_open_model(cli, name, CB_USE_PHOTOS, &b->model);
     b->picture = st.code == CB_OK;
     if (st.code != CB_ERR_UNSUPPORTED && st.code != CB_ERR_INPUT)
         return st;
-    return cb_cli_open_model(cli, name, true, &b->model);
+    return cb_cli_open_model(cli, name, CB_USE_TENSORS, &b->model);
 }
 
 static struct cb_status prepare(struct cb_cli *cli, struct bench *b)

@@ -301,12 +301,12 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     struct report r = { .cli = cli };
     struct cb_status st;
     (void)given;
-    r.why_not = cb_cli_open_model(cli, name, false, &r.model);
+    r.why_not = cb_cli_open_model(cli, name, CB_USE_IDENTITY, &r.model);
     r.picture = r.why_not.code == CB_OK;
     if (!r.picture) {
         if (r.why_not.code != CB_ERR_UNSUPPORTED)
             return r.why_not;
-        st = cb_cli_open_model(cli, name, true, &r.model);
+        st = cb_cli_open_model(cli, name, CB_USE_TENSORS, &r.model);
         if (st.code)
             return st.code == CB_ERR_UNSUPPORTED ? print_unsupported(cli, name, st.msg) : st;
     }

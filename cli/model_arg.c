@@ -82,12 +82,13 @@ static void release_trunk(void *ctx, const struct cb_model *trunk)
     cb_model_destroy((struct cb_model *)(uintptr_t)trunk);
 }
 
-struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg, bool graph_only,
+struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg, enum cb_model_use use,
                                    struct cb_model **out)
 {
     struct cb_model_files files;
     struct cb_model_source source = {
-        .graph_only = graph_only,
+        .graph_only = use == CB_USE_TENSORS,
+        .no_digest = use != CB_USE_IDENTITY,
         .find_trunk = find_trunk,
         .release_trunk = release_trunk,
         .ctx = cli,

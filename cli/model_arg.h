@@ -7,10 +7,17 @@
 
 #define CB_SEEDLING "seedling"
 
-/* Opens a model; NULL is seedling. `graph_only`: as load.h has it. Errors: CB_ERR_NOT_FOUND, and
- * what loading says, with the argument before it. */
-CB_MUST_USE struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg, bool graph_only,
-                                               struct cb_model **out);
+/* What a verb wants of a model: the least is the fastest to load. */
+enum cb_model_use {
+    CB_USE_TENSORS,  /* the graph alone: any network */
+    CB_USE_PHOTOS,   /* all that photos need */
+    CB_USE_IDENTITY, /* the digest too, by which heads and caches know it */
+};
+
+/* Opens a model; NULL is seedling. Errors: CB_ERR_NOT_FOUND, and what loading says, with the
+ * argument before it. */
+CB_MUST_USE struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg,
+                                               enum cb_model_use use, struct cb_model **out);
 
 /* Takes MODEL off the front of cli->args when the first of them is one; NULL when it is a photo or
  * there is none. */

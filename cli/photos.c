@@ -9,7 +9,7 @@ struct cb_status cb_photos_open(struct cb_cli *cli, struct cb_photos *out)
 {
     struct cb_photos photos = { .cli = cli };
     const char *name = cb_cli_take_model(cli);
-    struct cb_status st = cb_cli_open_model(cli, name, false, &photos.model);
+    struct cb_status st = cb_cli_open_model(cli, name, CB_USE_PHOTOS, &photos.model);
     if (st.code)
         return st;
     if (photos.model->recipe.assumed)

@@ -141,7 +141,7 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     struct cb_status st;
     if (!options->folder)
         return cb_cli_usage(cli, "--output-dir DIR is wanted");
-    CB_TRY(cb_cli_open_model(cli, cli->args.n ? cli->args.item[0] : NULL, true, &model));
+    CB_TRY(cb_cli_open_model(cli, cli->args.n ? cli->args.item[0] : NULL, CB_USE_TENSORS, &model));
     st = cb_arena_init(&arena, TENSOR_BUDGET);
     if (st.code == CB_OK) {
         st = run_model(cli, model, &arena, options);

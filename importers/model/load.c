@@ -89,7 +89,7 @@ static struct cb_status read_graph(struct loading *l)
     m->opset = (int)onnx->opset;
     l->labels = find_prop(onnx, labels_key);
     l->recipe = find_prop(onnx, recipe_key);
-    if (!l->source->graph_only) {
+    if (!l->source->graph_only && !l->source->no_digest) {
         m->digest = cb_digest_of(l->owner->file.data, l->owner->file.len);
         if (l->owner->mapped)
             cb_file_let_go(l->owner->file.data, l->owner->file.len);

@@ -18,6 +18,7 @@ struct cb_model_source {
     bool untrusted;        /* refuses external data */
     bool graph_only; /* any network on tensors: no recipe, labels, anatomy or digest; input and the
                         rest are -1 */
+    bool no_digest;  /* leaves digest zero: computing it costs 2 ms a megabyte */
     /* The loaded model of that digest, with a reference that release_trunk gives back; NULL: heads
      * are refused. */
     const struct cb_model *(*find_trunk)(void *ctx, const struct cb_digest *digest);

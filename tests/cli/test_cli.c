@@ -4,8 +4,8 @@
 
 #include "tests/support/program.h"
 
-static const char *const verbs[] = { "serve",  "predict", "explain", "features", "run",   "train",
-                                     "verify",  "inspect", "bench",    "models" };
+static const char *const verbs[] = { "serve", "predict", "explain", "features", "run",
+                                     "train", "verify",  "inspect", "bench",    "models" };
 
 static int lines(const char *text)
 {
