@@ -52,14 +52,20 @@ static bool has_digest(struct cb_bytes file, const struct cb_digest *digest)
     return memcmp(&found, digest, sizeof found) == 0;
 }
 
-/* The trunk of a head: among the models of the models folder, by its content. */
+/* The trunk of a head: kept beside the models by the server, or among them, by its content. */
 static const struct cb_model *find_trunk(void *ctx, const struct cb_digest *digest)
 {
     struct cb_cli *cli = ctx;
     const char *const *names;
+    char text[CB_DIGEST_TEXT];
+    const char *kept;
     int n;
     if (has_digest(cb_seedling(), digest))
         return load_trunk(cli, NULL);
+    cb_digest_text(digest, text);
+    kept = cb_arena_printf(&cli->arena, "%s/.trunks/%s.onnx", cli->models, text);
+    if (kept && is_regular_file(kept))
+        return load_trunk(cli, kept);
     if (cb_model_names(cli->models, &cli->arena, &names, &n).code)
         return NULL;
     for (int i = 0; i < n; i++) {

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "importers/model/folder.h"
 #include "importers/model/load.h"
 #include "server/config.h"
 #include "server/log.h"
-#include "server/scan.h"
 #include "server/store.h"
 
 #define MODELS_MAX 65536
@@ -50,9 +50,7 @@ struct cb_registry {
 
 struct cb_status cb_registry_check_name(const char *name)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-    const size_t len = strlen(name);
-    if (len == 0 || len > CB_NAME_MAX || strspn(name, letters) != len || strchr("._-", name[0]))
+    if (!cb_model_name_ok(name))
         return cb_fail(CB_ERR_INPUT, "'%.80s' is no name: [A-Za-z0-9][A-Za-z0-9._-]{0,63}", name);
     return cb_ok();
 }
@@ -279,18 +277,21 @@ static struct cb_status list_configured(struct cb_registry *r)
 
 static struct cb_status list_folder(struct cb_registry *r, enum cb_origin origin, const char *folder)
 {
-    struct cb_found_model *found;
+    const char *const *names;
+    struct cb_model_files files;
     struct cb_arena arena;
     struct cb_status st;
-    size_t n = 0;
+    int n = 0;
     CB_TRY(cb_arena_init(&arena, (size_t)1 << 28));
-    st = cb_scan_models(folder, &arena, &found, &n);
-    for (size_t i = 0; i < n && st.code == CB_OK; i++) {
+    st = cb_model_names(folder, &arena, &names, &n);
+    for (int i = 0; i < n && st.code == CB_OK; i++) {
         const char *path = NULL;
-        if (origin != CB_ORIGIN_STORED && !(path = cb_arena_text(&r->arena, found[i].path, strlen(found[i].path))))
+        if (cb_model_files_of(folder, names[i], &files).code)
+            continue; /* gone since it was listed */
+        if (origin != CB_ORIGIN_STORED && !(path = cb_arena_text(&r->arena, files.path, strlen(files.path))))
             st = cb_fail(CB_ERR_NOMEM, "%s: paths are too long", folder);
         else
-            st = list_model(r, origin, found[i].name, path, found[i].trained);
+            st = list_model(r, origin, names[i], path, files.is_head);
     }
     cb_arena_deinit(&arena);
     return st;
