@@ -100,6 +100,11 @@ $(GEN)/onnx.pb-c.h: proto/onnx.proto
 help:
 	@sed -n 's/^## \([a-z-]*:\)/  \1/p' $(firstword $(MAKEFILE_LIST))
 
+# What reads requests is no part of the library.
+REQUEST_SRC := server/request.c server/multipart.c server/json.c
+$(OUT)/replay-request: $(call OBJ,$(REQUEST_SRC))
+build/fuzz/fuzz_request: $(REQUEST_SRC:%.c=build/fuzz/%.o)
+
 FUZZERS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 
 ## replay: the fuzz targets over the files that are kept for them, without libFuzzer
