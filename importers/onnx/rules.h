@@ -20,6 +20,10 @@ cb_onnx_rule_fn cb_onnx_import_same, cb_onnx_import_unary, cb_onnx_import_selu_1
 cb_onnx_rule_fn cb_onnx_import_reduce, cb_onnx_import_arg, cb_onnx_import_softmax,
     cb_onnx_import_softmax_1, cb_onnx_import_lp_normalization;
 
+/* rules_norm.c */
+cb_onnx_rule_fn cb_onnx_import_layer_norm, cb_onnx_import_rms_norm,
+    cb_onnx_import_mean_variance_norm, cb_onnx_import_instance_norm, cb_onnx_import_group_norm;
+
 /* rules_shape.c */
 cb_onnx_rule_fn cb_onnx_import_reshape, cb_onnx_import_flatten, cb_onnx_import_squeeze,
     cb_onnx_import_transpose, cb_onnx_import_concat, cb_onnx_import_gather, cb_onnx_import_split,

@@ -24,25 +24,11 @@ static struct loading load_node(int opset, const char *fields)
 Test(onnx_rules, every_operator_of_the_first_tier_has_a_rule_in_every_opset)
 {
     static const char path[] = "../shared/OPS.tsv";
-    static const char *const later[] = { "ConvTranspose",
-                                         "DepthToSpace",
-                                         "GlobalLpPool",
-                                         "InstanceNormalization",
-                                         "LpPool",
-                                         "LayerNormalization",
-                                         "Resize",
-                                         "SpaceToDepth",
-                                         "TopK",
-                                         "Upsample",
-                                         "GroupNormalization",
-                                         "Einsum",
-                                         "If",
-                                         "Loop",
-                                         "GatherElements",
-                                         "Trilu",
-                                         "RMSNormalization",
-                                         "MeanVarianceNormalization",
-                                         "Hardmax" };
+    static const char *const later[] = {
+        "ConvTranspose", "DepthToSpace",   "GlobalLpPool", "LpPool", "Resize",
+        "SpaceToDepth",  "TopK",           "Upsample",     "Einsum", "If",
+        "Loop",          "GatherElements", "Trilu",        "Hardmax"
+    };
     FILE *f = fopen(path, "r");
     char line[2048], op[64], tier[8];
     int since, found = 0;
@@ -259,4 +245,56 @@ Test(onnx_rules, casts_name_their_type_by_number_or_by_name)
     load_end(&old);
     load_end(&new);
     load_end(&like);
+}
+
+Test(onnx_rules, layer_norm_works_along_the_last_axes)
+{
+    struct loading l = load_node(
+        17, "1\"x\" 1\"a\" 1\"b\" 2\"y\" 2\"\" 2\"inv\" 4\"LayerNormalization\" 5{1\"axis\" 3:-2}");
+    expect_ok(l);
+    int means = 0;
+    for (int i = 0; i < l.model.graph.n_nodes; i++)
+        if (l.model.graph.nodes[i].op == CB_OP_REDUCE_MEAN) {
+            const struct cb_list *axes = &l.model.graph.nodes[i].attr.reduce.axes;
+            cr_expect(axes->count == 2 && axes->v[0] == -2 && axes->v[1] == -1);
+            means++;
+        }
+    cr_expect_eq(means, 2, "of x, and of what is left squared");
+    cr_expect_eq(only_node(&l, CB_OP_RECIPROCAL)->out[0], cb_graph_find(&l.model.graph, "inv"));
+    load_end(&l);
+}
+
+Test(onnx_rules, a_positive_axis_needs_the_rank)
+{
+    struct loading known =
+        load_node(17, "1\"x\" 1\"a\" 2\"y\" 4\"LayerNormalization\" 5{1\"axis\" 3:1}");
+    struct loading open = load_node(
+        17, "1\"x\" 1\"a\" 2\"y\" 4\"LayerNormalization\" 5{1\"axis\" 3:1}"
+            "} 1{1\"y\" 1\"a\" 2\"z\" 3\"second\" 4\"LayerNormalization\" 5{1\"axis\" 3:1}");
+    expect_ok(known);
+    expect_fail(open, CB_ERR_UNSUPPORTED, "axis 1 of an input of unknown rank at second");
+    load_end(&known);
+    load_end(&open);
+}
+
+Test(onnx_rules, group_norm_scales_groups_then_channels)
+{
+    struct loading groups =
+        load_node(18, "1\"x\" 1\"a\" 1\"b\" 2\"y\" 4\"GroupNormalization\" 5{1\"num_groups\" 3:2}");
+    struct loading channels =
+        load_node(21, "1\"x\" 1\"a\" 1\"b\" 2\"y\" 4\"GroupNormalization\" 5{1\"num_groups\" 3:2}");
+    struct loading none = load_node(21, "1\"x\" 1\"a\" 1\"b\" 2\"y\" 4\"GroupNormalization\"");
+    int reshapes[2] = { 0, 0 };
+    expect_ok(groups);
+    expect_ok(channels);
+    for (int i = 0; i < groups.model.graph.n_nodes; i++)
+        reshapes[0] += groups.model.graph.nodes[i].op == CB_OP_RESHAPE;
+    for (int i = 0; i < channels.model.graph.n_nodes; i++)
+        reshapes[1] += channels.model.graph.nodes[i].op == CB_OP_RESHAPE;
+    cr_expect_eq(reshapes[0], 2, "into groups and back");
+    cr_expect_eq(reshapes[1], 4, "and into channels and back");
+    expect_fail(none, CB_ERR_MODEL, "attribute num_groups is missing");
+    load_end(&groups);
+    load_end(&channels);
+    load_end(&none);
 }
