@@ -1,4 +1,5 @@
-/* cli/serve.c - cambium serve: the HTTP server. The settings are server/config.h's table, each one a flag here. */
+/* cli/serve.c - cambium serve: the HTTP server. The settings are server/config.h's table, each one
+ * a flag here. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,16 +26,31 @@ struct serve_options {
 #define HELP_BYTES HELP_NUMBER
 
 static const struct cb_option options[] = {
-    { .name = "model", .kind = CB_OPTION_LIST, .offset = offsetof(struct serve_options, model), .value = "NAME=PATH",
+    { .name = "model",
+      .kind = CB_OPTION_LIST,
+      .offset = offsetof(struct serve_options, model),
+      .value = "NAME=PATH",
       .help = "serve this model; may be given several times, the first is the default" },
-    { .name = "config", .kind = CB_OPTION_TEXT, .offset = offsetof(struct serve_options, config), .value = "FILE",
-      .help = "settings, one `name = value` a line, for what the command line and the environment leave open" },
-    { .name = "print-config", .kind = CB_OPTION_FLAG, .offset = offsetof(struct serve_options, print),
+    { .name = "config",
+      .kind = CB_OPTION_TEXT,
+      .offset = offsetof(struct serve_options, config),
+      .value = "FILE",
+      .help = "settings, one `name = value` a line, for what the command line and the environment "
+              "leave open" },
+    { .name = "print-config",
+      .kind = CB_OPTION_FLAG,
+      .offset = offsetof(struct serve_options, print),
       .help = "print all settings with their values, and stop" },
-    { .name = "hints", .kind = CB_OPTION_TEXT, .offset = offsetof(struct serve_options, hints), .value = "PHOTO",
+    { .name = "hints",
+      .kind = CB_OPTION_TEXT,
+      .offset = offsetof(struct serve_options, hints),
+      .value = "PHOTO",
       .help = "print curl lines to try, with this photo" },
-#define ROW(flag, member, type, lo, hi, fallback, meaning)                                                     \
-    { .name = flag, .kind = CB_OPTION_TEXT, .offset = offsetof(struct serve_options, member), .value = #type, \
+#define ROW(flag, member, type, lo, hi, fallback, meaning)                                         \
+    { .name = flag,                                                                                \
+      .kind = CB_OPTION_TEXT,                                                                      \
+      .offset = offsetof(struct serve_options, member),                                            \
+      .value = #type,                                                                              \
       .help = HELP_##type(meaning, fallback) },
     CB_CONFIG_SETTINGS(ROW)
 #undef ROW
@@ -62,7 +78,8 @@ static struct cb_status catch_signals(void)
     return cb_ok();
 }
 
-static struct cb_status read_config(struct cb_cli *cli, const struct serve_options *o, struct cb_config *config)
+static struct cb_status read_config(struct cb_cli *cli, const struct serve_options *o,
+                                    struct cb_config *config)
 {
     struct cb_config_given *given;
     size_t n = 0;
@@ -70,8 +87,8 @@ static struct cb_status read_config(struct cb_cli *cli, const struct serve_optio
                         "options", &given));
     for (int i = 0; i < o->model.n; i++)
         given[n++] = (struct cb_config_given){ "model", o->model.item[i] };
-#define GIVEN(flag, member, kind, lo, hi, fallback, meaning) \
-    if (o->member)                                           \
+#define GIVEN(flag, member, kind, lo, hi, fallback, meaning)                                       \
+    if (o->member)                                                                                 \
         given[n++] = (struct cb_config_given){ flag, o->member };
     CB_CONFIG_SETTINGS(GIVEN)
 #undef GIVEN
@@ -87,7 +104,8 @@ static void print_hints(const char *photo, const char *host, int port)
            photo, host, port, photo, host, port, host, port);
 }
 
-static struct cb_status serve(struct cb_cli *cli, const struct serve_options *o, const struct cb_config *config)
+static struct cb_status serve(struct cb_cli *cli, const struct serve_options *o,
+                              const struct cb_config *config)
 {
     struct cb_app *app;
     const bool any = strcmp(config->host, "0.0.0.0") == 0 || strcmp(config->host, "::") == 0;
@@ -124,7 +142,8 @@ const struct cb_verb cb_verb_serve = {
     .name = "serve",
     .usage = "[OPTIONS]",
     .summary = "serve models over HTTP",
-    .notes = "Every setting below is also an environment variable (--photo-bytes is CAMBIUM_PHOTO_BYTES) and a line of\n"
+    .notes = "Every setting below is also an environment variable (--photo-bytes is "
+             "CAMBIUM_PHOTO_BYTES) and a line of\n"
              "the file that --config names (photo-bytes = 32M).\n",
     .examples = "  cambium serve\n"
                 "  cambium serve --model resnet50=models/resnet50.onnx --port 9000\n",

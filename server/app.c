@@ -52,8 +52,9 @@ static void on_job_end(void *ctx, const struct cb_job_order *order)
 static struct cb_status open_data(struct cb_app *app)
 {
     const struct cb_config *config = app->config;
-    const struct cb_job_hooks hooks = { .run = cb_finetune_run, .on_change = on_job_change, .on_end = on_job_end,
-                                        .ctx = app };
+    const struct cb_job_hooks hooks = {
+        .run = cb_finetune_run, .on_change = on_job_change, .on_end = on_job_end, .ctx = app
+    };
     struct cb_dataset_limits limits = cb_dataset_limits_default;
     struct cb_job_order order;
     limits.max_entries = (int)config->archive_files;
@@ -63,7 +64,8 @@ static struct cb_status open_data(struct cb_app *app)
     CB_TRY(cb_store_open(config->data, &app->store));
     CB_TRY(cb_db_open(cb_store_database(app->store), &app->db));
     CB_TRY(cb_datasets_create(&app->arena, app->db, app->store, &limits, &app->datasets));
-    CB_TRY(cb_job_queue_create(app->db, &hooks, (int)config->jobs_queued, (int)config->jobs_kept, &app->jobs));
+    CB_TRY(cb_job_queue_create(app->db, &hooks, (int)config->jobs_queued, (int)config->jobs_kept,
+                               &app->jobs));
     for (int i = 0; cb_job_queue_open_order(app->jobs, i, &order); i++) {
         const struct cb_status st = cb_datasets_hold(app->datasets, order.dataset);
         if (st.code)
@@ -91,10 +93,12 @@ static struct cb_status open_parts(struct app *a)
 
 static bool is_loopback(const char *host)
 {
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0;
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0 ||
+           strcmp(host, "::1") == 0;
 }
 
-struct cb_status cb_app_create(const struct cb_config *config, const struct cb_engine *engine, struct cb_app **out)
+struct cb_status cb_app_create(const struct cb_config *config, const struct cb_engine *engine,
+                               struct cb_app **out)
 {
     struct cb_arena arena;
     struct app *a;
@@ -104,8 +108,11 @@ struct cb_status cb_app_create(const struct cb_config *config, const struct cb_e
     a->public = (struct cb_app){ .arena = arena, .config = config, .engine = engine };
     st = open_parts(a);
     if (st.code == CB_OK && !is_loopback(config->host))
-        cb_log(CB_WARN, "event=open_to_all host=%s reason=\"there are no keys: whoever reaches this address may use, "
-               "train and remove models\"", config->host);
+        cb_log(CB_WARN,
+               "event=open_to_all host=%s reason=\"there are no keys: whoever reaches this address "
+               "may use, "
+               "train and remove models\"",
+               config->host);
     if (st.code)
         cb_app_destroy(&a->public);
     else

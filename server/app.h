@@ -1,4 +1,5 @@
-/* server/app.h - owns everything of a running server; the only place that wires its parts together. */
+/* server/app.h - owns everything of a running server; the only place that wires its parts together.
+ */
 #pragma once
 
 #include "core/base/arena.h"
@@ -16,7 +17,7 @@ struct cb_store;
 struct cb_workers;
 
 struct cb_app {
-    struct cb_arena arena;           /* holds this struct too */
+    struct cb_arena arena; /* holds this struct too */
     const struct cb_config *config;
     const struct cb_engine *engine;
     struct cb_store *store;
@@ -30,12 +31,13 @@ struct cb_app {
     struct cb_http *http;
 };
 
-/* Opens the data folder, begins to load models, listens. `config` and `engine` must outlive the app. */
-CB_MUST_USE struct cb_status cb_app_create(const struct cb_config *config, const struct cb_engine *engine,
-                                           struct cb_app **out);
+/* Opens the data folder, begins to load models, listens. `config` and `engine` must outlive the
+ * app. */
+CB_MUST_USE struct cb_status cb_app_create(const struct cb_config *config,
+                                           const struct cb_engine *engine, struct cb_app **out);
 
-/* Refuses new work, finishes requests that run (for drain-seconds at most), puts a training job back into its queue,
- * closes. Accepts NULL. */
+/* Refuses new work, finishes requests that run (for drain-seconds at most), puts a training job
+ * back into its queue, closes. Accepts NULL. */
 void cb_app_destroy(struct cb_app *app);
 
 /* Blocks until `stop_fd` has something to read, then returns. */

@@ -40,12 +40,13 @@ static struct cb_status hold(struct cb_body *body, size_t more)
     const size_t before = atomic_fetch_add(&body->pool->held, more);
     body->held += more;
     if (before > body->pool->total || more > body->pool->total - before)
-        return cb_fail(CB_ERR_BUSY, "all bodies together are larger than %zu bytes (body-total)", body->pool->total);
+        return cb_fail(CB_ERR_BUSY, "all bodies together are larger than %zu bytes (body-total)",
+                       body->pool->total);
     return cb_ok();
 }
 
-struct cb_status cb_body_open(struct cb_body *body, struct cb_arena *arena, size_t limit, const char *setting,
-                              size_t length)
+struct cb_status cb_body_open(struct cb_body *body, struct cb_arena *arena, size_t limit,
+                              const char *setting, size_t length)
 {
     body->limit = limit;
     if (length == 0)
@@ -75,7 +76,8 @@ static bool write_all(int fd, const char *data, size_t len)
     return true;
 }
 
-struct cb_status cb_body_add(struct cb_body *body, const char *setting, const void *data, size_t len)
+struct cb_status cb_body_add(struct cb_body *body, const char *setting, const void *data,
+                             size_t len)
 {
     if (len > body->limit - body->received)
         return too_large(body->limit, setting);

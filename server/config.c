@@ -20,7 +20,7 @@ struct setting {
 };
 
 static const struct setting settings[] = {
-#define ROW(name, member, kind, lo, hi, fallback, meaning) \
+#define ROW(name, member, kind, lo, hi, fallback, meaning)                                         \
     { name, kind, offsetof(struct cb_config, member), lo, hi, fallback },
     CB_CONFIG_SETTINGS(ROW)
 #undef ROW
@@ -37,7 +37,10 @@ static const struct setting *find_setting(const char *name, size_t len)
 /* "64", "32M", "1G"; false when it is no number or overflows. */
 static bool parse_number(const char *text, bool units, int64_t *out)
 {
-    static const struct { char unit; int64_t factor; } unit[] = { { 'K', CB_CONFIG_KIB }, { 'M', CB_CONFIG_MIB }, { 'G', CB_CONFIG_GIB } };
+    static const struct {
+        char unit;
+        int64_t factor;
+    } unit[] = { { 'K', CB_CONFIG_KIB }, { 'M', CB_CONFIG_MIB }, { 'G', CB_CONFIG_GIB } };
     char *end;
     errno = 0;
     long long v = strtoll(text, &end, 10);
@@ -63,8 +66,8 @@ static struct cb_status set(struct cb_config *config, const struct setting *s, c
         return cb_ok();
     }
     if (!parse_number(text, s->kind == BYTES, &v) || v < s->lo || v > s->hi)
-        return cb_fail(CB_ERR_INPUT, "%s wants a number from %lld to %lld, got '%s'", s->name, (long long)s->lo,
-                       (long long)s->hi, text);
+        return cb_fail(CB_ERR_INPUT, "%s wants a number from %lld to %lld, got '%s'", s->name,
+                       (long long)s->lo, (long long)s->hi, text);
     memcpy(at, &v, sizeof v);
     return cb_ok();
 }
@@ -84,7 +87,8 @@ static struct cb_status add_model(struct cb_config *config, const char *text)
     return cb_ok();
 }
 
-static struct cb_status read_given(struct cb_config *config, const struct cb_config_given *given, size_t n, bool *set_by)
+static struct cb_status read_given(struct cb_config *config, const struct cb_config_given *given,
+                                   size_t n, bool *set_by)
 {
     for (size_t i = 0; i < n; i++) {
         const struct setting *s = find_setting(given[i].name, strlen(given[i].name));

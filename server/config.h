@@ -1,17 +1,21 @@
-/* server/config.h - everything that can be set about a server: one const struct, filled once at the start.
+/* server/config.h - everything that can be set about a server: one const struct, filled once at the
+ * start.
  *
- * Each setting is a flag (--photo-bytes 32M), an environment variable (CAMBIUM_PHOTO_BYTES) and a line of the settings
- * file (photo-bytes = 32M); the first of these that is given wins, then the default. */
+ * Each setting is a flag (--photo-bytes 32M), an environment variable (CAMBIUM_PHOTO_BYTES) and a
+ * line of the settings file (photo-bytes = 32M); the first of these that is given wins, then the
+ * default. */
 #pragma once
 
 #include <stdio.h>
 
 #include "core/base/arena.h"
 
-/* One row a setting: X(name, member, kind, lowest, highest, default, meaning). BYTES take a unit: 64K, 32M, 1G. */
+/* One row a setting: X(name, member, kind, lowest, highest, default, meaning). BYTES take a unit:
+ * 64K, 32M, 1G. */
 #define CB_CONFIG_KIB 1024LL
 #define CB_CONFIG_MIB (1024 * CB_CONFIG_KIB)
 #define CB_CONFIG_GIB (1024 * CB_CONFIG_MIB)
+/* clang-format off */
 #define CB_CONFIG_SETTINGS(X) \
     X("host", host, TEXT, 0, 0, "127.0.0.1", \
       "address to listen on") \
@@ -81,6 +85,7 @@
       "time to finish requests when asked to stop") \
     X("retry-seconds", retry_seconds, NUMBER, 1, 3600, "1", \
       "Retry-After of a 503")
+/* clang-format on */
 
 #define CB_CONFIG_MODELS 64
 
@@ -93,11 +98,12 @@ struct cb_config {
     struct cb_arena arena; /* texts that are neither arguments nor environment */
     struct cb_config_model model[CB_CONFIG_MODELS];
     int n_models;
-    const char *models;    /* folder of models besides those in the data folder; may not exist */
+    const char *models; /* folder of models besides those in the data folder; may not exist */
 #define CB_CONFIG_TYPE_TEXT const char *
 #define CB_CONFIG_TYPE_NUMBER int64_t
 #define CB_CONFIG_TYPE_BYTES int64_t
-#define CB_CONFIG_MEMBER(name, member, kind, lo, hi, fallback, meaning) CB_CONFIG_TYPE_##kind member;
+#define CB_CONFIG_MEMBER(name, member, kind, lo, hi, fallback, meaning)                            \
+    CB_CONFIG_TYPE_##kind member;
     CB_CONFIG_SETTINGS(CB_CONFIG_MEMBER)
 #undef CB_CONFIG_MEMBER
 };
@@ -107,10 +113,11 @@ struct cb_config_given {
     const char *name, *value;
 };
 
-/* From the command line, then the environment, then `file` (NULL: none). Errors: CB_ERR_INPUT names the setting, what
- * it wants and what it got. On success the caller owns `out`; it borrows what was given. */
-CB_MUST_USE struct cb_status cb_config_load(const struct cb_config_given *given, size_t n, const char *file,
-                                            struct cb_config *out);
+/* From the command line, then the environment, then `file` (NULL: none). Errors: CB_ERR_INPUT names
+ * the setting, what it wants and what it got. On success the caller owns `out`; it borrows what was
+ * given. */
+CB_MUST_USE struct cb_status cb_config_load(const struct cb_config_given *given, size_t n,
+                                            const char *file, struct cb_config *out);
 void cb_config_deinit(struct cb_config *config);
 
 /* All settings with their values, in the form of the settings file. */

@@ -99,7 +99,8 @@ static void print_classes(const struct cb_dataset *table, struct cb_buf *out)
 }
 
 /* Writes the row anew from what lies in `folder`. */
-static struct cb_status enter(struct cb_datasets *d, const char *id, const char *name, const char *folder)
+static struct cb_status enter(struct cb_datasets *d, const char *id, const char *name,
+                              const char *folder)
 {
     struct cb_arena arena;
     struct cb_dataset table;
@@ -112,10 +113,12 @@ static struct cb_status enter(struct cb_datasets *d, const char *id, const char 
         st = cb_fail(CB_ERR_CONTENT, "the dataset has not one photo that can be read");
     if (st.code == CB_OK) {
         print_classes(&table, &classes);
-        st = cb_db_run(d->db,
-                       "INSERT INTO datasets(id, name, created, classes, photos) VALUES(?,?,?,?,?)"
-                       " ON CONFLICT(id) DO UPDATE SET classes = excluded.classes, photos = excluded.photos",
-                       NULL, NULL, "ttiti", id, name, cb_clock_wall_ms(), classes.data, (int64_t)table.n_photos);
+        st = cb_db_run(
+            d->db,
+            "INSERT INTO datasets(id, name, created, classes, photos) VALUES(?,?,?,?,?)"
+            " ON CONFLICT(id) DO UPDATE SET classes = excluded.classes, photos = excluded.photos",
+            NULL, NULL, "ttiti", id, name, cb_clock_wall_ms(), classes.data,
+            (int64_t)table.n_photos);
     }
     cb_buf_deinit(&classes);
     cb_arena_deinit(&arena);
@@ -188,15 +191,16 @@ static struct cb_status repair_folders(struct cb_datasets *d)
             continue;
         cb_store_dataset_path(d->store, entry->d_name, path);
         const struct cb_status entered = enter(d, entry->d_name, "", path);
-        cb_log(CB_WARN, "event=dataset_found dataset=%s%s%s", entry->d_name, entered.code ? " reason=" : "",
-               entered.msg);
+        cb_log(CB_WARN, "event=dataset_found dataset=%s%s%s", entry->d_name,
+               entered.code ? " reason=" : "", entered.msg);
     }
     closedir(dir);
     return st;
 }
 
-struct cb_status cb_datasets_create(struct cb_arena *arena, struct cb_db *db, struct cb_store *store,
-                                    const struct cb_dataset_limits *limits, struct cb_datasets **out)
+struct cb_status cb_datasets_create(struct cb_arena *arena, struct cb_db *db,
+                                    struct cb_store *store, const struct cb_dataset_limits *limits,
+                                    struct cb_datasets **out)
 {
     struct cb_datasets *d;
     CB_TRY(cb_arena_get(arena, 1, sizeof *d, "datasets", &d));
@@ -218,7 +222,8 @@ void cb_datasets_destroy(struct cb_datasets *d)
 
 /* ---- changes ---- */
 
-static struct cb_status fill_folder(struct cb_datasets *d, const char *folder, cb_datasets_fill *fill, void *ctx,
+static struct cb_status fill_folder(struct cb_datasets *d, const char *folder,
+                                    cb_datasets_fill *fill, void *ctx,
                                     struct cb_rejections *rejections)
 {
     struct cb_dataset_store *store;
@@ -234,11 +239,13 @@ static struct cb_status explain_empty(struct cb_status st, const struct cb_rejec
 {
     if (st.code != CB_ERR_CONTENT || !rejections || rejections->n_listed == 0)
         return st;
-    return cb_fail(st.code, "%.200s (%.100s: %.100s)", st.msg, rejections->list[0].file, rejections->list[0].reason);
+    return cb_fail(st.code, "%.200s (%.100s: %.100s)", st.msg, rejections->list[0].file,
+                   rejections->list[0].reason);
 }
 
-struct cb_status cb_datasets_add(struct cb_datasets *d, const char *name, cb_datasets_fill *fill, void *ctx,
-                                 struct cb_rejections *rejections, char id[CB_DATASET_ID])
+struct cb_status cb_datasets_add(struct cb_datasets *d, const char *name, cb_datasets_fill *fill,
+                                 void *ctx, struct cb_rejections *rejections,
+                                 char id[CB_DATASET_ID])
 {
     char staged[PATH_MAX], place[PATH_MAX];
     struct cb_status st;
@@ -259,8 +266,8 @@ struct cb_status cb_datasets_add(struct cb_datasets *d, const char *name, cb_dat
     return st;
 }
 
-struct cb_status cb_datasets_extend(struct cb_datasets *d, const char *id, cb_datasets_fill *fill, void *ctx,
-                                    struct cb_rejections *rejections)
+struct cb_status cb_datasets_extend(struct cb_datasets *d, const char *id, cb_datasets_fill *fill,
+                                    void *ctx, struct cb_rejections *rejections)
 {
     char place[PATH_MAX];
     struct cb_status st;
@@ -339,14 +346,15 @@ static void write_row(void *ctx, struct cb_row *row)
 struct cb_status cb_datasets_write(struct cb_datasets *d, const char *id, struct cb_json *json)
 {
     struct rows rows = { .json = json };
-    CB_TRY(cb_db_run(d->db, "SELECT id, name, created, classes, photos FROM datasets WHERE id = ?", write_row, &rows,
-                     "t", id));
+    CB_TRY(cb_db_run(d->db, "SELECT id, name, created, classes, photos FROM datasets WHERE id = ?",
+                     write_row, &rows, "t", id));
     return rows.n ? cb_ok() : cb_fail(CB_ERR_NOT_FOUND, "there is no dataset '%.40s'", id);
 }
 
 struct cb_status cb_datasets_list(struct cb_datasets *d, struct cb_json *json)
 {
     struct rows rows = { .json = json, .objects = true };
-    return cb_db_run(d->db, "SELECT id, name, created, classes, photos FROM datasets ORDER BY created DESC", write_row,
-                     &rows, "");
+    return cb_db_run(
+        d->db, "SELECT id, name, created, classes, photos FROM datasets ORDER BY created DESC",
+        write_row, &rows, "");
 }

@@ -14,17 +14,21 @@ struct cb_db {
     sqlite3 *file;
 };
 
-static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, base TEXT, dataset TEXT, name TEXT, config TEXT,"
-    " state TEXT, created INTEGER, started INTEGER, finished INTEGER, error TEXT, metrics TEXT, events TEXT);"
-    "CREATE TABLE IF NOT EXISTS datasets(id TEXT PRIMARY KEY, name TEXT, created INTEGER, classes TEXT,"
-    " photos INTEGER);"
-    "CREATE TABLE IF NOT EXISTS models(name TEXT PRIMARY KEY, created INTEGER, base TEXT, job TEXT, metrics TEXT);"
-    "PRAGMA user_version = 1;";
+static const char schema[] = "CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, base TEXT, "
+                             "dataset TEXT, name TEXT, config TEXT,"
+                             " state TEXT, created INTEGER, started INTEGER, finished INTEGER, "
+                             "error TEXT, metrics TEXT, events TEXT);"
+                             "CREATE TABLE IF NOT EXISTS datasets(id TEXT PRIMARY KEY, name TEXT, "
+                             "created INTEGER, classes TEXT,"
+                             " photos INTEGER);"
+                             "CREATE TABLE IF NOT EXISTS models(name TEXT PRIMARY KEY, created "
+                             "INTEGER, base TEXT, job TEXT, metrics TEXT);"
+                             "PRAGMA user_version = 1;";
 
 static struct cb_status fail(sqlite3 *file, const char *what)
 {
-    return cb_fail(CB_ERR_IO, "database: %s: %s", what, file ? sqlite3_errmsg(file) : "out of memory");
+    return cb_fail(CB_ERR_IO, "database: %s: %s", what,
+                   file ? sqlite3_errmsg(file) : "out of memory");
 }
 
 static struct cb_status prepare_file(sqlite3 *file, const char *path)
@@ -32,14 +36,16 @@ static struct cb_status prepare_file(sqlite3 *file, const char *path)
     sqlite3_stmt *stmt;
     int version = 0;
     sqlite3_busy_timeout(file, 5000);
-    if (sqlite3_exec(file, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", NULL, NULL, NULL) ||
+    if (sqlite3_exec(file, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", NULL, NULL,
+                     NULL) ||
         sqlite3_prepare_v2(file, "PRAGMA user_version", -1, &stmt, NULL))
         return fail(file, path);
     if (sqlite3_step(stmt) == SQLITE_ROW)
         version = sqlite3_column_int(stmt, 0);
     sqlite3_finalize(stmt);
     if (version > VERSION)
-        return cb_fail(CB_ERR_IO, "%s: made by a newer cambium (version %d, this one knows %d)", path, version, VERSION);
+        return cb_fail(CB_ERR_IO, "%s: made by a newer cambium (version %d, this one knows %d)",
+                       path, version, VERSION);
     if (sqlite3_exec(file, schema, NULL, NULL, NULL))
         return fail(file, path);
     return cb_ok();
@@ -54,7 +60,8 @@ struct cb_status cb_db_open(const char *path, struct cb_db **out)
     db = cb_arena_alloc(&arena, 1, sizeof *db);
     db->arena = arena;
     pthread_mutex_init(&db->mutex, NULL);
-    if (sqlite3_open_v2(path, &db->file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL))
+    if (sqlite3_open_v2(path, &db->file,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL))
         st = fail(db->file, path);
     else
         st = prepare_file(db->file, path);
@@ -85,7 +92,8 @@ static void bind(sqlite3_stmt *stmt, const char *types, va_list args)
             sqlite3_bind_text(stmt, i + 1, va_arg(args, const char *), -1, SQLITE_STATIC);
 }
 
-struct cb_status cb_db_run(struct cb_db *db, const char *sql, cb_row_fn *on_row, void *ctx, const char *types, ...)
+struct cb_status cb_db_run(struct cb_db *db, const char *sql, cb_row_fn *on_row, void *ctx,
+                           const char *types, ...)
 {
     struct cb_status st = cb_ok();
     sqlite3_stmt *stmt = NULL;

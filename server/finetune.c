@@ -16,7 +16,7 @@
 
 #define TELL_NS 200000000 /* progress of features is told at most this often */
 #define LOADING_STEP_MS 10
-#define HEAD_SHARE 0.1    /* of the work, in the progress shown */
+#define HEAD_SHARE 0.1 /* of the work, in the progress shown */
 
 /* One job under way. */
 struct work {
@@ -59,7 +59,8 @@ static void on_progress(void *ctx, const struct cb_train_progress *p)
     if (p->done < p->total && now - w->told_ns < TELL_NS)
         return;
     w->told_ns = now;
-    snprintf(data, sizeof data, "{\"stage\":\"features\",\"done\":%d,\"total\":%d}", p->done, p->total);
+    snprintf(data, sizeof data, "{\"stage\":\"features\",\"done\":%d,\"total\":%d}", p->done,
+             p->total);
     cb_job_progress(w->job, (1 - HEAD_SHARE) * part, "features", "progress", data);
 }
 
@@ -81,9 +82,10 @@ static struct cb_status publish(void *ctx)
     const struct cb_job_order *order = &w->job->order;
     char place[PATH_MAX];
     cb_store_model_path(w->app->store, order->name, place);
-    CB_TRY(cb_db_run(w->app->db,
-                     "INSERT OR REPLACE INTO models(name, created, base, job, metrics) VALUES(?,?,?,?,?)", NULL, NULL,
-                     "tittt", order->name, cb_clock_wall_ms(), order->base, w->job->id, w->metrics));
+    CB_TRY(cb_db_run(
+        w->app->db,
+        "INSERT OR REPLACE INTO models(name, created, base, job, metrics) VALUES(?,?,?,?,?)", NULL,
+        NULL, "tittt", order->name, cb_clock_wall_ms(), order->base, w->job->id, w->metrics));
     return cb_store_publish(w->app->store, w->staged, place);
 }
 
@@ -120,8 +122,12 @@ static struct cb_status print_report(const struct cb_train_report *report, struc
 
 static struct cb_status train(struct work *w, struct cb_arena *arena, struct cb_buf *metrics)
 {
-    struct cb_train_job job = { .engine = w->app->engine, .model = w->base, .on_progress = on_progress, .ctx = w,
-                                .cache = cb_store_features_folder(w->app->store), .cancel = w->job->cancel };
+    struct cb_train_job job = { .engine = w->app->engine,
+                                .model = w->base,
+                                .on_progress = on_progress,
+                                .ctx = w,
+                                .cache = cb_store_features_folder(w->app->store),
+                                .cancel = w->job->cancel };
     struct cb_rejections rejections = { .arena = arena };
     struct cb_dataset dataset;
     struct cb_train_result result;
@@ -155,7 +161,8 @@ static void read_made(void *ctx, struct cb_row *row)
 }
 
 /* Whether this very job published its model before the server died. */
-static struct cb_status was_made(struct cb_app *app, const struct cb_job *job, struct cb_buf *metrics, bool *out)
+static struct cb_status was_made(struct cb_app *app, const struct cb_job *job,
+                                 struct cb_buf *metrics, bool *out)
 {
     struct made made = { .job = job->id, .metrics = metrics };
     char place[PATH_MAX];
@@ -163,14 +170,15 @@ static struct cb_status was_made(struct cb_app *app, const struct cb_job *job, s
     cb_store_model_path(app->store, job->order.name, place);
     if (!cb_file_exists(place))
         return cb_ok();
-    CB_TRY(cb_db_run(app->db, "SELECT job, metrics FROM models WHERE name = ?", read_made, &made, "t",
-                     job->order.name));
+    CB_TRY(cb_db_run(app->db, "SELECT job, metrics FROM models WHERE name = ?", read_made, &made,
+                     "t", job->order.name));
     *out = made.found;
     return cb_ok();
 }
 
 /* Models are loaded in the background: a job of an earlier process may come before its base. */
-static struct cb_status acquire_base(struct cb_app *app, const struct cb_job *job, struct cb_model_ref *out)
+static struct cb_status acquire_base(struct cb_app *app, const struct cb_job *job,
+                                     struct cb_model_ref *out)
 {
     while (!cb_registry_ready(app->registry)) {
         if (atomic_load(job->cancel))

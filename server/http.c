@@ -1,13 +1,15 @@
 /* server/http.c - the states of a request, and who moves it:
  *
- *   begin_request      on_request      end_body            run_request          answer         on_completed
- *   ------------> NEW ----------> BODY --------> WORKING ------------> ANSWER --------> SENT ------------> (freed)
- *                  |               |                ^ connection is       ^
- *                  |               |                  suspended           |
- *                  +---------------+--------- refuse: REFUSED ------------+ (a small rest of the body is read first)
+ *   begin_request      on_request      end_body            run_request          answer on_completed
+ *   ------------> NEW ----------> BODY --------> WORKING ------------> ANSWER --------> SENT
+ * ------------> (freed) |               |                ^ connection is       ^ |               |
+ * suspended           |
+ *                  +---------------+--------- refuse: REFUSED ------------+ (a small rest of the
+ * body is read first)
  *
- * WORKING belongs to a worker thread, every other state to the network loop. A stream (reply->next) that has nothing to
- * send suspends its connection too and stands in http->waiting until cb_http_wake. */
+ * WORKING belongs to a worker thread, every other state to the network loop. A stream (reply->next)
+ * that has nothing to send suspends its connection too and stands in http->waiting until
+ * cb_http_wake. */
 #include "server/http.h"
 
 #include <errno.h>
@@ -31,7 +33,8 @@
 #include "server/router.h"
 #include "server/workers.h"
 
-#define ARENA_EXTRA ((size_t)1 << 20) /* besides request-memory: the exchange itself, target, headers */
+#define ARENA_EXTRA                                                                                \
+    ((size_t)1 << 20) /* besides request-memory: the exchange itself, target, headers */
 
 enum phase { NEW, BODY, REFUSED, WORKING, ANSWER, SENT };
 
@@ -66,9 +69,10 @@ struct cb_http {
     atomic_size_t busy;
     struct cb_body_pool bodies;
     atomic_uint_fast64_t count;
-    pthread_mutex_t mutex; /* guards all below; may be held while a stream's `next` takes its own lock */
+    pthread_mutex_t
+        mutex; /* guards all below; may be held while a stream's `next` takes its own lock */
     struct exchange *waiting;
-    struct peer *peer;     /* config->connections of them */
+    struct peer *peer; /* config->connections of them */
 };
 
 /* ---- refusals ---- */
@@ -137,14 +141,17 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 {
     struct cb_http *http = cls;
     struct peer *peer = *context;
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     pthread_mutex_lock(&http->mutex);
     if (what == MHD_CONNECTION_NOTIFY_CLOSED && peer)
         peer->fd = -1;
-    for (int64_t i = 0; what == MHD_CONNECTION_NOTIFY_STARTED && info && i < http->config->connections; i++)
+    for (int64_t i = 0;
+         what == MHD_CONNECTION_NOTIFY_STARTED && info && i < http->config->connections; i++)
         if (http->peer[i].fd < 0) {
-            http->peer[i] = (struct peer){ info->connect_fd,
-                                           cb_clock_ns() + http->config->header_seconds * 1000000000 };
+            http->peer[i] =
+                (struct peer){ info->connect_fd,
+                               cb_clock_ns() + http->config->header_seconds * 1000000000 };
             *context = &http->peer[i];
             break;
         }
@@ -178,7 +185,8 @@ static struct MHD_Response *make_response(struct exchange *x)
         rep->fd = -1; /* the response closes it */
         return MHD_create_response_from_fd64(rep->file_len, fd);
     }
-    return MHD_create_response_from_buffer(rep->body.len, rep->body.data ? rep->body.data : "", MHD_RESPMEM_PERSISTENT);
+    return MHD_create_response_from_buffer(rep->body.len, rep->body.data ? rep->body.data : "",
+                                           MHD_RESPMEM_PERSISTENT);
 }
 
 static enum MHD_Result answer(struct exchange *x)
@@ -335,7 +343,8 @@ static enum MHD_Result begin_request(struct exchange *x, const char *method)
     return MHD_YES;
 }
 
-/* libmicrohttpd's uri callback: the first that is heard of a request. Its result is the exchange, NULL without memory. */
+/* libmicrohttpd's uri callback: the first that is heard of a request. Its result is the exchange,
+ * NULL without memory. */
 static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
     struct cb_http *http = cls;
@@ -350,16 +359,18 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
     x->connection = connection;
     cb_body_init(&x->body, &http->bodies);
     x->began_ns = cb_clock_ns();
-    x->req = (struct cb_request){ .arena = &x->arena, .id = atomic_fetch_add(&http->count, 1) + 1, .method = "?",
-                                  .path = "?" };
+    x->req = (struct cb_request){
+        .arena = &x->arena, .id = atomic_fetch_add(&http->count, 1) + 1, .method = "?", .path = "?"
+    };
     cb_reply_init(&x->rep, memory);
     refuse_if(x, cb_request_target(&x->req, target));
     atomic_fetch_add(&http->busy, 1);
     return x;
 }
 
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-                                  const char *version, const char *data, size_t *len, void **con_cls)
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *len, void **con_cls)
 {
     struct exchange *x = *con_cls;
     (void)cls, (void)connection, (void)url, (void)version;
@@ -394,10 +405,12 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
         return;
     const double ms = (double)(cb_clock_ns() - x->began_ns) / 1e6;
     if (x->phase == SENT)
-        cb_metrics_request(http->app->metrics, x->route ? cb_router_index(x->route) : SIZE_MAX, x->rep.code, ms / 1e3);
+        cb_metrics_request(http->app->metrics, x->route ? cb_router_index(x->route) : SIZE_MAX,
+                           x->rep.code, ms / 1e3);
     cb_log(CB_INFO, "event=request id=%llu method=%s path=%.200s code=%d ms=%.2f in=%zu out=%zu%s",
-           (unsigned long long)x->req.id, x->req.method, x->req.path, x->phase == SENT ? x->rep.code : 0, ms,
-           x->body.received, x->rep.body.len, how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : " aborted=1");
+           (unsigned long long)x->req.id, x->req.method, x->req.path,
+           x->phase == SENT ? x->rep.code : 0, ms, x->body.received, x->rep.body.len,
+           how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "" : " aborted=1");
     if (!x->streaming)
         atomic_fetch_sub(&http->busy, 1);
     allow_seconds(http, connection, http->config->idle_seconds + http->config->header_seconds);
@@ -419,13 +432,15 @@ static void on_library_message(void *cls, const char *fmt, va_list args)
 /* A listening socket on the configured address. */
 static struct cb_status open_socket(const struct cb_config *config, int *out)
 {
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *found = NULL;
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV },
+                    *found = NULL;
     char port[8];
     int fd, error, yes = 1;
     snprintf(port, sizeof port, "%d", (int)config->port);
     if ((error = getaddrinfo(config->host, port, &hints, &found)))
         return cb_fail(CB_ERR_INPUT, "host %s: %s", config->host, gai_strerror(error));
-    fd = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, found->ai_protocol);
+    fd = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                found->ai_protocol);
     if (fd >= 0)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) || listen(fd, SOMAXCONN)) {
@@ -457,29 +472,28 @@ struct cb_status cb_http_create(struct cb_app *app, struct cb_http **out)
     struct cb_http *http;
     int fd = -1;
     CB_TRY(cb_arena_get(&app->arena, 1, sizeof *http, "http", &http));
-    CB_TRY(cb_arena_get(&app->arena, (size_t)config->connections, sizeof *http->peer, "connections", &http->peer));
+    CB_TRY(cb_arena_get(&app->arena, (size_t)config->connections, sizeof *http->peer, "connections",
+                        &http->peer));
     CB_TRY(open_socket(config, &fd));
     *out = http; /* before the first request, whose handler may ask for it */
     http->app = app;
     http->config = config;
     http->port = port_of(fd);
-    http->bodies = (struct cb_body_pool){ .store = app->store, .memory = (size_t)config->body_memory,
+    http->bodies = (struct cb_body_pool){ .store = app->store,
+                                          .memory = (size_t)config->body_memory,
                                           .total = (size_t)config->body_total };
     pthread_mutex_init(&http->mutex, NULL);
     for (int64_t i = 0; i < config->connections; i++)
         http->peer[i].fd = -1;
     http->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, http,
-        MHD_OPTION_EXTERNAL_LOGGER, on_library_message, NULL,
-        MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections,
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_library_message, NULL,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)config->connections_per_address,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)config->header_bytes,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_seconds,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_seconds, MHD_OPTION_END);
     if (!http->daemon) {
         *out = NULL;
         close(fd);

@@ -1,7 +1,8 @@
-/* server/http.h - the network: connections, headers, bodies and their limits; the only user of libmicrohttpd.
+/* server/http.h - the network: connections, headers, bodies and their limits; the only user of
+ * libmicrohttpd.
  *
- * One thread runs the network loop and never computes: a complete request goes to the workers while its connection is
- * suspended, and comes back with its reply (http.c draws the states). */
+ * One thread runs the network loop and never computes: a complete request goes to the workers while
+ * its connection is suspended, and comes back with its reply (http.c draws the states). */
 #pragma once
 
 #include <stdbool.h>
@@ -12,7 +13,8 @@
 struct cb_app;
 struct cb_http;
 
-/* Listens and answers. Errors: CB_ERR_IO the address or port cannot be had; CB_ERR_INPUT no such address. */
+/* Listens and answers. Errors: CB_ERR_IO the address or port cannot be had; CB_ERR_INPUT no such
+ * address. */
 CB_MUST_USE struct cb_status cb_http_create(struct cb_app *app, struct cb_http **out);
 
 /* The port listened on. */

@@ -5,7 +5,8 @@
 
 void cb_id_make(char prefix, char *out, size_t len)
 {
-    static const char letters[] = "0123456789abcdefghjkmnpqrstvwxyz"; /* 32: 5 bits, none to be mixed up */
+    static const char letters[] =
+        "0123456789abcdefghjkmnpqrstvwxyz"; /* 32: 5 bits, none to be mixed up */
     uint8_t byte[64];
     size_t filled = 0;
     while (filled < sizeof byte) {

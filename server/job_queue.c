@@ -19,13 +19,14 @@
 #include "server/ids.h"
 #include "server/log.h"
 
-#define EVENTS_MAX ((size_t)1 << 20)  /* of one job; progress beyond it is not told, changes of state are */
+#define EVENTS_MAX                                                                                 \
+    ((size_t)1 << 20) /* of one job; progress beyond it is not told, changes of state are */
 #define EVENTS_KEEP ((size_t)1 << 12) /* kept free for those */
 #define TEXT_MAX ((size_t)64 << 20)
 #define HEARTBEAT_NS 9000000000
 
 static const char *const state_name[CB_JOB_STATE_COUNT] = {
-    [CB_JOB_QUEUED] = "queued", [CB_JOB_RUNNING] = "running", [CB_JOB_DONE] = "done",
+    [CB_JOB_QUEUED] = "queued", [CB_JOB_RUNNING] = "running",     [CB_JOB_DONE] = "done",
     [CB_JOB_FAILED] = "failed", [CB_JOB_CANCELLED] = "cancelled",
 };
 
@@ -37,7 +38,7 @@ struct job {
     double progress;
     const char *stage;
     atomic_bool cancel;
-    bool held; /* the thread of jobs has it */
+    bool held; /* somebody saves or runs it: it may not be forgotten */
     struct cb_buf config, metrics, error, events;
 };
 
@@ -50,7 +51,7 @@ struct cb_job_queue {
     bool started;
     pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t changed;
-    struct job **job;      /* oldest first */
+    struct job **job; /* oldest first */
     int n;
     bool stopping;
 };
@@ -128,7 +129,8 @@ static const char *text_of(const struct cb_buf *buf)
     return buf->len ? buf->data : NULL;
 }
 
-/* Takes the oldest job that is over out of the table when there is no room for one more; NULL: none to take. */
+/* Takes the oldest job that is over out of the table when there is no room for one more; NULL: none
+ * to take. */
 static struct job *make_room(struct cb_job_queue *q)
 {
     struct job *oldest = NULL;
@@ -144,14 +146,16 @@ static struct job *make_room(struct cb_job_queue *q)
 
 static struct cb_status save(struct cb_job_queue *q, const struct job *job)
 {
-    return cb_db_run(q->db,
-                     "INSERT INTO jobs(id, base, dataset, name, config, state, created, started, finished, error,"
-                     " metrics, events) VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
-                     " state=excluded.state, started=excluded.started, finished=excluded.finished,"
-                     " error=excluded.error, metrics=excluded.metrics, events=excluded.events",
-                     NULL, NULL, "ttttttiiittt", job->id, job->order.base, job->order.dataset, job->order.name,
-                     text_of(&job->config), state_name[job->state], job->created_ms, job->started_ms, job->finished_ms,
-                     text_of(&job->error), text_of(&job->metrics), text_of(&job->events));
+    return cb_db_run(
+        q->db,
+        "INSERT INTO jobs(id, base, dataset, name, config, state, created, started, finished, "
+        "error,"
+        " metrics, events) VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
+        " state=excluded.state, started=excluded.started, finished=excluded.finished,"
+        " error=excluded.error, metrics=excluded.metrics, events=excluded.events",
+        NULL, NULL, "ttttttiiittt", job->id, job->order.base, job->order.dataset, job->order.name,
+        text_of(&job->config), state_name[job->state], job->created_ms, job->started_ms,
+        job->finished_ms, text_of(&job->error), text_of(&job->metrics), text_of(&job->events));
 }
 
 static void save_or_log(struct cb_job_queue *q, const struct job *job)
@@ -163,7 +167,8 @@ static void save_or_log(struct cb_job_queue *q, const struct job *job)
 
 static void forget(struct cb_job_queue *q, struct job *job)
 {
-    struct cb_status st = cb_db_run(q->db, "DELETE FROM jobs WHERE id = ?", NULL, NULL, "t", job->id);
+    struct cb_status st =
+        cb_db_run(q->db, "DELETE FROM jobs WHERE id = ?", NULL, NULL, "t", job->id);
     if (st.code)
         cb_log(CB_ERROR, "event=job_not_forgotten job=%s reason=\"%s\"", job->id, st.msg);
     free_job(job);
@@ -201,10 +206,12 @@ static void load_row(void *ctx, struct cb_row *row)
 static struct cb_status load_all(struct cb_job_queue *q)
 {
     CB_TRY(cb_db_run(q->db,
-                     "SELECT id, base, dataset, name, config, state, created, started, finished, error, metrics, events"
+                     "SELECT id, base, dataset, name, config, state, created, started, finished, "
+                     "error, metrics, events"
                      " FROM jobs ORDER BY state IN ('queued','running') DESC, created DESC",
                      load_row, q, ""));
-    for (int i = 0; i < q->n / 2; i++) { /* the open and the newest came first, for the case of too many */
+    for (int i = 0; i < q->n / 2;
+         i++) { /* the open and the newest came first, for the case of too many */
         struct job *job = q->job[i];
         q->job[i] = q->job[q->n - 1 - i];
         q->job[q->n - 1 - i] = job;
@@ -213,13 +220,14 @@ static struct cb_status load_all(struct cb_job_queue *q)
         if (q->job[i]->state == CB_JOB_RUNNING) {
             set_state(q->job[i], CB_JOB_QUEUED);
             CB_TRY(save(q, q->job[i]));
-            cb_log(CB_WARN, "event=job_again job=%s reason=\"the server ended while it ran\"", q->job[i]->id);
+            cb_log(CB_WARN, "event=job_again job=%s reason=\"the server ended while it ran\"",
+                   q->job[i]->id);
         }
     return cb_ok();
 }
 
-struct cb_status cb_job_queue_create(struct cb_db *db, const struct cb_job_hooks *hooks, int max_queued, int max_kept,
-                                     struct cb_job_queue **out)
+struct cb_status cb_job_queue_create(struct cb_db *db, const struct cb_job_hooks *hooks,
+                                     int max_queued, int max_kept, struct cb_job_queue **out)
 {
     const int cap = max_queued + max_kept + 1;
     struct cb_arena arena;
@@ -265,7 +273,8 @@ static struct job *take(struct cb_job_queue *q)
     return job;
 }
 
-static void finish(struct cb_job_queue *q, struct job *job, struct cb_status st, struct cb_buf *metrics)
+static void finish(struct cb_job_queue *q, struct job *job, struct cb_status st,
+                   struct cb_buf *metrics)
 {
     pthread_mutex_lock(&q->mutex);
     if (st.code == CB_OK) {
@@ -284,8 +293,8 @@ static void finish(struct cb_job_queue *q, struct job *job, struct cb_status st,
     const bool over = is_over(job);
     pthread_mutex_unlock(&q->mutex);
     save_or_log(q, job);
-    cb_log(st.code && over ? CB_WARN : CB_INFO, "event=job_%s job=%s model=%s%s%s", state_name[state], job->id,
-           job->order.name, st.code ? " reason=" : "", st.msg);
+    cb_log(st.code && over ? CB_WARN : CB_INFO, "event=job_%s job=%s model=%s%s%s",
+           state_name[state], job->id, job->order.name, st.code ? " reason=" : "", st.msg);
     if (over)
         q->hooks.on_end(q->hooks.ctx, &job->order);
     q->hooks.on_change(q->hooks.ctx);
@@ -302,8 +311,8 @@ static void *run_jobs(void *ctx)
         memcpy(work.id, job->id, sizeof work.id);
         work.order.config = text_of(&job->config);
         save_or_log(q, job);
-        cb_log(CB_INFO, "event=job_running job=%s model=%s base=%s dataset=%s", job->id, job->order.name,
-               job->order.base, job->order.dataset);
+        cb_log(CB_INFO, "event=job_running job=%s model=%s base=%s dataset=%s", job->id,
+               job->order.name, job->order.base, job->order.dataset);
         q->hooks.on_change(q->hooks.ctx);
         const struct cb_status st = q->hooks.run(q->hooks.ctx, &work, &metrics);
         finish(q, job, st, &metrics);
@@ -360,14 +369,16 @@ static struct cb_status check_order(struct cb_job_queue *q, const struct cb_job_
     for (int i = 0; i < q->n; i++) {
         waiting += q->job[i]->state == CB_JOB_QUEUED;
         if (!is_over(q->job[i]) && strcmp(q->job[i]->order.name, order->name) == 0)
-            return cb_fail(CB_ERR_CONFLICT, "job %s is making a model '%s'", q->job[i]->id, order->name);
+            return cb_fail(CB_ERR_CONFLICT, "job %s is making a model '%s'", q->job[i]->id,
+                           order->name);
     }
     if (q->stopping || waiting >= q->max_queued)
         return cb_fail(CB_ERR_BUSY, "%d jobs wait already (jobs-queued)", waiting);
     return cb_ok();
 }
 
-struct cb_status cb_job_queue_submit(struct cb_job_queue *q, const struct cb_job_order *order, char id[CB_JOB_ID])
+struct cb_status cb_job_queue_submit(struct cb_job_queue *q, const struct cb_job_order *order,
+                                     char id[CB_JOB_ID])
 {
     struct job *job = make_job(), *old = NULL;
     struct cb_status st;
@@ -415,13 +426,14 @@ struct cb_status cb_job_queue_cancel(struct cb_job_queue *q, const char *id)
     else {
         set_state(job, CB_JOB_CANCELLED);
         order = job->order;
-        at_once = true;
-        const struct cb_status saved = save(q, job); /* under the lock: no other thread saves a job that waits */
-        if (saved.code)
-            cb_log(CB_ERROR, "event=job_not_saved job=%s reason=\"%s\"", job->id, saved.msg);
+        job->held = at_once = true;
     }
     pthread_mutex_unlock(&q->mutex);
     if (at_once) {
+        save_or_log(q, job);
+        pthread_mutex_lock(&q->mutex);
+        job->held = false;
+        pthread_mutex_unlock(&q->mutex);
         q->hooks.on_end(q->hooks.ctx, &order);
         q->hooks.on_change(q->hooks.ctx);
     }
@@ -480,8 +492,8 @@ bool cb_job_queue_open_order(struct cb_job_queue *q, int i, struct cb_job_order 
     return found;
 }
 
-void cb_job_progress(const struct cb_job *work, double progress, const char *stage, const char *event,
-                     const char *data)
+void cb_job_progress(const struct cb_job *work, double progress, const char *stage,
+                     const char *event, const char *data)
 {
     struct cb_job_queue *q = work->queue;
     struct job *job;
@@ -529,8 +541,8 @@ static long next_events(void *ctx, char *out, size_t max)
     return n;
 }
 
-struct cb_status cb_job_queue_stream(struct cb_job_queue *q, const char *id, const char *after, struct cb_arena *arena,
-                                     struct cb_reply *rep)
+struct cb_status cb_job_queue_stream(struct cb_job_queue *q, const char *id, const char *after,
+                                     struct cb_arena *arena, struct cb_reply *rep)
 {
     struct stream *s;
     const struct job *job;

@@ -7,7 +7,8 @@
 
 #define MAX_DEPTH 32
 
-/* Length of the UTF-8 sequence at s (RFC 3629: no overlong forms, no surrogates); 0 when it is none. */
+/* Length of the UTF-8 sequence at s (RFC 3629: no overlong forms, no surrogates); 0 when it is
+ * none. */
 static size_t utf8_length(const unsigned char *s)
 {
     if (s[0] < 0x80)
@@ -167,7 +168,8 @@ static const cJSON *member(const cJSON *object, const char *key)
     return item && !cJSON_IsNull(item) ? item : NULL;
 }
 
-struct cb_status cb_json_get_text(const cJSON *object, const char *key, const char *fallback, const char **out)
+struct cb_status cb_json_get_text(const cJSON *object, const char *key, const char *fallback,
+                                  const char **out)
 {
     const cJSON *item = member(object, key);
     if (item && !cJSON_IsString(item))
@@ -176,8 +178,8 @@ struct cb_status cb_json_get_text(const cJSON *object, const char *key, const ch
     return cb_ok();
 }
 
-struct cb_status cb_json_get_real(const cJSON *object, const char *key, double fallback, double lo, double hi,
-                                  double *out)
+struct cb_status cb_json_get_real(const cJSON *object, const char *key, double fallback, double lo,
+                                  double hi, double *out)
 {
     const cJSON *item = member(object, key);
     const double v = item ? item->valuedouble : fallback;
@@ -187,8 +189,8 @@ struct cb_status cb_json_get_real(const cJSON *object, const char *key, double f
     return cb_ok();
 }
 
-struct cb_status cb_json_get_int(const cJSON *object, const char *key, int64_t fallback, int64_t lo, int64_t hi,
-                                 int64_t *out)
+struct cb_status cb_json_get_int(const cJSON *object, const char *key, int64_t fallback, int64_t lo,
+                                 int64_t hi, int64_t *out)
 {
     const cJSON *item = member(object, key);
     if (!item) {
@@ -197,8 +199,8 @@ struct cb_status cb_json_get_int(const cJSON *object, const char *key, int64_t f
     }
     const double v = item->valuedouble;
     if (!cJSON_IsNumber(item) || !(v >= (double)lo && v <= (double)hi) || v != floor(v))
-        return cb_fail(CB_ERR_INPUT, "\"%s\" wants a whole number from %lld to %lld", key, (long long)lo,
-                       (long long)hi);
+        return cb_fail(CB_ERR_INPUT, "\"%s\" wants a whole number from %lld to %lld", key,
+                       (long long)lo, (long long)hi);
     *out = (int64_t)v;
     return cb_ok();
 }

@@ -9,7 +9,9 @@
 
 void cb_log(enum cb_level level, const char *fmt, ...)
 {
-    static const char *const name[] = { [CB_INFO] = "info", [CB_WARN] = "warn", [CB_ERROR] = "error" };
+    static const char *const name[] = {
+        [CB_INFO] = "info", [CB_WARN] = "warn", [CB_ERROR] = "error"
+    };
     char line[1200];
     const int64_t now = cb_clock_wall_ms();
     const time_t seconds = (time_t)(now / 1000);
@@ -19,7 +21,8 @@ void cb_log(enum cb_level level, const char *fmt, ...)
     int n;
     gmtime_r(&seconds, &utc);
     len = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-    len += (size_t)snprintf(line + len, sizeof line - len, ".%03dZ level=%s ", (int)(now % 1000), name[level]);
+    len += (size_t)snprintf(line + len, sizeof line - len, ".%03dZ level=%s ", (int)(now % 1000),
+                            name[level]);
     va_start(args, fmt);
     n = vsnprintf(line + len, sizeof line - len - 1, fmt, args);
     va_end(args);

@@ -8,7 +8,8 @@
 #define ROUTES 64 /* rows of the router and one for requests that found none */
 #define CLASSES 6 /* first digit of the code */
 
-static const double bounds[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30 };
+static const double bounds[] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                 0.25,  0.5,    1,     2.5,  5,     10,   30 };
 #define BOUNDS CB_COUNT_OF(bounds)
 
 struct row {
@@ -58,11 +59,13 @@ static void print_histogram(const struct row *row, const char *labels, struct cb
     uint_fast64_t sum = 0;
     for (size_t i = 0; i < BOUNDS; i++) {
         sum += atomic_load(&row->bucket[i]);
-        cb_buf_printf(out, "%s_bucket{%s,le=\"%g\"} %llu\n", name, labels, bounds[i], (unsigned long long)sum);
+        cb_buf_printf(out, "%s_bucket{%s,le=\"%g\"} %llu\n", name, labels, bounds[i],
+                      (unsigned long long)sum);
     }
     sum += atomic_load(&row->bucket[BOUNDS]);
     cb_buf_printf(out, "%s_bucket{%s,le=\"+Inf\"} %llu\n", name, labels, (unsigned long long)sum);
-    cb_buf_printf(out, "%s_sum{%s} %.6f\n", name, labels, (double)atomic_load(&row->microseconds) / 1e6);
+    cb_buf_printf(out, "%s_sum{%s} %.6f\n", name, labels,
+                  (double)atomic_load(&row->microseconds) / 1e6);
     cb_buf_printf(out, "%s_count{%s} %llu\n", name, labels, (unsigned long long)sum);
 }
 
@@ -75,7 +78,8 @@ static const char *labels_of(const struct cb_metrics *metrics, size_t i, char te
         sum += atomic_load(&metrics->row[i].bucket[k]);
     text[0] = 0;
     if (sum)
-        snprintf(text, 128, "method=\"%s\",route=\"%s\"", route ? route->method : "", route ? route->path : "none");
+        snprintf(text, 128, "method=\"%s\",route=\"%s\"", route ? route->method : "",
+                 route ? route->path : "none");
     return text;
 }
 
@@ -87,13 +91,15 @@ void cb_metrics_print(const struct cb_metrics *metrics, struct cb_buf *out)
         for (size_t c = 1; c < CLASSES && *labels_of(metrics, i, labels); c++) {
             const uint_fast64_t n = atomic_load(&metrics->row[i].by_class[c]);
             if (n)
-                cb_buf_printf(out, "cambium_http_requests_total{%s,code=\"%zuxx\"} %llu\n", labels, c,
-                              (unsigned long long)n);
+                cb_buf_printf(out, "cambium_http_requests_total{%s,code=\"%zuxx\"} %llu\n", labels,
+                              c, (unsigned long long)n);
         }
-    head(out, "cambium_http_request_duration_seconds", "histogram", "From the request line to the last byte sent.");
+    head(out, "cambium_http_request_duration_seconds", "histogram",
+         "From the request line to the last byte sent.");
     for (size_t i = 0; i < ROUTES; i++)
         if (*labels_of(metrics, i, labels))
             print_histogram(&metrics->row[i], labels, out);
     head(out, "cambium_photos_total", "counter", "Photos classified or explained.");
-    cb_buf_printf(out, "cambium_photos_total %llu\n", (unsigned long long)atomic_load(&metrics->photos));
+    cb_buf_printf(out, "cambium_photos_total %llu\n",
+                  (unsigned long long)atomic_load(&metrics->photos));
 }

@@ -12,7 +12,8 @@ bool cb_multipart_is(const struct cb_request *req)
     return cb_request_is(req, "multipart/form-data");
 }
 
-/* The value of `key` in "type; key=value; key="quoted \" value"", in the arena; NULL when absent. */
+/* The value of `key` in "type; key=value; key="quoted \" value"", in the arena; NULL when absent.
+ */
 static const char *attribute(struct cb_arena *arena, const char *header, const char *key)
 {
     const size_t key_len = strlen(key);
@@ -55,11 +56,15 @@ struct cb_status cb_multipart_open(struct cb_request *req, struct cb_multipart *
     if (!(m.boundary = cb_arena_printf(req->arena, "\r\n--%s", boundary)))
         return cb_fail(CB_ERR_NOMEM, "multipart: over the budget");
     m.boundary_len = strlen(m.boundary);
-    /* A preamble is allowed; the first boundary may stand at the very beginning, without a line end before it. */
-    if (req->body.len >= m.boundary_len - 2 && memcmp(req->body.data, m.boundary + 2, m.boundary_len - 2) == 0) {
+    /* A preamble is allowed; the first boundary may stand at the very beginning, without a line end
+     * before it. */
+    if (req->body.len >= m.boundary_len - 2 &&
+        memcmp(req->body.data, m.boundary + 2, m.boundary_len - 2) == 0) {
         m.at = m.boundary_len - 2;
     } else {
-        const uint8_t *first = req->body.len ? memmem(req->body.data, req->body.len, m.boundary, m.boundary_len) : NULL;
+        const uint8_t *first =
+            req->body.len ? memmem(req->body.data, req->body.len, m.boundary, m.boundary_len)
+                          : NULL;
         if (!first)
             return cb_fail(CB_ERR_INPUT, "multipart: the body does not hold its boundary");
         m.at = (size_t)(first - req->body.data) + m.boundary_len;
@@ -69,7 +74,8 @@ struct cb_status cb_multipart_open(struct cb_request *req, struct cb_multipart *
 }
 
 /* Name and file name from the part's headers. */
-static struct cb_status read_headers(struct cb_arena *arena, const char *text, size_t len, struct cb_part *part)
+static struct cb_status read_headers(struct cb_arena *arena, const char *text, size_t len,
+                                     struct cb_part *part)
 {
     char *copy = cb_arena_text(arena, text, len), *line;
     if (!copy || memchr(text, 0, len))
@@ -79,7 +85,8 @@ static struct cb_status read_headers(struct cb_arena *arena, const char *text, s
         line[strcspn(line, "\r")] = 0;
         if (strncasecmp(line, "content-disposition:", 20))
             continue;
-        const char *name = attribute(arena, line, "name"), *filename = attribute(arena, line, "filename");
+        const char *name = attribute(arena, line, "name"),
+                   *filename = attribute(arena, line, "filename");
         part->name = name ? name : "";
         part->filename = filename ? filename : "";
     }
@@ -88,7 +95,8 @@ static struct cb_status read_headers(struct cb_arena *arena, const char *text, s
 
 struct cb_status cb_multipart_next(struct cb_multipart *m, struct cb_part *out, bool *found)
 {
-    const uint8_t *start = m->req->body.data + m->at, *end = m->req->body.data + m->req->body.len, *head, *next;
+    const uint8_t *start = m->req->body.data + m->at, *end = m->req->body.data + m->req->body.len,
+                  *head, *next;
     struct cb_part part;
     *found = false;
     if (end - start >= 2 && memcmp(start, "--", 2) == 0)

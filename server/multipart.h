@@ -1,4 +1,5 @@
-/* server/multipart.h - the parts of a multipart/form-data body (RFC 7578, RFC 2046), found in place. */
+/* server/multipart.h - the parts of a multipart/form-data body (RFC 7578, RFC 2046), found in
+ * place. */
 #pragma once
 
 #include "server/request.h"
@@ -21,4 +22,5 @@ bool cb_multipart_is(const struct cb_request *req);
 CB_MUST_USE struct cb_status cb_multipart_open(struct cb_request *req, struct cb_multipart *out);
 
 /* The next part; *found false after the last. Errors: CB_ERR_INPUT malformed or cut short. */
-CB_MUST_USE struct cb_status cb_multipart_next(struct cb_multipart *multipart, struct cb_part *out, bool *found);
+CB_MUST_USE struct cb_status cb_multipart_next(struct cb_multipart *multipart, struct cb_part *out,
+                                               bool *found);

@@ -21,8 +21,8 @@ struct cb_photos {
     size_t first, count, bytes;
 };
 
-struct cb_status cb_photos_create(struct cb_arena *arena, size_t max_bytes, size_t max_count, int64_t max_seconds,
-                                  struct cb_photos **out)
+struct cb_status cb_photos_create(struct cb_arena *arena, size_t max_bytes, size_t max_count,
+                                  int64_t max_seconds, struct cb_photos **out)
 {
     struct cb_photos *p;
     CB_TRY(cb_arena_get(arena, 1, sizeof *p, "recent photos", &p));
@@ -80,9 +80,11 @@ void cb_photos_add(struct cb_photos *p, struct cb_bytes photo, char id[CB_PHOTO_
     pthread_mutex_unlock(&p->mutex);
 }
 
-struct cb_status cb_photos_get(struct cb_photos *p, const char *id, struct cb_arena *arena, struct cb_bytes *out)
+struct cb_status cb_photos_get(struct cb_photos *p, const char *id, struct cb_arena *arena,
+                               struct cb_bytes *out)
 {
-    struct cb_status st = cb_fail(CB_ERR_NOT_FOUND, "there is no photo '%.40s', or not any more", id);
+    struct cb_status st =
+        cb_fail(CB_ERR_NOT_FOUND, "there is no photo '%.40s', or not any more", id);
     pthread_mutex_lock(&p->mutex);
     drop_expired(p);
     for (size_t i = 0; i < p->count; i++) {
@@ -91,7 +93,8 @@ struct cb_status cb_photos_get(struct cb_photos *p, const char *id, struct cb_ar
             continue;
         const char *copy = cb_arena_text(arena, photo->bytes.data, photo->bytes.len);
         *out = (struct cb_bytes){ (const uint8_t *)copy, photo->bytes.len };
-        st = copy ? cb_ok() : cb_fail(CB_ERR_NOMEM, "photo '%.40s' is over the memory of one request", id);
+        st = copy ? cb_ok()
+                  : cb_fail(CB_ERR_NOMEM, "photo '%.40s' is over the memory of one request", id);
         break;
     }
     pthread_mutex_unlock(&p->mutex);

@@ -40,7 +40,7 @@ struct cb_registry {
     const struct cb_config *config;
     struct cb_store *store;
     pthread_mutex_t trunk_mutex; /* held while a trunk is loaded, so that two heads load it once */
-    pthread_mutex_t mutex;       /* guards all below, and references and predictors of every version */
+    pthread_mutex_t mutex; /* guards all below, and references and predictors of every version */
     pthread_cond_t given_back;
     struct entry *table;
     size_t n;
@@ -97,8 +97,9 @@ static struct entry *find(struct cb_registry *r, const char *name)
     return NULL;
 }
 
-/* The one that was named as default, else the first that is configured (even if it failed: the request should hear of
- * it), else the first of the models folder that works, else the embedded one. */
+/* The one that was named as default, else the first that is configured (even if it failed: the
+ * request should hear of it), else the first of the models folder that works, else the embedded
+ * one. */
 static struct entry *find_default(struct cb_registry *r)
 {
     if (*r->config->default_model)
@@ -117,7 +118,8 @@ static struct cb_served *find_trunk_in_memory(struct cb_registry *r, const struc
     struct cb_served *served;
     pthread_mutex_lock(&r->mutex);
     for (served = r->all; served; served = served->next)
-        if (!served->model->trained_here && memcmp(&served->model->digest, digest, sizeof *digest) == 0)
+        if (!served->model->trained_here &&
+            memcmp(&served->model->digest, digest, sizeof *digest) == 0)
             break;
     if (served)
         served->references++;
@@ -140,7 +142,9 @@ static const struct cb_model *find_trunk(void *ctx, const struct cb_digest *dige
     pthread_mutex_lock(&r->trunk_mutex);
     served = find_trunk_in_memory(r, digest);
     if (!served && cb_store_trunk(r->store, digest, path))
-        st = load_served(r, &(struct cb_model_source){ .path = path, .name = "trunk", .untrusted = true }, &served);
+        st = load_served(
+            r, &(struct cb_model_source){ .path = path, .name = "trunk", .untrusted = true },
+            &served);
     pthread_mutex_unlock(&r->trunk_mutex);
     if (st.code)
         cb_log(CB_ERROR, "event=trunk_failed path=%s reason=\"%s\"", path, st.msg);
@@ -183,11 +187,15 @@ static struct cb_status load_served(struct cb_registry *r, const struct cb_model
     return cb_ok();
 }
 
-static struct cb_status load_entry(struct cb_registry *r, const struct entry *e, struct cb_served **out)
+static struct cb_status load_entry(struct cb_registry *r, const struct entry *e,
+                                   struct cb_served **out)
 {
     char path[PATH_MAX];
-    struct cb_model_source source = { .path = e->path, .name = e->name, .find_trunk = find_trunk,
-                                      .release_trunk = release_trunk, .ctx = r };
+    struct cb_model_source source = { .path = e->path,
+                                      .name = e->name,
+                                      .find_trunk = find_trunk,
+                                      .release_trunk = release_trunk,
+                                      .ctx = r };
     if (e->origin == CB_ORIGIN_EMBEDDED)
         source.bytes = cb_seedling();
     if (e->origin == CB_ORIGIN_STORED) {
@@ -216,7 +224,8 @@ static void load_row(struct cb_registry *r, size_t i)
     if (st.code)
         cb_log(CB_ERROR, "event=model_failed model=%s reason=\"%s\"", copy.name, st.msg);
     else
-        cb_log(CB_INFO, "event=model_loaded model=%s ms=%.1f", copy.name, (double)(cb_clock_ns() - began) / 1e6);
+        cb_log(CB_INFO, "event=model_loaded model=%s ms=%.1f", copy.name,
+               (double)(cb_clock_ns() - began) / 1e6);
 }
 
 /* Nothing leaves or moves in the table before it is ready: rows keep their places meanwhile. */
@@ -233,12 +242,13 @@ void cb_registry_load(struct cb_registry *r)
 
 /* ---- the table ---- */
 
-static struct cb_status list_model(struct cb_registry *r, enum cb_origin origin, const char *name, const char *path,
-                                   bool trained)
+static struct cb_status list_model(struct cb_registry *r, enum cb_origin origin, const char *name,
+                                   const char *path, bool trained)
 {
     struct entry *e = &r->table[r->n];
     if (find(r, name)) {
-        cb_log(CB_WARN, "event=model_skipped model=%s path=%s reason=\"the name is taken\"", name, path ? path : "");
+        cb_log(CB_WARN, "event=model_skipped model=%s path=%s reason=\"the name is taken\"", name,
+               path ? path : "");
         return cb_ok();
     }
     if (r->n == MODELS_MAX)
@@ -275,7 +285,8 @@ static struct cb_status list_configured(struct cb_registry *r)
     return cb_ok();
 }
 
-static struct cb_status list_folder(struct cb_registry *r, enum cb_origin origin, const char *folder)
+static struct cb_status list_folder(struct cb_registry *r, enum cb_origin origin,
+                                    const char *folder)
 {
     const char *const *names;
     struct cb_model_files files;
@@ -288,7 +299,8 @@ static struct cb_status list_folder(struct cb_registry *r, enum cb_origin origin
         const char *path = NULL;
         if (cb_model_files_of(folder, names[i], &files).code)
             continue; /* gone since it was listed */
-        if (origin != CB_ORIGIN_STORED && !(path = cb_arena_text(&r->arena, files.path, strlen(files.path))))
+        if (origin != CB_ORIGIN_STORED &&
+            !(path = cb_arena_text(&r->arena, files.path, strlen(files.path))))
             st = cb_fail(CB_ERR_NOMEM, "%s: paths are too long", folder);
         else
             st = list_model(r, origin, names[i], path, files.is_head);
@@ -307,7 +319,8 @@ static struct cb_status list_all(struct cb_registry *r)
         CB_TRY(list_model(r, CB_ORIGIN_EMBEDDED, "seedling", NULL, false));
     CB_TRY(list_folder(r, CB_ORIGIN_STORED, stored));
     if (*r->config->default_model && !find(r, r->config->default_model))
-        return cb_fail(CB_ERR_INPUT, "--default-model: there is no model '%.64s'", r->config->default_model);
+        return cb_fail(CB_ERR_INPUT, "--default-model: there is no model '%.64s'",
+                       r->config->default_model);
     return cb_ok();
 }
 
@@ -358,7 +371,8 @@ bool cb_registry_ready(struct cb_registry *r)
     return ready;
 }
 
-struct cb_status cb_registry_acquire(struct cb_registry *r, const char *name, struct cb_model_ref *out)
+struct cb_status cb_registry_acquire(struct cb_registry *r, const char *name,
+                                     struct cb_model_ref *out)
 {
     struct cb_status st = cb_ok();
     struct entry *e;
@@ -384,7 +398,8 @@ void cb_registry_release(struct cb_registry *r, struct cb_model_ref *ref)
     *ref = (struct cb_model_ref){ 0 };
 }
 
-struct cb_status cb_registry_borrow(struct cb_registry *r, const struct cb_model_ref *ref, struct cb_predictor **out)
+struct cb_status cb_registry_borrow(struct cb_registry *r, const struct cb_model_ref *ref,
+                                    struct cb_predictor **out)
 {
     struct cb_served *served = ref->served;
     struct cb_status st = cb_ok();
@@ -410,7 +425,8 @@ struct cb_status cb_registry_borrow(struct cb_registry *r, const struct cb_model
     return st;
 }
 
-void cb_registry_give_back(struct cb_registry *r, const struct cb_model_ref *ref, struct cb_predictor *predictor)
+void cb_registry_give_back(struct cb_registry *r, const struct cb_model_ref *ref,
+                           struct cb_predictor *predictor)
 {
     pthread_mutex_lock(&r->mutex);
     ref->served->idle[ref->served->n_idle++] = predictor;
@@ -427,7 +443,8 @@ bool cb_registry_has(struct cb_registry *r, const char *name)
     return has;
 }
 
-/* Enters a loaded version under a name that was free a moment ago, after publish has put its files in place. */
+/* Enters a loaded version under a name that was free a moment ago, after publish has put its files
+ * in place. */
 static struct cb_status enter(struct cb_registry *r, const char *name, struct cb_served *served,
                               struct cb_status (*publish)(void *ctx), void *ctx)
 {
@@ -459,8 +476,12 @@ static struct cb_status enter(struct cb_registry *r, const char *name, struct cb
 struct cb_status cb_registry_add(struct cb_registry *r, const char *name, const char *folder,
                                  struct cb_status (*publish)(void *ctx), void *ctx)
 {
-    const struct cb_model_source source = { .path = folder, .name = name, .untrusted = true, .find_trunk = find_trunk,
-                                            .release_trunk = release_trunk, .ctx = r };
+    const struct cb_model_source source = { .path = folder,
+                                            .name = name,
+                                            .untrusted = true,
+                                            .find_trunk = find_trunk,
+                                            .release_trunk = release_trunk,
+                                            .ctx = r };
     struct cb_served *served;
     struct cb_status st;
     CB_TRY(cb_registry_check_name(name));
@@ -483,7 +504,8 @@ struct cb_status cb_registry_remove(struct cb_registry *r, const char *name)
     if (!e)
         st = cb_fail(CB_ERR_NOT_FOUND, "there is no model '%.64s'", name);
     else if (e->origin != CB_ORIGIN_STORED)
-        st = cb_fail(CB_ERR_CONFLICT, "model '%s' was given when the server was started; only stored ones go", name);
+        st = cb_fail(CB_ERR_CONFLICT,
+                     "model '%s' was given when the server was started; only stored ones go", name);
     else if (e->state == CB_MODEL_LOADING || !r->ready)
         st = cb_fail(CB_ERR_BUSY, "model '%s' is still being loaded", name);
     else {
@@ -497,7 +519,9 @@ struct cb_status cb_registry_remove(struct cb_registry *r, const char *name)
 
 static void describe(struct cb_registry *r, const struct entry *e, struct cb_model_info *out)
 {
-    *out = (struct cb_model_info){ .origin = e->origin, .state = e->state, .error = e->error,
+    *out = (struct cb_model_info){ .origin = e->origin,
+                                   .state = e->state,
+                                   .error = e->error,
                                    .is_default = e == find_default(r) };
     memcpy(out->name, e->name, sizeof out->name);
 }
@@ -512,7 +536,8 @@ bool cb_registry_info(struct cb_registry *r, size_t i, struct cb_model_info *out
     return there;
 }
 
-struct cb_status cb_registry_find(struct cb_registry *r, const char *name, struct cb_model_info *out)
+struct cb_status cb_registry_find(struct cb_registry *r, const char *name,
+                                  struct cb_model_info *out)
 {
     const struct entry *e;
     pthread_mutex_lock(&r->mutex);
@@ -527,8 +552,9 @@ bool cb_registry_needs_trunk(struct cb_registry *r, const struct cb_digest *dige
     bool needed = false;
     pthread_mutex_lock(&r->mutex);
     for (size_t i = 0; i < r->n && !needed; i++)
-        needed = r->table[i].trained && (!r->table[i].served || memcmp(&r->table[i].served->model->digest, digest,
-                                                                      sizeof *digest) == 0);
+        needed = r->table[i].trained &&
+                 (!r->table[i].served ||
+                  memcmp(&r->table[i].served->model->digest, digest, sizeof *digest) == 0);
     pthread_mutex_unlock(&r->mutex);
     return needed;
 }

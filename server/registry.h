@@ -1,8 +1,9 @@
 /* server/registry.h - which model stands behind a name, now.
  *
- * A model version is immutable and counted: a request keeps the version that it began with, a new one takes its place
- * atomically, the last reference frees it. Models trained here share their trunk, which is counted too and looked for
- * by digest: among the models served, then among the trunks that the store keeps. Safe in any thread. */
+ * A model version is immutable and counted: a request keeps the version that it began with, a new
+ * one takes its place atomically, the last reference frees it. Models trained here share their
+ * trunk, which is counted too and looked for by digest: among the models served, then among the
+ * trunks that the store keeps. Safe in any thread. */
 #pragma once
 
 #include "core/exec/engine.h"
@@ -35,10 +36,12 @@ struct cb_model_ref {
 };
 
 /* Lists what there is to serve; nothing is loaded yet. */
-CB_MUST_USE struct cb_status cb_registry_create(const struct cb_engine *engine, const struct cb_config *config,
+CB_MUST_USE struct cb_status cb_registry_create(const struct cb_engine *engine,
+                                                const struct cb_config *config,
                                                 struct cb_store *store, struct cb_registry **out);
 
-/* Loads all that is listed. A model that cannot be loaded is logged, and remembered with its reason. */
+/* Loads all that is listed. A model that cannot be loaded is logged, and remembered with its
+ * reason. */
 void cb_registry_load(struct cb_registry *registry);
 
 /* True when cb_registry_load is through. */
@@ -47,14 +50,15 @@ bool cb_registry_ready(struct cb_registry *registry);
 /* No reference may be left. Accepts NULL. */
 void cb_registry_destroy(struct cb_registry *registry);
 
-/* The model of that name; NULL: the default one. Errors: CB_ERR_NOT_FOUND; CB_ERR_BUSY it is still being loaded; why
- * it could not be loaded. */
+/* The model of that name; NULL: the default one. Errors: CB_ERR_NOT_FOUND; CB_ERR_BUSY it is still
+ * being loaded; why it could not be loaded. */
 CB_MUST_USE struct cb_status cb_registry_acquire(struct cb_registry *registry, const char *name,
                                                  struct cb_model_ref *out);
 void cb_registry_release(struct cb_registry *registry, struct cb_model_ref *ref);
 
 /* A predictor of the model for this thread alone; waits while all of them are lent. */
-CB_MUST_USE struct cb_status cb_registry_borrow(struct cb_registry *registry, const struct cb_model_ref *ref,
+CB_MUST_USE struct cb_status cb_registry_borrow(struct cb_registry *registry,
+                                                const struct cb_model_ref *ref,
                                                 struct cb_predictor **out);
 void cb_registry_give_back(struct cb_registry *registry, const struct cb_model_ref *ref,
                            struct cb_predictor *predictor);
@@ -64,13 +68,15 @@ CB_MUST_USE struct cb_status cb_registry_check_name(const char *name);
 
 bool cb_registry_has(struct cb_registry *registry, const char *name);
 
-/* Loads the model from a folder that is not published yet, calls publish(ctx), which moves it to its place, and serves
- * it as `name`. Errors: CB_ERR_CONFLICT the name is taken; what loading and publish say. */
-CB_MUST_USE struct cb_status cb_registry_add(struct cb_registry *registry, const char *name, const char *folder,
+/* Loads the model from a folder that is not published yet, calls publish(ctx), which moves it to
+ * its place, and serves it as `name`. Errors: CB_ERR_CONFLICT the name is taken; what loading and
+ * publish say. */
+CB_MUST_USE struct cb_status cb_registry_add(struct cb_registry *registry, const char *name,
+                                             const char *folder,
                                              struct cb_status (*publish)(void *ctx), void *ctx);
 
-/* Takes a stored model out of the table; its files are the caller's. Errors: CB_ERR_NOT_FOUND; CB_ERR_CONFLICT it is
- * not from the store. */
+/* Takes a stored model out of the table; its files are the caller's. Errors: CB_ERR_NOT_FOUND;
+ * CB_ERR_CONFLICT it is not from the store. */
 CB_MUST_USE struct cb_status cb_registry_remove(struct cb_registry *registry, const char *name);
 
 /* Model i in the order of the table; false past the last. */
@@ -78,5 +84,6 @@ bool cb_registry_info(struct cb_registry *registry, size_t i, struct cb_model_in
 CB_MUST_USE struct cb_status cb_registry_find(struct cb_registry *registry, const char *name,
                                               struct cb_model_info *out);
 
-/* True when a stored model stands on the trunk of that digest, or might (it could not be loaded). */
+/* True when a stored model stands on the trunk of that digest, or might (it could not be loaded).
+ */
 bool cb_registry_needs_trunk(struct cb_registry *registry, const struct cb_digest *digest);

@@ -32,11 +32,22 @@ struct cb_json cb_reply_json(struct cb_reply *rep, int code)
 
 const char *cb_reply_reason(int code)
 {
-    static const struct { int code; const char *reason; } row[] = {
-        { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" },
-        { 405, "Method Not Allowed" }, { 409, "Conflict" }, { 413, "Content Too Large" },
-        { 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" }, { 500, "Internal Server Error" },
-        { 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
+    static const struct {
+        int code;
+        const char *reason;
+    } row[] = {
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 409, "Conflict" },
+        { 413, "Content Too Large" },
+        { 415, "Unsupported Media Type" },
+        { 422, "Unprocessable Content" },
+        { 500, "Internal Server Error" },
+        { 503, "Service Unavailable" },
+        { 504, "Gateway Timeout" },
     };
     for (size_t i = 0; i < CB_COUNT_OF(row); i++)
         if (row[i].code == code)

@@ -1,4 +1,5 @@
-/* server/reply.h - what goes back: code, headers, and a body that is bytes, a file, or a stream of events. */
+/* server/reply.h - what goes back: code, headers, and a body that is bytes, a file, or a stream of
+ * events. */
 #pragma once
 
 #include "core/base/status.h"
@@ -7,8 +8,8 @@
 
 #define CB_REPLY_HEADERS 6
 
-/* The next bytes of a stream, at most max: their number, 0 to wait for cb_http_wake, -1 at the end. Called by the
- * network loop: must not block. */
+/* The next bytes of a stream, at most max: their number, 0 to wait for cb_http_wake, -1 at the end.
+ * Called by the network loop: must not block. */
 typedef long cb_reply_next(void *ctx, char *out, size_t max);
 
 struct cb_reply {
@@ -17,7 +18,7 @@ struct cb_reply {
     struct cb_parameter header[CB_REPLY_HEADERS];
     int n_headers;
     struct cb_buf body;
-    int fd;           /* instead of body: a file of file_len bytes, closed with the reply; -1: none */
+    int fd; /* instead of body: a file of file_len bytes, closed with the reply; -1: none */
     size_t file_len;
     cb_reply_next *next; /* instead of body: a stream; NULL: none */
     void *ctx;

@@ -17,7 +17,8 @@ static int hex(char c)
 }
 
 /* len bytes of text, decoded, into the arena. */
-static struct cb_status decode(struct cb_arena *arena, const char *text, size_t len, bool plus, const char **out)
+static struct cb_status decode(struct cb_arena *arena, const char *text, size_t len, bool plus,
+                               const char **out)
 {
     char *copy = cb_arena_text(arena, text, len), *to = copy;
     if (!copy)
@@ -25,10 +26,11 @@ static struct cb_status decode(struct cb_arena *arena, const char *text, size_t 
     for (size_t i = 0; i < len; i++) {
         int c = (unsigned char)text[i];
         if (c == '%') {
-            const int hi = i + 2 < len ? hex(text[i + 1]) : -1, lo = i + 2 < len ? hex(text[i + 2]) : -1;
+            const int hi = i + 2 < len ? hex(text[i + 1]) : -1,
+                      lo = i + 2 < len ? hex(text[i + 2]) : -1;
             if (hi < 0 || lo < 0 || hi + lo == 0)
-                return cb_fail(CB_ERR_INPUT, "request line: bad percent escape in '%.*s'", (int)(len < 80 ? len : 80),
-                               text);
+                return cb_fail(CB_ERR_INPUT, "request line: bad percent escape in '%.*s'",
+                               (int)(len < 80 ? len : 80), text);
             c = 16 * hi + lo;
             i += 2;
         } else if (plus && c == '+')
@@ -80,7 +82,8 @@ const char *cb_request_text(const struct cb_request *req, const char *name)
     return NULL;
 }
 
-struct cb_status cb_request_int(const struct cb_request *req, const char *name, int fallback, int lo, int hi, int *out)
+struct cb_status cb_request_int(const struct cb_request *req, const char *name, int fallback,
+                                int lo, int hi, int *out)
 {
     const char *text = cb_request_text(req, name);
     char *end;
@@ -92,14 +95,15 @@ struct cb_status cb_request_int(const struct cb_request *req, const char *name, 
     errno = 0;
     v = strtol(text, &end, 10);
     if (errno || end == text || *end || v < lo || v > hi)
-        return cb_fail(CB_ERR_INPUT, "parameter '%s' wants a whole number from %d to %d, got '%.40s'", name, lo, hi,
-                       text);
+        return cb_fail(CB_ERR_INPUT,
+                       "parameter '%s' wants a whole number from %d to %d, got '%.40s'", name, lo,
+                       hi, text);
     *out = (int)v;
     return cb_ok();
 }
 
-struct cb_status cb_request_real(const struct cb_request *req, const char *name, double fallback, double lo, double hi,
-                                 double *out)
+struct cb_status cb_request_real(const struct cb_request *req, const char *name, double fallback,
+                                 double lo, double hi, double *out)
 {
     const char *text = cb_request_text(req, name);
     char *end;
@@ -110,7 +114,8 @@ struct cb_status cb_request_real(const struct cb_request *req, const char *name,
     }
     v = strtod(text, &end);
     if (end == text || *end || !(v >= lo && v <= hi))
-        return cb_fail(CB_ERR_INPUT, "parameter '%s' wants a number from %g to %g, got '%.40s'", name, lo, hi, text);
+        return cb_fail(CB_ERR_INPUT, "parameter '%s' wants a number from %g to %g, got '%.40s'",
+                       name, lo, hi, text);
     *out = v;
     return cb_ok();
 }
@@ -118,7 +123,8 @@ struct cb_status cb_request_real(const struct cb_request *req, const char *name,
 bool cb_request_is(const struct cb_request *req, const char *type)
 {
     const size_t len = strlen(type);
-    return strncasecmp(req->content_type, type, len) == 0 && strchr("; \t", req->content_type[len]) != NULL;
+    return strncasecmp(req->content_type, type, len) == 0 &&
+           strchr("; \t", req->content_type[len]) != NULL;
 }
 
 bool cb_request_wants_json(const struct cb_request *req)

@@ -1,7 +1,9 @@
-/* server/request.h - one HTTP request as handlers see it: decoded path and query, body, typed readers.
+/* server/request.h - one HTTP request as handlers see it: decoded path and query, body, typed
+ * readers.
  *
- * Everything lies in the request's arena and goes with it. Texts are percent-decoded (RFC 3986), '+' in the query is a
- * space; a malformed escape or a decoded 0 byte is refused. Parameters that no handler asks for are ignored. */
+ * Everything lies in the request's arena and goes with it. Texts are percent-decoded (RFC 3986),
+ * '+' in the query is a space; a malformed escape or a decoded 0 byte is refused. Parameters that
+ * no handler asks for are ignored. */
 #pragma once
 
 #include "core/base/arena.h"
@@ -16,14 +18,14 @@ struct cb_parameter {
 
 struct cb_request {
     struct cb_arena *arena;
-    uint64_t id;                        /* counts up; in the log */
+    uint64_t id; /* counts up; in the log */
     const char *method, *path;
-    const char *part[CB_PATH_PARTS];    /* what stood for the route's {}: a name, an id */
+    const char *part[CB_PATH_PARTS]; /* what stood for the route's {}: a name, an id */
     struct cb_parameter query[CB_QUERY_MAX];
     int n_query;
     const char *content_type, *accept, *last_event; /* "" when absent */
     struct cb_bytes body;
-    int64_t queued_ns, started_ns;      /* monotonic: body complete; a worker began */
+    int64_t queued_ns, started_ns; /* monotonic: body complete; a worker began */
 };
 
 /* Splits and decodes a request target ("/predict?top=5"). Errors: CB_ERR_INPUT. */
@@ -33,10 +35,10 @@ CB_MUST_USE struct cb_status cb_request_target(struct cb_request *req, const cha
 const char *cb_request_text(const struct cb_request *req, const char *name);
 
 /* Errors: CB_ERR_INPUT names the parameter, its range and what it got. */
-CB_MUST_USE struct cb_status cb_request_int(const struct cb_request *req, const char *name, int fallback, int lo,
-                                            int hi, int *out);
-CB_MUST_USE struct cb_status cb_request_real(const struct cb_request *req, const char *name, double fallback,
-                                             double lo, double hi, double *out);
+CB_MUST_USE struct cb_status cb_request_int(const struct cb_request *req, const char *name,
+                                            int fallback, int lo, int hi, int *out);
+CB_MUST_USE struct cb_status cb_request_real(const struct cb_request *req, const char *name,
+                                             double fallback, double lo, double hi, double *out);
 
 /* The media type of content_type is this one ("application/json"), parameters aside. */
 bool cb_request_is(const struct cb_request *req, const char *type);

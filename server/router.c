@@ -7,32 +7,34 @@
 #include "server/config.h"
 #include "server/handlers/handlers.h"
 
+/* clang-format off */
 static const struct cb_route routes[] = {
-    /* method   path                      body              at once  handler                summary */
-    { "POST",   "/predict",               CB_BODY_PHOTO,    false, cb_handle_predict,        "Classify photos" },
-    { "GET",    "/explain",               CB_BODY_NONE,     false, cb_handle_explain,        "Why: Grad-CAM of a recent photo" },
-    { "POST",   "/explain",               CB_BODY_PHOTO,    false, cb_handle_explain,        "Why: Grad-CAM of a photo" },
-    { "GET",    "/models",                CB_BODY_NONE,     false, cb_handle_model_list,     "List models" },
-    { "GET",    "/models/{}",             CB_BODY_NONE,     false, cb_handle_model_get,      "Describe a model" },
-    { "PUT",    "/models/{}",             CB_BODY_MODEL,    false, cb_handle_model_put,      "Upload a model" },
-    { "DELETE", "/models/{}",             CB_BODY_NONE,     false, cb_handle_model_remove,   "Remove a model" },
-    { "GET",    "/models/{}/model.onnx",  CB_BODY_NONE,     false, cb_handle_model_file,     "Download a model" },
-    { "POST",   "/datasets",              CB_BODY_ARCHIVE,  false, cb_handle_dataset_add,    "Upload labelled photos" },
-    { "GET",    "/datasets",              CB_BODY_NONE,     false, cb_handle_dataset_list,   "List datasets" },
-    { "GET",    "/datasets/{}",           CB_BODY_NONE,     false, cb_handle_dataset_get,    "Describe a dataset" },
-    { "DELETE", "/datasets/{}",           CB_BODY_NONE,     false, cb_handle_dataset_remove, "Remove a dataset" },
-    { "POST",   "/datasets/{}/images",    CB_BODY_PHOTO,    false, cb_handle_dataset_extend, "Add photos to a class" },
-    { "POST",   "/finetune",              CB_BODY_ARCHIVE,  false, cb_handle_finetune,       "Train a new head" },
-    { "GET",    "/jobs",                  CB_BODY_NONE,     false, cb_handle_job_list,       "List jobs" },
-    { "GET",    "/jobs/{}",               CB_BODY_NONE,     false, cb_handle_job_get,        "How far a job is" },
-    { "DELETE", "/jobs/{}",               CB_BODY_NONE,     false, cb_handle_job_cancel,     "Cancel a job" },
-    { "GET",    "/jobs/{}/events",        CB_BODY_NONE,     false, cb_handle_job_events,     "Follow a job" },
-    { "GET",    "/",                      CB_BODY_NONE,     true,  cb_handle_index,          "Start page" },
-    { "GET",    "/livez",                 CB_BODY_NONE,     true,  cb_handle_live,           "Is the process alive" },
-    { "GET",    "/readyz",                CB_BODY_NONE,     true,  cb_handle_ready,          "Are all models loaded" },
-    { "GET",    "/metrics",               CB_BODY_NONE,     true,  cb_handle_metrics,        "Prometheus metrics" },
-    { "GET",    "/openapi.json",          CB_BODY_NONE,     true,  cb_handle_openapi,        "This description" },
+    /* method, path,               body,            at once, handler, summary */
+    { "POST",   "/predict",              CB_BODY_PHOTO,   false, cb_handle_predict, "Classify photos" },
+    { "GET",    "/explain",              CB_BODY_NONE,    false, cb_handle_explain, "Why: Grad-CAM of a recent photo" },
+    { "POST",   "/explain",              CB_BODY_PHOTO,   false, cb_handle_explain, "Why: Grad-CAM of a photo" },
+    { "GET",    "/models",               CB_BODY_NONE,    false, cb_handle_model_list, "List models" },
+    { "GET",    "/models/{}",            CB_BODY_NONE,    false, cb_handle_model_get, "Describe a model" },
+    { "PUT",    "/models/{}",            CB_BODY_MODEL,   false, cb_handle_model_put, "Upload a model" },
+    { "DELETE", "/models/{}",            CB_BODY_NONE,    false, cb_handle_model_remove, "Remove a model" },
+    { "GET",    "/models/{}/model.onnx", CB_BODY_NONE,    false, cb_handle_model_file, "Download a model" },
+    { "POST",   "/datasets",             CB_BODY_ARCHIVE, false, cb_handle_dataset_add, "Upload labelled photos" },
+    { "GET",    "/datasets",             CB_BODY_NONE,    false, cb_handle_dataset_list, "List datasets" },
+    { "GET",    "/datasets/{}",          CB_BODY_NONE,    false, cb_handle_dataset_get, "Describe a dataset" },
+    { "DELETE", "/datasets/{}",          CB_BODY_NONE,    false, cb_handle_dataset_remove, "Remove a dataset" },
+    { "POST",   "/datasets/{}/images",   CB_BODY_PHOTO,   false, cb_handle_dataset_extend, "Add photos to a class" },
+    { "POST",   "/finetune",             CB_BODY_ARCHIVE, false, cb_handle_finetune, "Train a new head" },
+    { "GET",    "/jobs",                 CB_BODY_NONE,    false, cb_handle_job_list, "List jobs" },
+    { "GET",    "/jobs/{}",              CB_BODY_NONE,    false, cb_handle_job_get, "How far a job is" },
+    { "DELETE", "/jobs/{}",              CB_BODY_NONE,    false, cb_handle_job_cancel, "Cancel a job" },
+    { "GET",    "/jobs/{}/events",       CB_BODY_NONE,    false, cb_handle_job_events, "Follow a job" },
+    { "GET",    "/",                     CB_BODY_NONE,    true,  cb_handle_index, "Start page" },
+    { "GET",    "/livez",                CB_BODY_NONE,    true,  cb_handle_live, "Is the process alive" },
+    { "GET",    "/readyz",               CB_BODY_NONE,    true,  cb_handle_ready, "Are all models loaded" },
+    { "GET",    "/metrics",              CB_BODY_NONE,    true,  cb_handle_metrics, "Prometheus metrics" },
+    { "GET",    "/openapi.json",         CB_BODY_NONE,    true,  cb_handle_openapi, "This description" },
 };
+/* clang-format on */
 
 static const int http_code[CB_CODE_COUNT] = {
     [CB_OK] = 200,
@@ -66,7 +68,8 @@ int cb_router_code(enum cb_code code)
 }
 
 /* Path against pattern; a {} takes one part that is not empty. */
-static bool matches(const char *pattern, const char *path, struct cb_arena *arena, const char *part[CB_PATH_PARTS])
+static bool matches(const char *pattern, const char *path, struct cb_arena *arena,
+                    const char *part[CB_PATH_PARTS])
 {
     int n = 0;
     while (*pattern) {
@@ -109,9 +112,13 @@ const struct cb_route *cb_router_find(struct cb_request *req, char allow[CB_ALLO
     return NULL;
 }
 
-size_t cb_router_limit(const struct cb_route *route, const struct cb_config *config, const char **setting)
+size_t cb_router_limit(const struct cb_route *route, const struct cb_config *config,
+                       const char **setting)
 {
-    const struct { int64_t bytes; const char *name; } limit[] = {
+    const struct {
+        int64_t bytes;
+        const char *name;
+    } limit[] = {
         [CB_BODY_NONE] = { 0, "no body is wanted here" },
         [CB_BODY_JSON] = { config->json_bytes, "json-bytes" },
         [CB_BODY_PHOTO] = { config->photo_bytes, "photo-bytes" },
@@ -122,7 +129,8 @@ size_t cb_router_limit(const struct cb_route *route, const struct cb_config *con
     return (size_t)limit[route->body].bytes;
 }
 
-void cb_dispatch(struct cb_app *app, const struct cb_route *route, struct cb_request *req, struct cb_reply *rep)
+void cb_dispatch(struct cb_app *app, const struct cb_route *route, struct cb_request *req,
+                 struct cb_reply *rep)
 {
     struct cb_status st = route->handler(app, req, rep);
     if (st.code == CB_OK && rep->body.failed)

@@ -18,7 +18,8 @@
 struct cb_store {
     struct cb_arena arena; /* holds this struct */
     int lock;
-    char folder[PATH_MAX], models[PATH_MAX], datasets[PATH_MAX], features[PATH_MAX], staging[PATH_MAX];
+    char folder[PATH_MAX], models[PATH_MAX], datasets[PATH_MAX], features[PATH_MAX],
+        staging[PATH_MAX];
     char trunks[PATH_MAX], database[PATH_MAX];
 };
 
@@ -36,9 +37,13 @@ static struct cb_status take_lock(struct cb_store *s)
 
 static struct cb_status open_folders(struct cb_store *s)
 {
-    const struct { char *path; const char *name; } part[] = {
-        { s->models, "models" }, { s->trunks, "models/.trunks" }, { s->datasets, "datasets" },
-        { s->features, "features" }, { s->staging, "staging" }, { s->database, "cambium.sqlite" },
+    const struct {
+        char *path;
+        const char *name;
+    } part[] = {
+        { s->models, "models" },     { s->trunks, "models/.trunks" },
+        { s->datasets, "datasets" }, { s->features, "features" },
+        { s->staging, "staging" },   { s->database, "cambium.sqlite" },
     };
     CB_TRY(cb_folder_make(s->folder));
     CB_TRY(take_lock(s));
@@ -125,7 +130,8 @@ bool cb_store_trunk(const struct cb_store *s, const struct cb_digest *digest, ch
     return cb_file_exists(out);
 }
 
-struct cb_status cb_store_keep_trunk(struct cb_store *s, const struct cb_digest *digest, struct cb_bytes file)
+struct cb_status cb_store_keep_trunk(struct cb_store *s, const struct cb_digest *digest,
+                                     struct cb_bytes file)
 {
     char path[PATH_MAX];
     if (cb_store_trunk(s, digest, path))

@@ -19,7 +19,8 @@
 
 struct cb_store;
 
-/* Makes what is missing, takes the lock, empties staging. Errors: CB_ERR_IO; CB_ERR_CONFLICT another server has it. */
+/* Makes what is missing, takes the lock, empties staging. Errors: CB_ERR_IO; CB_ERR_CONFLICT
+ * another server has it. */
 CB_MUST_USE struct cb_status cb_store_open(const char *folder, struct cb_store **out);
 void cb_store_close(struct cb_store *store);
 
@@ -35,11 +36,12 @@ void cb_store_model_path(const struct cb_store *store, const char *name, char ou
 void cb_store_dataset_path(const struct cb_store *store, const char *id, char out[PATH_MAX]);
 
 /* The file of a trunk; false when it is not kept. */
-bool cb_store_trunk(const struct cb_store *store, const struct cb_digest *digest, char out[PATH_MAX]);
+bool cb_store_trunk(const struct cb_store *store, const struct cb_digest *digest,
+                    char out[PATH_MAX]);
 
 /* Keeps a trunk, if it is not there yet. */
-CB_MUST_USE struct cb_status cb_store_keep_trunk(struct cb_store *store, const struct cb_digest *digest,
-                                                 struct cb_bytes file);
+CB_MUST_USE struct cb_status
+cb_store_keep_trunk(struct cb_store *store, const struct cb_digest *digest, struct cb_bytes file);
 void cb_store_drop_trunk(struct cb_store *store, const struct cb_digest *digest);
 
 /* A new unlinked file in staging, open for reading and writing; -1 when there is none to have. */
@@ -48,8 +50,10 @@ int cb_store_spool(struct cb_store *store);
 /* A new empty folder in staging. */
 CB_MUST_USE struct cb_status cb_store_stage(struct cb_store *store, char out[PATH_MAX]);
 
-/* Moves a staged folder, whose files are synced, to its place. Errors: CB_ERR_CONFLICT the place is taken. */
-CB_MUST_USE struct cb_status cb_store_publish(struct cb_store *store, const char *staged, const char *place);
+/* Moves a staged folder, whose files are synced, to its place. Errors: CB_ERR_CONFLICT the place is
+ * taken. */
+CB_MUST_USE struct cb_status cb_store_publish(struct cb_store *store, const char *staged,
+                                              const char *place);
 
 /* Takes a published folder away: gone under its name at once, then removed. */
 CB_MUST_USE struct cb_status cb_store_remove(struct cb_store *store, const char *place);

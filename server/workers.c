@@ -44,7 +44,8 @@ struct cb_status cb_workers_create(size_t threads, size_t queue, struct cb_worke
 {
     struct cb_arena arena;
     struct cb_workers *w;
-    CB_TRY(cb_arena_init(&arena, (queue * sizeof(struct item) + threads * sizeof(pthread_t)) + (1 << 16)));
+    CB_TRY(cb_arena_init(&arena,
+                         (queue * sizeof(struct item) + threads * sizeof(pthread_t)) + (1 << 16)));
     w = cb_arena_alloc(&arena, 1, sizeof *w);
     w->thread = cb_arena_alloc(&arena, threads, sizeof *w->thread);
     w->ring = cb_arena_alloc(&arena, queue, sizeof *w->ring);
@@ -55,7 +56,8 @@ struct cb_status cb_workers_create(size_t threads, size_t queue, struct cb_worke
     for (; w->n_threads < threads; w->n_threads++)
         if (pthread_create(&w->thread[w->n_threads], NULL, work, w)) {
             cb_workers_destroy(w);
-            return cb_fail(CB_ERR_NOMEM, "cannot start worker thread %zu of %zu", w->n_threads + 1, threads);
+            return cb_fail(CB_ERR_NOMEM, "cannot start worker thread %zu of %zu", w->n_threads + 1,
+                           threads);
         }
     *out = w;
     return cb_ok();

@@ -1,5 +1,6 @@
-/* server/handlers/explain.c - GET /explain?image=ID&model=&class=&layer=&method=grad-cam&alpha=0.5, or POST with a photo.
- * Reply: the overlay as image/png, or the raw map where the client accepts JSON only. */
+/* server/handlers/explain.c - GET /explain?image=ID&model=&class=&layer=&method=grad-cam&alpha=0.5,
+ * or POST with a photo. Reply: the overlay as image/png, or the raw map where the client accepts
+ * JSON only. */
 #include <string.h>
 
 #include "core/explain/heatmap.h"
@@ -16,7 +17,9 @@ static struct cb_status read_photo(struct cb_app *app, struct cb_request *req, s
     struct cb_photo_input input;
     if (strcmp(req->method, "POST")) {
         if (!id)
-            return cb_fail(CB_ERR_INPUT, "parameter 'image' is missing: the id that /predict gave, or POST a photo");
+            return cb_fail(
+                CB_ERR_INPUT,
+                "parameter 'image' is missing: the id that /predict gave, or POST a photo");
         return cb_photos_get(app->photos, id, req->arena, out);
     }
     CB_TRY(cb_photo_input_read(app, req, &input));
@@ -26,19 +29,22 @@ static struct cb_status read_photo(struct cb_app *app, struct cb_request *req, s
     return cb_ok();
 }
 
-static struct cb_status read_class(const struct cb_request *req, const struct cb_model *model, int *out)
+static struct cb_status read_class(const struct cb_request *req, const struct cb_model *model,
+                                   int *out)
 {
     const char *text = cb_request_text(req, "class");
     *out = -1;
     return text ? cb_model_class(model, text, out) : cb_ok();
 }
 
-static struct cb_status read_layer(const struct cb_request *req, const struct cb_model *model, int *out)
+static struct cb_status read_layer(const struct cb_request *req, const struct cb_model *model,
+                                   int *out)
 {
     const char *text = cb_request_text(req, "layer");
     *out = text ? cb_graph_find(&model->graph, text) : -1;
     if (text && *out < 0)
-        return cb_fail(CB_ERR_INPUT, "parameter 'layer': model '%s' has no tensor '%.80s'", model->name, text);
+        return cb_fail(CB_ERR_INPUT, "parameter 'layer': model '%s' has no tensor '%.80s'",
+                       model->name, text);
     return cb_ok();
 }
 
@@ -73,18 +79,20 @@ static void write_map(struct cb_reply *rep, const struct cb_model *model, const 
     cb_json_close(&json, '}');
 }
 
-static struct cb_status write_overlay(struct cb_request *req, struct cb_reply *rep, const struct cb_model *model,
-                                      const struct cb_image *photo, const struct cb_cam *cam, float alpha)
+static struct cb_status write_overlay(struct cb_request *req, struct cb_reply *rep,
+                                      const struct cb_model *model, const struct cb_image *photo,
+                                      const struct cb_cam *cam, float alpha)
 {
     struct cb_image overlay;
-    CB_TRY(cb_heatmap_overlay(req->arena, photo, &model->recipe, cam->map, cam->height, cam->width, alpha, &overlay));
+    CB_TRY(cb_heatmap_overlay(req->arena, photo, &model->recipe, cam->map, cam->height, cam->width,
+                              alpha, &overlay));
     CB_TRY(cb_png_encode(&overlay, &rep->body));
     rep->type = "image/png";
     return cb_ok();
 }
 
-static struct cb_status explain(struct cb_app *app, struct cb_request *req, struct cb_reply *rep, struct cb_bytes file,
-                                const struct cb_model_ref *ref)
+static struct cb_status explain(struct cb_app *app, struct cb_request *req, struct cb_reply *rep,
+                                struct cb_bytes file, const struct cb_model_ref *ref)
 {
     const struct cb_model *model = ref->model;
     struct cb_predictor *predictor;

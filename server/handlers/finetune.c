@@ -1,5 +1,5 @@
-/* server/handlers/finetune.c - POST /finetune: {"base","dataset","name","mode",...}, or the archive itself as body with
- * ?base=&name=&...; the answer is 202 and where the job is. */
+/* server/handlers/finetune.c - POST /finetune: {"base","dataset","name","mode",...}, or the archive
+ * itself as body with ?base=&name=&...; the answer is 202 and where the job is. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +12,8 @@
 #include "server/registry.h"
 #include "server/train_job.h"
 
-#define TABLE_MEMORY ((size_t)256 << 20) /* address space for the dataset's table and what was rejected */
+#define TABLE_MEMORY                                                                               \
+    ((size_t)256 << 20) /* address space for the dataset's table and what was rejected */
 
 static const char *const not_config[] = { "base", "dataset", "name", NULL };
 
@@ -29,7 +30,8 @@ static struct cb_status copy(char *to, size_t size, const char *what, const char
     return cb_ok();
 }
 
-static struct cb_status member(struct cb_arena *arena, const cJSON *json, const char *key, const char **out)
+static struct cb_status member(struct cb_arena *arena, const cJSON *json, const char *key,
+                               const char **out)
 {
     const char *text;
     CB_TRY(cb_json_get_text(json, key, NULL, &text));
@@ -51,7 +53,9 @@ static struct cb_status read_json(struct cb_request *req, struct order *order)
         st = cb_train_config_parse(&order->config, json, not_config);
     cJSON_Delete(json);
     if (st.code == CB_OK && !order->dataset)
-        st = cb_fail(CB_ERR_INPUT, "\"dataset\" is missing: the id that POST /datasets gave, or send the archive");
+        st =
+            cb_fail(CB_ERR_INPUT,
+                    "\"dataset\" is missing: the id that POST /datasets gave, or send the archive");
     return st;
 }
 
@@ -73,16 +77,18 @@ static struct cb_status read_query(struct cb_request *req, struct order *order)
 static const char *print_config(struct cb_arena *arena, const struct cb_train_config *config)
 {
     const struct cb_head_config *h = &config->head;
-    return cb_arena_printf(arena,
-                           "{\"mode\":\"%s\",\"hidden\":%d,\"dropout\":%.9g,\"epochs\":%d,\"patience\":%d,"
-                           "\"learning_rate\":%.9g,\"l2\":%.9g,\"held_out\":%.9g,\"balance\":%s,\"seed\":%llu}",
-                           config->mode == CB_TRAIN_FULL ? "full" : "head", h->hidden, (double)h->dropout, h->epochs,
-                           h->patience, (double)h->learning_rate, (double)h->l2, (double)h->held_out,
-                           h->balance ? "true" : "false", (unsigned long long)h->seed);
+    return cb_arena_printf(
+        arena,
+        "{\"mode\":\"%s\",\"hidden\":%d,\"dropout\":%.9g,\"epochs\":%d,\"patience\":%d,"
+        "\"learning_rate\":%.9g,\"l2\":%.9g,\"held_out\":%.9g,\"balance\":%s,\"seed\":%llu}",
+        config->mode == CB_TRAIN_FULL ? "full" : "head", h->hidden, (double)h->dropout, h->epochs,
+        h->patience, (double)h->learning_rate, (double)h->l2, (double)h->held_out,
+        h->balance ? "true" : "false", (unsigned long long)h->seed);
 }
 
 /* Base and name: what was not given is chosen. */
-static struct cb_status choose_names(struct cb_app *app, const struct order *order, struct cb_job_order *out)
+static struct cb_status choose_names(struct cb_app *app, const struct order *order,
+                                     struct cb_job_order *out)
 {
     struct cb_model_ref ref;
     char id[9];
@@ -114,7 +120,8 @@ static struct cb_status check_dataset(struct cb_app *app, const char *id)
 }
 
 /* Holds the dataset and queues the job; the queue's on_end lets go. */
-static struct cb_status submit(struct cb_app *app, const struct cb_job_order *order, char id[CB_JOB_ID])
+static struct cb_status submit(struct cb_app *app, const struct cb_job_order *order,
+                               char id[CB_JOB_ID])
 {
     struct cb_status st;
     CB_TRY(cb_datasets_hold(app->datasets, order->dataset));
@@ -127,8 +134,8 @@ static struct cb_status submit(struct cb_app *app, const struct cb_job_order *or
 }
 
 /* The body is the dataset: it stays when the job is accepted. */
-static struct cb_status submit_archive(struct cb_app *app, struct cb_request *req, struct cb_job_order *order,
-                                       char id[CB_JOB_ID])
+static struct cb_status submit_archive(struct cb_app *app, struct cb_request *req,
+                                       struct cb_job_order *order, char id[CB_JOB_ID])
 {
     struct cb_rejections rejections = { 0 };
     char dataset[CB_DATASET_ID];
@@ -136,7 +143,8 @@ static struct cb_status submit_archive(struct cb_app *app, struct cb_request *re
     struct cb_status st;
     CB_TRY(cb_arena_init(&arena, TABLE_MEMORY));
     rejections.arena = &arena;
-    st = cb_datasets_add(app->datasets, order->name, cb_dataset_input_fill, req, &rejections, dataset);
+    st = cb_datasets_add(app->datasets, order->name, cb_dataset_input_fill, req, &rejections,
+                         dataset);
     cb_arena_deinit(&arena);
     if (st.code)
         return st;
@@ -155,7 +163,8 @@ static bool is_json(const struct cb_request *req)
     return cb_request_is(req, "application/json") || (req->body.len && req->body.data[0] == '{');
 }
 
-struct cb_status cb_handle_finetune(struct cb_app *app, struct cb_request *req, struct cb_reply *rep)
+struct cb_status cb_handle_finetune(struct cb_app *app, struct cb_request *req,
+                                    struct cb_reply *rep)
 {
     struct order given = { .config = cb_train_config_default };
     struct cb_job_order order = { .config = NULL };

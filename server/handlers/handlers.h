@@ -6,8 +6,8 @@
 cb_handler cb_handle_predict;
 cb_handler cb_handle_explain;
 
-cb_handler cb_handle_dataset_add, cb_handle_dataset_list, cb_handle_dataset_get, cb_handle_dataset_remove,
-    cb_handle_dataset_extend;
+cb_handler cb_handle_dataset_add, cb_handle_dataset_list, cb_handle_dataset_get,
+    cb_handle_dataset_remove, cb_handle_dataset_extend;
 
 cb_handler cb_handle_finetune;
 cb_handler cb_handle_job_list, cb_handle_job_get, cb_handle_job_events, cb_handle_job_cancel;

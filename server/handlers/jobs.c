@@ -3,7 +3,8 @@
 #include "server/handlers/handlers.h"
 #include "server/job_queue.h"
 
-struct cb_status cb_handle_job_list(struct cb_app *app, struct cb_request *req, struct cb_reply *rep)
+struct cb_status cb_handle_job_list(struct cb_app *app, struct cb_request *req,
+                                    struct cb_reply *rep)
 {
     struct cb_json json = cb_reply_json(rep, 200);
     (void)req;
@@ -21,13 +22,15 @@ struct cb_status cb_handle_job_get(struct cb_app *app, struct cb_request *req, s
     return cb_job_queue_write(app->jobs, req->part[0], &json);
 }
 
-struct cb_status cb_handle_job_events(struct cb_app *app, struct cb_request *req, struct cb_reply *rep)
+struct cb_status cb_handle_job_events(struct cb_app *app, struct cb_request *req,
+                                      struct cb_reply *rep)
 {
     return cb_job_queue_stream(app->jobs, req->part[0], req->last_event, req->arena, rep);
 }
 
 /* 200 with the job: cancelled, or, where it runs, soon to be. */
-struct cb_status cb_handle_job_cancel(struct cb_app *app, struct cb_request *req, struct cb_reply *rep)
+struct cb_status cb_handle_job_cancel(struct cb_app *app, struct cb_request *req,
+                                      struct cb_reply *rep)
 {
     struct cb_json json = cb_reply_json(rep, 200);
     CB_TRY(cb_job_queue_cancel(app->jobs, req->part[0]));

@@ -1,4 +1,5 @@
-/* server/handlers/models.c - GET /models, GET PUT DELETE /models/NAME, GET /models/NAME/model.onnx */
+/* server/handlers/models.c - GET /models, GET PUT DELETE /models/NAME, GET /models/NAME/model.onnx
+ */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,10 +17,13 @@
 
 static void write_info(struct cb_json *json, const struct cb_model_info *info)
 {
-    static const char *const origin[] = { [CB_ORIGIN_CONFIGURED] = "configured", [CB_ORIGIN_FOLDER] = "folder",
-                                          [CB_ORIGIN_EMBEDDED] = "embedded", [CB_ORIGIN_STORED] = "stored" };
-    static const char *const state[] = { [CB_MODEL_LOADING] = "loading", [CB_MODEL_READY] = "ready",
-                                         [CB_MODEL_FAILED] = "failed" };
+    static const char *const origin[] = { [CB_ORIGIN_CONFIGURED] = "configured",
+                                          [CB_ORIGIN_FOLDER] = "folder",
+                                          [CB_ORIGIN_EMBEDDED] = "embedded",
+                                          [CB_ORIGIN_STORED] = "stored" };
+    static const char *const state[] = {
+        [CB_MODEL_LOADING] = "loading", [CB_MODEL_READY] = "ready", [CB_MODEL_FAILED] = "failed"
+    };
     cb_json_text(json, "name", info->name);
     cb_json_text(json, "state", state[info->state]);
     cb_json_text(json, "origin", origin[info->origin]);
@@ -37,12 +41,14 @@ static void write_summary(struct cb_json *json, const struct cb_model *model)
     cb_json_bool(json, "trained", model->trained_here);
 }
 
-static void write_tensor_name(struct cb_json *json, const char *key, const struct cb_model *model, int value)
+static void write_tensor_name(struct cb_json *json, const char *key, const struct cb_model *model,
+                              int value)
 {
     cb_json_text(json, key, value < 0 ? NULL : model->graph.values[value].name);
 }
 
-static struct cb_status write_details(struct cb_json *json, struct cb_request *req, const struct cb_model *model)
+static struct cb_status write_details(struct cb_json *json, struct cb_request *req,
+                                      const struct cb_model *model)
 {
     char digest[CB_DIGEST_TEXT], *recipe;
     CB_TRY(cb_recipe_print(&model->recipe, req->arena, &recipe));
@@ -78,7 +84,8 @@ static void write_row(void *ctx, struct cb_row *row)
     cb_json_raw(json, "metrics", *metrics ? metrics : NULL);
 }
 
-struct cb_status cb_handle_model_list(struct cb_app *app, struct cb_request *req, struct cb_reply *rep)
+struct cb_status cb_handle_model_list(struct cb_app *app, struct cb_request *req,
+                                      struct cb_reply *rep)
 {
     struct cb_json json = cb_reply_json(rep, 200);
     struct cb_model_info info;
@@ -100,7 +107,8 @@ struct cb_status cb_handle_model_list(struct cb_app *app, struct cb_request *req
     return cb_ok();
 }
 
-struct cb_status cb_handle_model_get(struct cb_app *app, struct cb_request *req, struct cb_reply *rep)
+struct cb_status cb_handle_model_get(struct cb_app *app, struct cb_request *req,
+                                     struct cb_reply *rep)
 {
     struct cb_json json = cb_reply_json(rep, 200);
     struct cb_status st = cb_ok();
@@ -115,8 +123,8 @@ struct cb_status cb_handle_model_get(struct cb_app *app, struct cb_request *req,
         cb_registry_release(app->registry, &ref);
     }
     if (st.code == CB_OK)
-        st = cb_db_run(app->db, "SELECT created, base, job, metrics FROM models WHERE name = ?", write_row, &json, "t",
-                       info.name);
+        st = cb_db_run(app->db, "SELECT created, base, job, metrics FROM models WHERE name = ?",
+                       write_row, &json, "t", info.name);
     cb_json_close(&json, '}');
     return st;
 }
@@ -139,8 +147,12 @@ static struct cb_status write_file(const struct upload *up, const char *file, st
 /* The body is model.onnx, or a form with the parts model and, if wanted, labels and recipe. */
 static struct cb_status stage_files(const struct upload *up, struct cb_request *req)
 {
-    static const struct { const char *part, *file; } known[] = {
-        { "model", "model.onnx" }, { "labels", "labels.txt" }, { "recipe", "recipe.json" },
+    static const struct {
+        const char *part, *file;
+    } known[] = {
+        { "model", "model.onnx" },
+        { "labels", "labels.txt" },
+        { "recipe", "recipe.json" },
     };
     struct cb_multipart multipart;
     struct cb_part part;
@@ -156,7 +168,8 @@ static struct cb_status stage_files(const struct upload *up, struct cb_request *
         while (i < CB_COUNT_OF(known) && strcmp(known[i].part, part.name))
             i++;
         if (i == CB_COUNT_OF(known))
-            return cb_fail(CB_ERR_INPUT, "form part '%.60s' is none of model, labels, recipe", part.name);
+            return cb_fail(CB_ERR_INPUT, "form part '%.60s' is none of model, labels, recipe",
+                           part.name);
         CB_TRY(write_file(up, known[i].file, part.data));
     }
 }
@@ -171,7 +184,8 @@ static struct cb_status publish(void *ctx)
     return cb_store_publish(up->app->store, up->staged, place);
 }
 
-struct cb_status cb_handle_model_put(struct cb_app *app, struct cb_request *req, struct cb_reply *rep)
+struct cb_status cb_handle_model_put(struct cb_app *app, struct cb_request *req,
+                                     struct cb_reply *rep)
 {
     struct upload up = { .app = app, .name = req->part[0] };
     struct cb_status st;
@@ -188,7 +202,8 @@ struct cb_status cb_handle_model_put(struct cb_app *app, struct cb_request *req,
         const struct cb_status removed = cb_folder_remove(up.staged);
         if (removed.code)
             cb_log(CB_WARN, "event=staging_left reason=\"%s\"", removed.msg);
-        return st.code == CB_ERR_NOT_FOUND ? cb_fail(CB_ERR_INPUT, "the form has no part \"model\"") : st;
+        return st.code == CB_ERR_NOT_FOUND ? cb_fail(CB_ERR_INPUT, "the form has no part \"model\"")
+                                           : st;
     }
     cb_log(CB_INFO, "event=model_uploaded model=%s bytes=%zu", up.name, req->body.len);
     CB_TRY(cb_handle_model_get(app, req, rep));
@@ -199,7 +214,8 @@ struct cb_status cb_handle_model_put(struct cb_app *app, struct cb_request *req,
 
 /* ---- DELETE ---- */
 
-struct cb_status cb_handle_model_remove(struct cb_app *app, struct cb_request *req, struct cb_reply *rep)
+struct cb_status cb_handle_model_remove(struct cb_app *app, struct cb_request *req,
+                                        struct cb_reply *rep)
 {
     const char *name = req->part[0];
     struct cb_model_ref ref;
@@ -225,8 +241,10 @@ struct cb_status cb_handle_model_remove(struct cb_app *app, struct cb_request *r
 
 /* ---- the file ---- */
 
-/* The bytes go by way of an unlinked file: they need no memory while they are sent, however long that takes. */
-static struct cb_status reply_with(struct cb_app *app, struct cb_reply *rep, const void *data, size_t len)
+/* The bytes go by way of an unlinked file: they need no memory while they are sent, however long
+ * that takes. */
+static struct cb_status reply_with(struct cb_app *app, struct cb_reply *rep, const void *data,
+                                   size_t len)
 {
     const char *at = data;
     size_t left = len;
@@ -245,7 +263,8 @@ static struct cb_status reply_with(struct cb_app *app, struct cb_reply *rep, con
     return cb_ok();
 }
 
-static struct cb_status export_trained(struct cb_app *app, struct cb_reply *rep, const struct cb_model *model)
+static struct cb_status export_trained(struct cb_app *app, struct cb_reply *rep,
+                                       const struct cb_model *model)
 {
     char place[PATH_MAX], path[PATH_MAX];
     struct cb_bytes head;
@@ -263,7 +282,8 @@ static struct cb_status export_trained(struct cb_app *app, struct cb_reply *rep,
     return st;
 }
 
-struct cb_status cb_handle_model_file(struct cb_app *app, struct cb_request *req, struct cb_reply *rep)
+struct cb_status cb_handle_model_file(struct cb_app *app, struct cb_request *req,
+                                      struct cb_reply *rep)
 {
     struct cb_model_ref ref;
     struct cb_status st;
@@ -274,8 +294,9 @@ struct cb_status cb_handle_model_file(struct cb_app *app, struct cb_request *req
         const struct cb_bytes file = cb_model_file(ref.model);
         st = reply_with(app, rep, file.data, file.len);
     }
-    cb_reply_header(rep, "Content-Disposition",
-                    cb_arena_printf(req->arena, "attachment; filename=\"%s.onnx\"", ref.model->name));
+    cb_reply_header(
+        rep, "Content-Disposition",
+        cb_arena_printf(req->arena, "attachment; filename=\"%s.onnx\"", ref.model->name));
     cb_registry_release(app->registry, &ref);
     return st;
 }

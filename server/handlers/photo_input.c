@@ -20,7 +20,8 @@ static struct cb_status add(struct cb_app *app, struct cb_photo_input *input, st
     return cb_ok();
 }
 
-static struct cb_status read_multipart(struct cb_app *app, struct cb_request *req, struct cb_photo_input *input)
+static struct cb_status read_multipart(struct cb_app *app, struct cb_request *req,
+                                       struct cb_photo_input *input)
 {
     struct cb_multipart multipart;
     struct cb_part part;
@@ -35,7 +36,8 @@ static struct cb_status read_multipart(struct cb_app *app, struct cb_request *re
     }
 }
 
-static struct cb_status decode_base64(struct cb_arena *arena, const char *text, struct cb_bytes *out)
+static struct cb_status decode_base64(struct cb_arena *arena, const char *text,
+                                      struct cb_bytes *out)
 {
     struct base64_decode_ctx ctx;
     const size_t len = strlen(text);
@@ -58,8 +60,8 @@ static const char *base64_of(const cJSON *instance)
     return cJSON_IsString(text) ? text->valuestring : NULL;
 }
 
-static struct cb_status read_instances(struct cb_app *app, struct cb_request *req, const cJSON *json,
-                                       struct cb_photo_input *input)
+static struct cb_status read_instances(struct cb_app *app, struct cb_request *req,
+                                       const cJSON *json, struct cb_photo_input *input)
 {
     const cJSON *instances = cJSON_GetObjectItemCaseSensitive(json, "instances"), *instance;
     if (!cJSON_IsArray(instances))
@@ -69,7 +71,8 @@ static struct cb_status read_instances(struct cb_app *app, struct cb_request *re
         const char *text = base64_of(instance);
         struct cb_bytes photo;
         if (!text)
-            return cb_fail(CB_ERR_INPUT, "instance %d wants {\"image\":{\"b64\":\"...\"}}", input->n + 1);
+            return cb_fail(CB_ERR_INPUT, "instance %d wants {\"image\":{\"b64\":\"...\"}}",
+                           input->n + 1);
         CB_TRY(cb_context(decode_base64(req->arena, text, &photo), "instance %d", input->n + 1));
         CB_TRY(add(app, input, photo));
     }
@@ -85,12 +88,14 @@ static bool looks_like_json(struct cb_bytes body)
     return i < body.len && body.data[i] == '{';
 }
 
-struct cb_status cb_photo_input_read(struct cb_app *app, struct cb_request *req, struct cb_photo_input *out)
+struct cb_status cb_photo_input_read(struct cb_app *app, struct cb_request *req,
+                                     struct cb_photo_input *out)
 {
     struct cb_photo_input input = { .n = 0 };
     struct cb_status st;
     cJSON *json;
-    CB_TRY(cb_arena_get(req->arena, (size_t)app->config->images, sizeof *input.photo, "photos", &input.photo));
+    CB_TRY(cb_arena_get(req->arena, (size_t)app->config->images, sizeof *input.photo, "photos",
+                        &input.photo));
     if (cb_multipart_is(req))
         st = read_multipart(app, req, &input);
     else if (cb_request_is(req, "application/json") || looks_like_json(req->body)) {
@@ -100,14 +105,17 @@ struct cb_status cb_photo_input_read(struct cb_app *app, struct cb_request *req,
     } else
         st = req->body.len ? add(app, &input, req->body) : cb_ok();
     if (st.code == CB_OK && input.n == 0)
-        st = cb_fail(CB_ERR_INPUT, "the body holds no photo: send its bytes, a form part \"image\", or instances");
+        st =
+            cb_fail(CB_ERR_INPUT,
+                    "the body holds no photo: send its bytes, a form part \"image\", or instances");
     if (st.code == CB_OK)
         *out = input;
     return st;
 }
 
-struct cb_status cb_photo_input_decode(struct cb_app *app, struct cb_arena *arena, struct cb_bytes photo,
-                                       const struct cb_recipe *recipe, struct cb_decoded *out)
+struct cb_status cb_photo_input_decode(struct cb_app *app, struct cb_arena *arena,
+                                       struct cb_bytes photo, const struct cb_recipe *recipe,
+                                       struct cb_decoded *out)
 {
     struct cb_decode_limits limits = cb_decode_defaults;
     limits.max_pixels = (size_t)app->config->pixels;

@@ -1,5 +1,6 @@
 /* server/handlers/predict.c - POST /predict?model=NAME&top=5
- * Body: photos (photo_input.h). Reply: the best classes of each, and an id under which it can be explained. */
+ * Body: photos (photo_input.h). Reply: the best classes of each, and an id under which it can be
+ * explained. */
 #include <stdio.h>
 
 #include "core/base/clock.h"
@@ -9,7 +10,8 @@
 #include "server/photos.h"
 #include "server/registry.h"
 
-#define GROUP 8 /* photos decoded and computed together; what they take is given back before the next */
+#define GROUP                                                                                      \
+    8 /* photos decoded and computed together; what they take is given back before the next */
 
 /* One request under way. */
 struct work {
@@ -23,8 +25,8 @@ struct work {
     double decode_ms, inference_ms;
 };
 
-static void write_prediction(struct work *w, const struct cb_decoded *photo, const char *id, const float *p,
-                             int *index)
+static void write_prediction(struct work *w, const struct cb_decoded *photo, const char *id,
+                             const float *p, int *index)
 {
     struct cb_json *json = &w->json;
     const int n = cb_top_k(p, w->ref.model->classes, w->top, index);
@@ -58,8 +60,9 @@ static struct cb_status predict_group(struct work *w, int first, int n)
     int *index;
     const double t0 = cb_clock_ms();
     for (int i = 0; i < n; i++) {
-        CB_TRY(cb_context(cb_photo_input_decode(w->app, arena, w->input.photo[first + i], &w->ref.model->recipe,
-                                                &photo[i]), "photo %d", first + i + 1));
+        CB_TRY(cb_context(cb_photo_input_decode(w->app, arena, w->input.photo[first + i],
+                                                &w->ref.model->recipe, &photo[i]),
+                          "photo %d", first + i + 1));
         image[i] = photo[i].image;
     }
     const double t1 = cb_clock_ms();

@@ -1,5 +1,5 @@
-/* server/handlers/system.c - probes, metrics, the API's description, and the start page. Answered by the network loop:
- * nothing here may block. */
+/* server/handlers/system.c - probes, metrics, the API's description, and the start page. Answered
+ * by the network loop: nothing here may block. */
 #include <string.h>
 
 #include "server/app.h"
@@ -112,7 +112,8 @@ struct cb_status cb_handle_index(struct cb_app *app, struct cb_request *req, str
     static const char page[] =
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Cambium</title>"
         "<h1>Cambium</h1><p>Classifies photos, shows why, learns new classes.</p><ul>"
-        "<li><a href=\"/models\">models</a><li><a href=\"/datasets\">datasets</a><li><a href=\"/jobs\">jobs</a>"
+        "<li><a href=\"/models\">models</a><li><a href=\"/datasets\">datasets</a><li><a "
+        "href=\"/jobs\">jobs</a>"
         "<li><a href=\"/openapi.json\">API</a><li><a href=\"/metrics\">metrics</a></ul>"
         "<pre>curl --data-binary @photo.jpg 'http://HOST/predict'</pre>\n";
     (void)app, (void)req;

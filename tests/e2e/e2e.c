@@ -59,7 +59,8 @@ struct http_reply e2e_wait_job(int port, const char *id)
     snprintf(target, sizeof target, "/jobs/%s", id);
     for (int i = 0;; i++) {
         struct http_reply reply = http_get(port, target);
-        if (i > 2400 || (!http_has(&reply, "\"state\":\"queued\"") && !http_has(&reply, "\"state\":\"running\"")))
+        if (i > 2400 || (!http_has(&reply, "\"state\":\"queued\"") &&
+                         !http_has(&reply, "\"state\":\"running\"")))
             return reply;
         http_free(&reply);
         poll(NULL, 0, 50);

@@ -44,7 +44,8 @@ Test(e2e_http, answers_probes_metrics_and_its_description)
     e2e_expect_code(http_get(server.port, "/readyz"), 200);
     e2e_expect_code(http_get(server.port, "/"), 200);
     struct http_reply r = http_get(server.port, "/metrics");
-    cr_expect(http_has(&r, "cambium_http_requests_total{method=\"GET\",route=\"/livez\",code=\"2xx\"} 1\n"));
+    cr_expect(http_has(
+        &r, "cambium_http_requests_total{method=\"GET\",route=\"/livez\",code=\"2xx\"} 1\n"));
     cr_expect(http_has(&r, "cambium_http_request_duration_seconds_bucket{"));
     http_free(&r);
     r = http_get(server.port, "/openapi.json");
@@ -64,10 +65,12 @@ Test(e2e_http, refuses_bodies_over_the_limit)
     e2e_expect_code(http_call(server.port, "POST", "/livez", "", big, 10), 405);
     /* chunked: known only when the count passes the limit */
     const int fd = http_connect(server.port);
-    const char head[] = "POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const char head[] = "POST /predict HTTP/1.1\r\nHost: x\r\nConnection: "
+                        "close\r\nTransfer-Encoding: chunked\r\n\r\n";
     cr_assert(http_send(fd, head, sizeof head - 1));
     for (int i = 0; i < 10; i++)
-        if (!http_send(fd, "4e20\r\n", 6) || !http_send(fd, chunk, sizeof chunk) || !http_send(fd, "\r\n", 2))
+        if (!http_send(fd, "4e20\r\n", 6) || !http_send(fd, chunk, sizeof chunk) ||
+            !http_send(fd, "\r\n", 2))
             break;
     http_send(fd, "0\r\n\r\n", 5);
     e2e_expect_code(http_receive(fd, 5000), 413);
@@ -78,7 +81,8 @@ Test(e2e_http, refuses_bodies_over_the_limit)
 
 Test(e2e_http, answers_at_once_to_a_client_that_asks_before_it_sends)
 {
-    const char head[] = "POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9000000000\r\n\r\n";
+    const char head[] = "POST /predict HTTP/1.1\r\nHost: x\r\nExpect: "
+                        "100-continue\r\nContent-Length: 9000000000\r\n\r\n";
     server = e2e_start("", "");
     const int fd = http_connect(server.port);
     cr_assert(http_send(fd, head, sizeof head - 1));
@@ -101,10 +105,17 @@ Test(e2e_http, keeps_large_bodies_in_a_file)
 Test(e2e_http, survives_garbage)
 {
     static const char *const garbage[] = {
-        "\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02", "POST /predict HTTP/1.1\r\nHost: x\r\n"
-        "Content-Length: -5\r\n\r\n", "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
-        "POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n", "GET predict HTTP/1.1\r\n\r\n",
-        "GET /?%%%%%% HTTP/1.1\r\nHost: x\r\n\r\n", "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nshort",
+        "\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        "\x16\x03\x01\x02",
+        "POST /predict HTTP/1.1\r\nHost: x\r\n"
+        "Content-Length: -5\r\n\r\n",
+        "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        "POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n",
+        "GET predict HTTP/1.1\r\n\r\n",
+        "GET /?%%%%%% HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nshort",
     };
     server = e2e_start("", "");
     for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
@@ -112,7 +123,8 @@ Test(e2e_http, survives_garbage)
         struct http_reply r;
         http_send(fd, garbage[i], strlen(garbage[i]));
         r = http_receive(fd, 100);
-        cr_expect(r.code == 0 || (r.code >= 400 && r.code < 500) || r.code == 505, "garbage %zu: %d", i, r.code);
+        cr_expect(r.code == 0 || (r.code >= 400 && r.code < 500) || r.code == 505,
+                  "garbage %zu: %d", i, r.code);
         http_free(&r);
         close(fd);
     }
@@ -137,7 +149,8 @@ Test(e2e_http, closes_on_silent_clients)
 
 Test(e2e_http, answers_many_requests_on_one_connection)
 {
-    const char request[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", last[] = "GET /livez HTTP/1.0\r\n\r\n";
+    const char request[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+               last[] = "GET /livez HTTP/1.0\r\n\r\n";
     server = e2e_start("", "");
     const int fd = http_connect(server.port);
     int n = 0;
@@ -160,8 +173,10 @@ static void send_many(int n, int *fd)
     char head[200];
     cb_buf_init(&photo, 1 << 20);
     make_photo(64, 10, 200, 10, 3, &photo);
-    const int len = snprintf(head, sizeof head, "POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-                             "Content-Length: %zu\r\n\r\n", photo.len);
+    const int len = snprintf(head, sizeof head,
+                             "POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                             "Content-Length: %zu\r\n\r\n",
+                             photo.len);
     for (int i = 0; i < n; i++) {
         fd[i] = http_connect(server.port);
         cr_assert(http_send(fd[i], head, (size_t)len));
@@ -248,7 +263,8 @@ Test(e2e_http, ends_clients_that_send_too_slowly)
 {
     server = e2e_start("", "--header-seconds 1 --body-seconds 1");
     cr_expect(ends_slow_client("GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ", 6000));
-    cr_expect(ends_slow_client("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", 6000));
+    cr_expect(ends_slow_client(
+        "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", 6000));
     e2e_expect_code(http_get(server.port, "/livez"), 200);
     e2e_end(&server);
 }

@@ -42,8 +42,11 @@ static void upload(char id[64])
 static struct http_reply train(const char *dataset, const char *name)
 {
     char body[300], id[64];
-    snprintf(body, sizeof body, "{\"base\":\"tiny\",\"dataset\":\"%s\",\"name\":\"%s\",\"mode\":\"head\"}", dataset, name);
-    struct http_reply r = post("/finetune", "Content-Type: application/json\r\n", body, strlen(body));
+    snprintf(body, sizeof body,
+             "{\"base\":\"tiny\",\"dataset\":\"%s\",\"name\":\"%s\",\"mode\":\"head\"}", dataset,
+             name);
+    struct http_reply r =
+        post("/finetune", "Content-Type: application/json\r\n", body, strlen(body));
     cr_assert(eq(int, r.code, 202), "%.*s", (int)r.len, r.body);
     cr_assert(e2e_text(&r, "id", id, sizeof id));
     http_free(&r);
@@ -97,14 +100,18 @@ Test(e2e_learn, takes_a_form_with_a_part_for_each_photo)
         struct cb_buf one;
         cb_buf_init(&one, 1 << 20);
         make_photo(20, i < 2 ? 200 : 10, 50, 50, (uint64_t)i + 1, &one);
-        cb_buf_printf(&body, "--q\r\nContent-Disposition: form-data; name=\"%s\"; filename=\"%d.jpg\"\r\n\r\n",
-                      i < 2 ? "warm" : "cold", i);
+        cb_buf_printf(
+            &body,
+            "--q\r\nContent-Disposition: form-data; name=\"%s\"; filename=\"%d.jpg\"\r\n\r\n",
+            i < 2 ? "warm" : "cold", i);
         cb_buf_add(&body, one.data, one.len);
         cb_buf_printf(&body, "\r\n");
         cb_buf_deinit(&one);
     }
-    cb_buf_printf(&body, "--q\r\nContent-Disposition: form-data; name=\"warm\"; filename=\"bad.jpg\"\r\n\r\nbad\r\n--q--\r\n");
-    struct http_reply r = post("/datasets", "Content-Type: multipart/form-data; boundary=q\r\n", body.data, body.len);
+    cb_buf_printf(&body, "--q\r\nContent-Disposition: form-data; name=\"warm\"; "
+                         "filename=\"bad.jpg\"\r\n\r\nbad\r\n--q--\r\n");
+    struct http_reply r =
+        post("/datasets", "Content-Type: multipart/form-data; boundary=q\r\n", body.data, body.len);
     cr_expect(eq(int, r.code, 201), "%.*s", (int)r.len, r.body);
     cr_expect(http_has(&r, "\"cold\":2,\"warm\":2"));
     cr_expect(http_has(&r, "\"rejected\":[{\"file\":\""));
@@ -118,7 +125,8 @@ Test(e2e_learn, refuses_what_is_no_dataset)
     struct cb_buf one;
     e2e_expect_code(post("/datasets", "", "hello", 5), 415);
     e2e_expect_code(post("/finetune", "Content-Type: application/json\r\n", "{}", 2), 400);
-    e2e_expect_code(post("/finetune", "Content-Type: application/json\r\n", "{\"dataset\":\"d0\"}", 16), 404);
+    e2e_expect_code(
+        post("/finetune", "Content-Type: application/json\r\n", "{\"dataset\":\"d0\"}", 16), 404);
     cb_buf_init(&one, 16 << 20);
     make_dataset(1, 4, &one);
     e2e_expect_code(post("/finetune?name=single", "", one.data, one.len), 422);
@@ -165,7 +173,8 @@ Test(e2e_learn, trains_serves_keeps_and_exports_a_model)
 Test(e2e_learn, trains_from_the_archive_itself_and_tells_all_events_afterwards)
 {
     char id[64], target[128], last[64];
-    struct http_reply r = post("/finetune?base=tiny&name=direct&hidden=8&epochs=20", "", archive.data, archive.len);
+    struct http_reply r =
+        post("/finetune?base=tiny&name=direct&hidden=8&epochs=20", "", archive.data, archive.len);
     cr_assert(eq(int, r.code, 202), "%.*s", (int)r.len, r.body);
     cr_expect(http_header(&r, "Location", target, sizeof target));
     cr_expect(e2e_text(&r, "id", id, sizeof id));
@@ -218,8 +227,11 @@ Test(e2e_learn, runs_a_job_again_after_the_process_was_killed)
 {
     char id[64], body[200], job[64];
     upload(id);
-    snprintf(body, sizeof body, "{\"base\":\"tiny\",\"dataset\":\"%s\",\"name\":\"again\",\"hidden\":64,\"epochs\":100000,"
-             "\"patience\":100000}", id);
+    snprintf(
+        body, sizeof body,
+        "{\"base\":\"tiny\",\"dataset\":\"%s\",\"name\":\"again\",\"hidden\":64,\"epochs\":100000,"
+        "\"patience\":100000}",
+        id);
     struct http_reply r = post("/finetune", "", body, strlen(body));
     cr_assert(eq(int, r.code, 202), "%.*s", (int)r.len, r.body);
     cr_assert(e2e_text(&r, "id", job, sizeof job));

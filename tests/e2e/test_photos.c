@@ -1,4 +1,5 @@
-/* Real networks and real photos over HTTP, against what Pillow and ONNX Runtime answered (../shared/models). */
+/* Real networks and real photos over HTTP, against what Pillow and ONNX Runtime answered
+ * (../shared/models). */
 #include <cjson/cJSON.h>
 #include <math.h>
 
@@ -18,12 +19,14 @@ static double number(const cJSON *row, const char *key)
     return cJSON_GetObjectItem(row, key)->valuedouble;
 }
 
-static void compare(const char *name, const cJSON *reference, const struct http_reply *reply, struct score *score)
+static void compare(const char *name, const cJSON *reference, const struct http_reply *reply,
+                    struct score *score)
 {
     cJSON *json = reply->body ? cJSON_ParseWithLength(reply->body, reply->len) : NULL;
     const cJSON *prediction = cJSON_GetArrayItem(cJSON_GetObjectItem(json, "predictions"), 0);
     const cJSON *classes = cJSON_GetObjectItem(prediction, "classes");
-    const cJSON *first = cJSON_GetArrayItem(reference, 0), *second = cJSON_GetArrayItem(reference, 1);
+    const cJSON *first = cJSON_GetArrayItem(reference, 0),
+                *second = cJSON_GetArrayItem(reference, 1);
     cr_expect(cJSON_GetArraySize(classes) > 0, "%s: %d", name, reply->code);
     if (cJSON_GetArraySize(classes) == 0) {
         cJSON_Delete(json);
@@ -62,7 +65,8 @@ static struct score classify_all(int port, const char *model)
         else if (cJSON_IsArray(entry) && r.code == 200)
             compare(entry->string, entry, &r, &score);
         else
-            cr_expect(r.code == 200 && http_has(&r, "\"warning\":"), "%s: %d", entry->string, r.code);
+            cr_expect(r.code == 200 && http_has(&r, "\"warning\":"), "%s: %d", entry->string,
+                      r.code);
         http_free(&r);
         cb_file_unmap(&photo);
     }
@@ -80,7 +84,9 @@ Test(e2e_photos, agree_with_the_reference, .timeout = 300)
     server = server_start("", "--model " MODELS "/squeezenet1.1 --model " MODELS "/mobilenet_v2");
     for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         const struct score score = classify_all(server.port, models[i]);
-        fprintf(stderr, "%s: %d photos, %d of %d first classes agree, %d probabilities differ by more than 0.02\n",
+        fprintf(stderr,
+                "%s: %d photos, %d of %d first classes agree, %d probabilities differ by more than "
+                "0.02\n",
                 models[i], score.photos, score.same, score.compared, score.wrong);
         cr_expect(ge(int, score.same * 100, score.compared * 99), "%s", models[i]);
         cr_expect(eq(int, score.wrong, 0), "%s", models[i]);

@@ -1,5 +1,6 @@
-/* tests/fuzz/fuzz_request.c - what a client writes: the request target, a form, JSON. The first byte says which. Texts
- * that come out end within the arena, parts of a form lie within its body, and are read in order. */
+/* tests/fuzz/fuzz_request.c - what a client writes: the request target, a form, JSON. The first
+ * byte says which. Texts that come out end within the arena, parts of a form lie within its body,
+ * and are read in order. */
 #include <string.h>
 
 #include "server/json.h"
@@ -21,7 +22,8 @@ static void read_target(struct cb_arena *arena, struct cb_bytes input)
     double v;
     if (!target || cb_request_target(&req, target).code)
         return;
-    require(req.path[0] == '/' && strlen(req.path) <= strlen(target) && req.n_query <= CB_QUERY_MAX);
+    require(req.path[0] == '/' && strlen(req.path) <= strlen(target) &&
+            req.n_query <= CB_QUERY_MAX);
     for (int i = 0; i < req.n_query; i++)
         if (cb_request_real(&req, req.query[i].name, 0, -1, 1, &v).code == CB_OK)
             require(v >= -1 && v <= 1);
@@ -46,7 +48,8 @@ static void read_form(struct cb_arena *arena, struct cb_bytes input)
     while (cb_multipart_next(&multipart, &part, &found).code == CB_OK && found) {
         require(part.data.data >= end);
         end = part.data.data + part.data.len;
-        require(end <= req.body.data + req.body.len && strlen(part.name) + strlen(part.filename) < arena->used);
+        require(end <= req.body.data + req.body.len &&
+                strlen(part.name) + strlen(part.filename) < arena->used);
     }
 }
 
@@ -74,7 +77,8 @@ static void read_json(struct cb_arena *arena, struct cb_bytes input)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static void (*const read[])(struct cb_arena *, struct cb_bytes) = { read_target, read_form, read_json };
+    static void (*const read[])(struct cb_arena *, struct cb_bytes) = { read_target, read_form,
+                                                                        read_json };
     struct cb_arena arena;
     if (len == 0 || cb_arena_init(&arena, (size_t)4 << 20).code)
         return 0;

@@ -44,10 +44,13 @@ Test(server_config, prefers_the_command_line_to_the_environment_to_the_file)
 
 Test(server_config, names_what_is_wrong)
 {
-    static const struct { const char *name, *value, *message; } bad[] = {
+    static const struct {
+        const char *name, *value, *message;
+    } bad[] = {
         { "port", "70000", "port wants a number from 0 to 65535, got '70000'" },
         { "port", "1K", "port wants a number from 0 to 65535, got '1K'" },
-        { "photo-bytes", "9999999999G", "photo-bytes wants a number from 1 to 1073741824, got '9999999999G'" },
+        { "photo-bytes", "9999999999G",
+          "photo-bytes wants a number from 1 to 1073741824, got '9999999999G'" },
         { "photo-bytes", "x", "photo-bytes wants a number from 1 to 1073741824, got 'x'" },
         { "nothing", "1", "there is no setting 'nothing'" },
         { "model", "x=", "--model wants NAME=PATH, got 'x='" },

@@ -80,7 +80,9 @@ TestSuite(server_job_queue, .init = start, .fini = stop, .timeout = 60);
 
 static enum cb_code submit(const char *name, char id[CB_JOB_ID])
 {
-    struct cb_job_order order = { .base = "base", .dataset = "d1", .config = "{\"mode\":\"head\"}" };
+    struct cb_job_order order = { .base = "base",
+                                  .dataset = "d1",
+                                  .config = "{\"mode\":\"head\"}" };
     snprintf(order.name, sizeof order.name, "%s", name);
     return cb_job_queue_submit(queue, &order, id).code;
 }
@@ -201,7 +203,8 @@ Test(server_job_queue, streams_all_events_from_any_point)
     snprintf(after, sizeof after, "%ld", n);
     cr_assert(eq(int, cb_job_queue_stream(queue, id, after, &arena, &rep).code, CB_OK));
     cr_expect(eq(int, rep.code, 204));
-    cr_expect(eq(int, cb_job_queue_stream(queue, "jnone", "", &arena, &rep).code, CB_ERR_NOT_FOUND));
+    cr_expect(
+        eq(int, cb_job_queue_stream(queue, "jnone", "", &arena, &rep).code, CB_ERR_NOT_FOUND));
     cb_reply_deinit(&rep);
     cb_arena_deinit(&arena);
 }

@@ -27,8 +27,9 @@ Test(server_json, writes_values_with_commas_where_they_belong)
     cb_json_text(&json, "e", NULL);
     cb_json_time(&json, "f", 86400001);
     cb_json_close(&json, '}');
-    cr_expect(eq(str, out.data, "{\"a\":-5,\"b\":[0.5,null],\"c\":{},\"d\":true,\"e\":null,"
-                                "\"f\":\"1970-01-02T00:00:00.001Z\"}"));
+    cr_expect(eq(str, out.data,
+                 "{\"a\":-5,\"b\":[0.5,null],\"c\":{},\"d\":true,\"e\":null,"
+                 "\"f\":\"1970-01-02T00:00:00.001Z\"}"));
     cb_buf_deinit(&out);
 }
 
@@ -38,18 +39,23 @@ Test(server_json, escapes_text_and_replaces_what_is_no_utf8)
     struct cb_json json = { .out = &out };
     cb_buf_init(&out, 1000);
     cb_json_text(&json, NULL, "a\"\\\n\x7f\xc3\xa4|\xff|\xed\xa0\x80|\xf4\x90\x80\x80|\xe2\x82");
-    cr_expect(eq(str, out.data, "\"a\\\"\\\\\\u000a\\u007f\xc3\xa4|\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|"
-                                "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\""));
+    cr_expect(
+        eq(str, out.data,
+           "\"a\\\"\\\\\\u000a\\u007f\xc3\xa4|\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|"
+           "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd\""));
     cb_buf_deinit(&out);
 }
 
 Test(server_json, refuses_what_is_no_object_or_too_deep)
 {
-    static const char *const bad[] = { "", "[]", "1", "{", "{}x", "{\"a\":}", "{\"a\":1}{}", "nul" };
+    static const char *const bad[] = {
+        "", "[]", "1", "{", "{}x", "{\"a\":}", "{\"a\":1}{}", "nul"
+    };
     char deep[200];
     cJSON *json;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        cr_expect(eq(int, cb_json_parse(text_bytes(bad[i]), &json).code, CB_ERR_INPUT), "%s", bad[i]);
+        cr_expect(eq(int, cb_json_parse(text_bytes(bad[i]), &json).code, CB_ERR_INPUT), "%s",
+                  bad[i]);
     memset(deep, '[', sizeof deep - 1);
     deep[sizeof deep - 1] = 0;
     cr_expect(eq(int, cb_json_parse(text_bytes(deep), &json).code, CB_ERR_INPUT));
@@ -62,7 +68,10 @@ Test(server_json, reads_members_by_type_and_range)
     int64_t n;
     double v;
     bool b;
-    cr_assert(eq(int, cb_json_parse(text_bytes(" {\"n\":3,\"f\":1.5,\"t\":\"x\",\"b\":true,\"z\":null} \n"), &json).code,
+    cr_assert(eq(int,
+                 cb_json_parse(
+                     text_bytes(" {\"n\":3,\"f\":1.5,\"t\":\"x\",\"b\":true,\"z\":null} \n"), &json)
+                     .code,
                  CB_OK));
     cr_expect(eq(int, cb_json_get_int(json, "n", 0, 0, 9, &n).code, CB_OK));
     cr_expect(eq(i64, n, 3));

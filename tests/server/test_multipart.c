@@ -23,7 +23,9 @@ static const char type[] = "multipart/form-data; boundary=b1";
 
 static struct cb_request form(const char *body, size_t len)
 {
-    return (struct cb_request){ .arena = &arena, .content_type = type, .body = { (const uint8_t *)body, len } };
+    return (struct cb_request){ .arena = &arena,
+                                .content_type = type,
+                                .body = { (const uint8_t *)body, len } };
 }
 
 /* Number of parts, -1 for a failure; `last` gets the last one. */
@@ -47,7 +49,8 @@ Test(server_multipart, finds_names_files_and_bytes)
 {
     static const char body[] =
         "preamble\r\n--b1\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n"
-        "--b1\r\ncontent-type: image/png\r\ncontent-disposition: form-data; filename=\"x \\\"y\\\".png\"; name=image\r\n\r\n"
+        "--b1\r\ncontent-type: image/png\r\ncontent-disposition: form-data; filename=\"x "
+        "\\\"y\\\".png\"; name=image\r\n\r\n"
         "two\r\n--b\r\n\r\n--b1--\r\nepilogue";
     struct cb_request req = form(body, sizeof body - 1);
     struct cb_part part;
@@ -60,7 +63,8 @@ Test(server_multipart, finds_names_files_and_bytes)
 
 Test(server_multipart, takes_empty_parts_and_an_empty_form)
 {
-    static const char body[] = "--b1\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n--b1--";
+    static const char body[] =
+        "--b1\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n--b1--";
     struct cb_request req = form(body, sizeof body - 1);
     struct cb_part part;
     cr_expect(eq(int, count(&req, &part), 1));
@@ -71,7 +75,8 @@ Test(server_multipart, takes_empty_parts_and_an_empty_form)
 
 Test(server_multipart, refuses_what_is_cut_short_or_has_no_boundary)
 {
-    static const char body[] = "--b1\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n--b1--";
+    static const char body[] =
+        "--b1\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n--b1--";
     struct cb_part part;
     for (size_t len = 0; len < sizeof body - 3; len++) {
         struct cb_request req = form(body, len);
@@ -84,7 +89,8 @@ Test(server_multipart, refuses_what_is_cut_short_or_has_no_boundary)
 
 Test(server_multipart, stays_inside_damaged_bodies)
 {
-    static const char body[] = "--b1\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n--b1\r\n\r\nx\r\n--b1--\r\n";
+    static const char body[] = "--b1\r\nContent-Disposition: form-data; "
+                               "name=\"a\"\r\n\r\none\r\n--b1\r\n\r\nx\r\n--b1--\r\n";
     for (uint64_t seed = 1; seed <= 2000; seed++) {
         struct cb_rng rng = cb_rng_seed(seed);
         const size_t mark = arena.used, len = sizeof body - 1;

@@ -35,7 +35,8 @@ static bool has(const char *id, char fill)
     struct cb_status st = cb_photos_get(photos, id, &arena, &bytes);
     if (st.code)
         cr_expect(eq(int, st.code, CB_ERR_NOT_FOUND));
-    return st.code == CB_OK && bytes.len && bytes.data[0] == fill && bytes.data[bytes.len - 1] == fill;
+    return st.code == CB_OK && bytes.len && bytes.data[0] == fill &&
+           bytes.data[bytes.len - 1] == fill;
 }
 
 Test(server_photos, keeps_the_newest_within_their_number)

@@ -39,7 +39,8 @@ Test(server_request, decodes_path_and_parameters)
 
 Test(server_request, refuses_bad_escapes_zero_bytes_and_relative_paths)
 {
-    static const char *const bad[] = { "/%", "/%4", "/%zz", "/%00", "/a?x=%0", "x", "", "*", "http://x/" };
+    static const char *const bad[] = { "/%", "/%4", "/%zz", "/%00",     "/a?x=%0",
+                                       "x",  "",    "*",    "http://x/" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct cb_request req = { .arena = &arena };
         cr_expect(eq(int, cb_request_target(&req, bad[i]).code, CB_ERR_INPUT), "%s", bad[i]);
@@ -74,7 +75,8 @@ Test(server_request, reads_numbers_within_their_range)
 
 Test(server_request, knows_media_types)
 {
-    struct cb_request req = { .content_type = "Application/JSON; charset=utf-8", .accept = "application/json" };
+    struct cb_request req = { .content_type = "Application/JSON; charset=utf-8",
+                              .accept = "application/json" };
     cr_expect(cb_request_is(&req, "application/json"));
     cr_expect(cb_request_wants_json(&req));
     req.content_type = "application/jsonx";

@@ -42,7 +42,8 @@ Test(server_router, says_which_methods_a_path_has)
     struct cb_request req = request("PATCH", "/models/x");
     cr_expect(cb_router_find(&req, allow) == NULL);
     cr_expect(eq(str, (char *)allow, "GET, HEAD, PUT, DELETE, OPTIONS"));
-    static const char *const unknown[] = { "/nothing", "/models/", "/models/a/b", "/models//model.onnx", "/livez/" };
+    static const char *const unknown[] = { "/nothing", "/models/", "/models/a/b",
+                                           "/models//model.onnx", "/livez/" };
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
         req = request("GET", unknown[i]);
         cr_expect(cb_router_find(&req, allow) == NULL, "%s", unknown[i]);

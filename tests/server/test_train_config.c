@@ -8,8 +8,9 @@ Test(train_config, default_is_that_of_the_trainer)
 {
     const struct cb_head_config *a = &cb_train_config_default.head, *b = &cb_head_config_default;
     cr_expect(a->hidden == b->hidden && a->dropout == b->dropout && a->epochs == b->epochs &&
-              a->patience == b->patience && a->learning_rate == b->learning_rate && a->l2 == b->l2 &&
-              a->held_out == b->held_out && a->balance == b->balance && a->seed == b->seed);
+              a->patience == b->patience && a->learning_rate == b->learning_rate &&
+              a->l2 == b->l2 && a->held_out == b->held_out && a->balance == b->balance &&
+              a->seed == b->seed);
 }
 
 Test(train_config, sets_values_by_name_with_either_dash)
@@ -21,24 +22,28 @@ Test(train_config, sets_values_by_name_with_either_dash)
     cr_expect_eq(cb_train_config_set(&c, "l2", "auto").code, CB_OK);
     cr_expect_eq(cb_train_config_set(&c, "balance", "false").code, CB_OK);
     cr_expect_eq(cb_train_config_set(&c, "seed", "9007199254740991").code, CB_OK);
-    cr_expect(c.head.hidden == 64 && c.head.learning_rate == 1e-3f && c.head.held_out == 0.25f && c.head.l2 == -1 &&
-              !c.head.balance && c.head.seed == 9007199254740991);
+    cr_expect(c.head.hidden == 64 && c.head.learning_rate == 1e-3f && c.head.held_out == 0.25f &&
+              c.head.l2 == -1 && !c.head.balance && c.head.seed == 9007199254740991);
     cr_expect_eq(cb_train_config_check(&c).code, CB_OK);
 }
 
 Test(train_config, values_outside_their_range_are_refused_by_name)
 {
-    static const struct { const char *key, *value; } bad[] = {
-        { "hidden", "-1" }, { "hidden", "4097" }, { "hidden", "1.5" }, { "hidden", "" }, { "hidden", "12x" },
-        { "dropout", "0.91" }, { "dropout", "nan" }, { "epochs", "1e9" }, { "learning_rate", "2" }, { "l2", "inf" },
-        { "held_out", "0.51" }, { "held_out", "0" }, { "balance", "yes" }, { "seed", "-1" }, { "mode", "half" },
-        { "patience", "0" }, { "colour", "red" },
+    static const struct {
+        const char *key, *value;
+    } bad[] = {
+        { "hidden", "-1" },   { "hidden", "4097" },   { "hidden", "1.5" },
+        { "hidden", "" },     { "hidden", "12x" },    { "dropout", "0.91" },
+        { "dropout", "nan" }, { "epochs", "1e9" },    { "learning_rate", "2" },
+        { "l2", "inf" },      { "held_out", "0.51" }, { "held_out", "0" },
+        { "balance", "yes" }, { "seed", "-1" },       { "mode", "half" },
+        { "patience", "0" },  { "colour", "red" },
     };
     for (size_t i = 0; i < CB_COUNT_OF(bad); i++) {
         struct cb_train_config c = cb_train_config_default;
         const struct cb_status st = cb_train_config_set(&c, bad[i].key, bad[i].value);
-        cr_expect(st.code == CB_ERR_INPUT && strstr(st.msg, bad[i].key), "%s=%s: %s", bad[i].key, bad[i].value,
-                  st.msg);
+        cr_expect(st.code == CB_ERR_INPUT && strstr(st.msg, bad[i].key), "%s=%s: %s", bad[i].key,
+                  bad[i].value, st.msg);
     }
 }
 
@@ -55,7 +60,10 @@ static enum cb_code parse(const char *text, struct cb_train_config *c)
 Test(train_config, json_members_are_settings_or_the_callers)
 {
     struct cb_train_config c;
-    cr_expect_eq(parse("{\"base\":[1],\"hidden\":32,\"dropout\":0.25,\"balance\":false,\"l2\":\"auto\"}", &c), CB_OK);
+    cr_expect_eq(
+        parse("{\"base\":[1],\"hidden\":32,\"dropout\":0.25,\"balance\":false,\"l2\":\"auto\"}",
+              &c),
+        CB_OK);
     cr_expect(c.head.hidden == 32 && c.head.dropout == 0.25f && !c.head.balance && c.head.l2 == -1);
     cr_expect_eq(parse("{\"hiden\":32}", &c), CB_ERR_INPUT);
     cr_expect_eq(parse("{\"hidden\":[]}", &c), CB_ERR_INPUT);

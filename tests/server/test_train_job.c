@@ -15,7 +15,9 @@ static void set_up(struct training *t, int each, int hidden, size_t threads)
 {
     t->result = (struct cb_train_result){ 0 };
     learning_begin(&t->l, each, threads);
-    t->job = (struct cb_train_job){ .engine = &t->l.engine, .model = t->l.model, .dataset = &t->l.dataset,
+    t->job = (struct cb_train_job){ .engine = &t->l.engine,
+                                    .model = t->l.model,
+                                    .dataset = &t->l.dataset,
                                     .config = cb_train_config_default };
     t->job.config.head.hidden = hidden;
 }
@@ -68,7 +70,8 @@ Test(train_job, the_head_file_says_what_it_belongs_to)
     cr_expect_str_eq(cb_onnx_head_property(&file, "cambium.trunk"), digest);
     cr_expect_str_eq(cb_onnx_head_property(&file, "cambium.labels"), "blue\ngreen\nred\n");
     const char *bottleneck = cb_onnx_head_property(&file, "cambium.bottleneck");
-    cr_expect(cb_graph_find(&t.l.model->graph, bottleneck) == t.l.model->bottleneck, "%s", bottleneck);
+    cr_expect(cb_graph_find(&t.l.model->graph, bottleneck) == t.l.model->bottleneck, "%s",
+              bottleneck);
     cr_expect_not_null(strstr(cb_onnx_head_property(&file, "cambium.recipe"), bottleneck));
     tear_down(&t);
 }
@@ -85,13 +88,18 @@ Test(train_job, the_exported_model_predicts_what_the_head_does)
         cb_buf_init(&whole, 1 << 20);
         struct cb_status st = cb_train_export(t.l.model, bytes_of(&t.result.head_file), &whole);
         cr_assert_eq(st.code, CB_OK, "%s", st.msg);
-        const struct cb_model_source source = { .bytes = bytes_of(&whole), .name = "whole", .untrusted = true };
+        const struct cb_model_source source = { .bytes = bytes_of(&whole),
+                                                .name = "whole",
+                                                .untrusted = true };
         st = cb_model_load(&source, &model);
         cr_assert_eq(st.code, CB_OK, "%s", st.msg);
         cr_expect(model->classes == 3 && model->n_labels == 3 && !model->recipe.assumed);
         cr_expect_str_eq(model->labels[2], "red");
-        struct cb_feature_job job = { .engine = &t.l.engine, .model = model, .dataset = &t.l.dataset };
-        cr_assert_eq(cb_dataset_probabilities(&job, &t.l.f.arena, NULL, &probabilities).code, CB_OK);
+        struct cb_feature_job job = { .engine = &t.l.engine,
+                                      .model = model,
+                                      .dataset = &t.l.dataset };
+        cr_assert_eq(cb_dataset_probabilities(&job, &t.l.f.arena, NULL, &probabilities).code,
+                     CB_OK);
         job.model = t.l.model;
         cr_assert_eq(cb_dataset_features(&job, &t.l.f.arena, NULL, &features).code, CB_OK);
         for (int i = 0; i < features.n; i++) {
@@ -116,8 +124,11 @@ Test(train_job, a_head_is_not_exported_with_another_trunk)
     run_ok(&t);
     cb_buf_init(&whole, 1 << 20);
     t.l.model->digest.byte[0] ^= 1;
-    cr_expect_eq(cb_train_export(t.l.model, bytes_of(&t.result.head_file), &whole).code, CB_ERR_MODEL);
-    cr_expect_eq(cb_train_export(t.l.model, (struct cb_bytes){ (const uint8_t *)"x", 1 }, &whole).code, CB_ERR_MODEL);
+    cr_expect_eq(cb_train_export(t.l.model, bytes_of(&t.result.head_file), &whole).code,
+                 CB_ERR_MODEL);
+    cr_expect_eq(
+        cb_train_export(t.l.model, (struct cb_bytes){ (const uint8_t *)"x", 1 }, &whole).code,
+        CB_ERR_MODEL);
     cb_buf_deinit(&whole);
     tear_down(&t);
 }
@@ -205,13 +216,14 @@ Test(train_report, json_has_what_the_contract_promises)
     cr_expect_eq(cJSON_GetObjectItem(json, "photos")->valueint, 18);
     cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(json, "classes")), 3);
     cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(json, "rejected")), 1);
-    cr_expect_str_eq(cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(json, "rejected"), 0), "file")
-                         ->valuestring, "red/bad.jpg");
+    cr_expect_str_eq(
+        cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(json, "rejected"), 0), "file")
+            ->valuestring,
+        "red/bad.jpg");
     cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(held_out, "per_class")), 3);
-    const cJSON *row, *cell, *rows = cJSON_GetObjectItem(cJSON_GetObjectItem(held_out, "confusion"), "rows");
-    cJSON_ArrayForEach(row, rows)
-        cJSON_ArrayForEach(cell, row)
-            sum += cell->valueint;
+    const cJSON *row, *cell,
+        *rows = cJSON_GetObjectItem(cJSON_GetObjectItem(held_out, "confusion"), "rows");
+    cJSON_ArrayForEach(row, rows) cJSON_ArrayForEach(cell, row) sum += cell->valueint;
     cr_expect_eq(sum, cJSON_GetObjectItem(held_out, "n")->valueint);
     cr_expect_not_null(cJSON_GetObjectItem(cJSON_GetObjectItem(json, "seconds"), "features"));
     cJSON_Delete(json);

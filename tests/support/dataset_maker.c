@@ -57,15 +57,21 @@ void tar_end(struct cb_buf *tar)
 
 void make_dataset(int classes, int n, struct cb_buf *out)
 {
-    static const struct { const char *name; int r, g, b; } class[] = {
-        { "red", 200, 40, 40 }, { "green", 40, 200, 40 }, { "blue", 40, 40, 200 },
+    static const struct {
+        const char *name;
+        int r, g, b;
+    } class[] = {
+        { "red", 200, 40, 40 },
+        { "green", 40, 200, 40 },
+        { "blue", 40, 40, 200 },
     };
     for (int c = 0; c < classes; c++)
         for (int i = 0; i < n; i++) {
             struct cb_buf photo;
             char name[64];
             cb_buf_init(&photo, 1 << 20);
-            make_photo(24 + i % 7, class[c].r, class[c].g, class[c].b, (uint64_t)(100 * c + i + 1), &photo);
+            make_photo(24 + i % 7, class[c].r, class[c].g, class[c].b, (uint64_t)(100 * c + i + 1),
+                       &photo);
             snprintf(name, sizeof name, "set/%s/%d.jpg", class[c].name, i);
             tar_add(out, name, photo.data, photo.len);
             cb_buf_deinit(&photo);

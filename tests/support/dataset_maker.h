@@ -1,4 +1,5 @@
-/* tests/support/dataset_maker.h - labelled photos that a tiny network can tell apart, as files and as archives. */
+/* tests/support/dataset_maker.h - labelled photos that a tiny network can tell apart, as files and
+ * as archives. */
 #pragma once
 
 #include <stdint.h>
@@ -12,5 +13,6 @@ void make_photo(int side, int red, int green, int blue, uint64_t seed, struct cb
 void tar_add(struct cb_buf *tar, const char *name, const void *data, size_t len);
 void tar_end(struct cb_buf *tar);
 
-/* A tar of "set/red/N.jpg", "set/green/N.jpg", "set/blue/N.jpg" (the first `classes` of them), n photos each. */
+/* A tar of "set/red/N.jpg", "set/green/N.jpg", "set/blue/N.jpg" (the first `classes` of them), n
+ * photos each. */
 void make_dataset(int classes, int n, struct cb_buf *out);

@@ -17,7 +17,8 @@
 
 int http_connect(int port)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address)) {
@@ -69,7 +70,8 @@ static void parse(struct http_reply *reply)
     reply->body = end + 4;
     reply->len = reply->all.len - (size_t)(end + 4 - head);
     end[2] = 0; /* headers are text of their own */
-    if (http_header(reply, "Transfer-Encoding", text, sizeof text) && strcasecmp(text, "chunked") == 0)
+    if (http_header(reply, "Transfer-Encoding", text, sizeof text) &&
+        strcasecmp(text, "chunked") == 0)
         reply->len = join_chunks(end + 4, reply->len);
     end[4 + reply->len] = 0;
 }
@@ -84,7 +86,8 @@ struct http_reply http_receive(int fd, int ms)
         struct pollfd p = { .fd = fd, .events = POLLIN };
         const double left = until - cb_clock_ms();
         ssize_t n;
-        if (left <= 0 || poll(&p, 1, (int)left + 1) <= 0 || (n = recv(fd, piece, sizeof piece, 0)) <= 0)
+        if (left <= 0 || poll(&p, 1, (int)left + 1) <= 0 ||
+            (n = recv(fd, piece, sizeof piece, 0)) <= 0)
             break;
         cb_buf_add(&reply.all, piece, (size_t)n);
     }
@@ -92,8 +95,8 @@ struct http_reply http_receive(int fd, int ms)
     return reply;
 }
 
-struct http_reply http_call(int port, const char *method, const char *target, const char *headers, const void *body,
-                            size_t len)
+struct http_reply http_call(int port, const char *method, const char *target, const char *headers,
+                            const void *body, size_t len)
 {
     struct http_reply reply = { .code = 0 };
     const int fd = http_connect(port);
@@ -101,10 +104,13 @@ struct http_reply http_call(int port, const char *method, const char *target, co
     int n;
     if (fd < 0)
         return reply;
-    n = body ? snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%sContent-Length: %zu"
-                        "\r\n\r\n", method, target, headers, len)
-             : snprintf(head, sizeof head, "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s\r\n", method, target,
-                        headers);
+    n = body ? snprintf(head, sizeof head,
+                        "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%sContent-Length: %zu"
+                        "\r\n\r\n",
+                        method, target, headers, len)
+             : snprintf(head, sizeof head,
+                        "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n%s\r\n", method,
+                        target, headers);
     if (http_send(fd, head, (size_t)n) && len && !http_send(fd, body, len))
         shutdown(fd, SHUT_WR); /* refused midway: the answer may still be there */
     reply = http_receive(fd, ANSWER_MS);

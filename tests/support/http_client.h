@@ -1,4 +1,5 @@
-/* tests/support/http_client.h - a small HTTP/1.1 client on plain sockets: what tests of the server speak with. */
+/* tests/support/http_client.h - a small HTTP/1.1 client on plain sockets: what tests of the server
+ * speak with. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,9 +14,10 @@ struct http_reply {
     size_t len;
 };
 
-/* One request on a connection of its own. `headers` is lines that end with \r\n, or "". body NULL: none. */
-struct http_reply http_call(int port, const char *method, const char *target, const char *headers, const void *body,
-                            size_t len);
+/* One request on a connection of its own. `headers` is lines that end with \r\n, or "". body NULL:
+ * none. */
+struct http_reply http_call(int port, const char *method, const char *target, const char *headers,
+                            const void *body, size_t len);
 
 /* GET target. */
 struct http_reply http_get(int port, const char *target);
@@ -28,7 +30,8 @@ bool http_header(const struct http_reply *reply, const char *name, char *text, s
 /* The body holds this text. */
 bool http_has(const struct http_reply *reply, const char *text);
 
-/* The pieces: a connected socket, bytes out, and whatever comes until the other side closes or `ms` pass. */
+/* The pieces: a connected socket, bytes out, and whatever comes until the other side closes or `ms`
+ * pass. */
 int http_connect(int port);
 bool http_send(int fd, const void *data, size_t len);
 struct http_reply http_receive(int fd, int ms);

@@ -21,7 +21,8 @@
 static void become_server(const struct server_process *s, const char *binary, char *options)
 {
     char data[128], log[128], out[128];
-    const char *argv[ARGS_MAX] = { binary, "serve", "--port", "0", "--models", "/nonexistent", "--data", data };
+    const char *argv[ARGS_MAX] = { binary,     "serve",        "--port", "0",
+                                   "--models", "/nonexistent", "--data", data };
     int n = 8;
     snprintf(data, sizeof data, "%s/data", s->folder);
     snprintf(log, sizeof log, "%s/log", s->folder);
@@ -78,7 +79,8 @@ struct server_process server_start(const char *folder, const char *options)
     if (s.pid == 0)
         become_server(&s, binary, copy);
     for (int i = 0; i < START_STEPS && !is_ready(&s); i++) {
-        cr_assert(waitpid(s.pid, NULL, WNOHANG) == 0, "the server ended at once; see %s/log", s.folder);
+        cr_assert(waitpid(s.pid, NULL, WNOHANG) == 0, "the server ended at once; see %s/log",
+                  s.folder);
         poll(NULL, 0, 25);
     }
     cr_assert(is_ready(&s), "the server does not become ready; see %s/log", s.folder);

@@ -1,4 +1,5 @@
-/* tests/support/server_process.h - the real server as a child process, on a free port, with a data folder of its own. */
+/* tests/support/server_process.h - the real server as a child process, on a free port, with a data
+ * folder of its own. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,8 +11,9 @@ struct server_process {
     char folder[64]; /* made by server_start when it is ""; holds data/ and log */
 };
 
-/* Starts $CAMBIUM_BIN serve with these options (blanks between) and waits until it is ready. The folder "" is made new;
- * one that is given is used again. Skips the test when $CAMBIUM_BIN is not set. */
+/* Starts $CAMBIUM_BIN serve with these options (blanks between) and waits until it is ready. The
+ * folder "" is made new; one that is given is used again. Skips the test when $CAMBIUM_BIN is not
+ * set. */
 struct server_process server_start(const char *folder, const char *options);
 
 /* Sends the signal and waits. The exit status; 128 + n when signal n ended it. */
