@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include "tests/e2e/e2e.h"
+#include "tests/support/onnx_builder.h"
 
 static struct server_process server;
 static struct cb_buf archive, photo;
@@ -252,5 +253,45 @@ Test(e2e_learn, runs_a_job_again_after_the_process_was_killed)
     r = e2e_wait_job(server.port, job);
     cr_expect(http_has(&r, "\"state\":\"cancelled\"") || http_has(&r, "\"state\":\"done\""));
     http_free(&r);
+    e2e_end(&server);
+}
+
+Test(e2e_learn, names_all_operators_that_it_does_not_have)
+{
+    struct onnx_builder b = onnx_begin(17);
+    struct cb_bytes file;
+    onnx_input(&b, "x", ONNX_FLOAT, ONNX_DIMS(1, 3, 8, 8));
+    onnx_node(&b, "Frobnicate", "x", "y");
+    onnx_node(&b, "Defenestrate", "y", "z");
+    onnx_output(&b, "z", ONNX_FLOAT);
+    file = onnx_end(&b);
+    struct http_reply r = http_call(server.port, "PUT", "/models/odd", "", file.data, file.len);
+    cr_expect(eq(int, r.code, 422));
+    cr_expect(http_has(&r, "Frobnicate") && http_has(&r, "Defenestrate"), "%.*s", (int)r.len,
+              r.body);
+    http_free(&r);
+    onnx_free(&b);
+    e2e_expect_code(http_get(server.port, "/models/odd"), 404);
+    e2e_end(&server);
+}
+
+Test(e2e_learn, puts_a_running_job_back_when_asked_to_stop)
+{
+    char id[64], body[200], job[64];
+    upload(id);
+    snprintf(body, sizeof body,
+             "{\"base\":\"tiny\",\"dataset\":\"%s\",\"name\":\"later\",\"hidden\":32,"
+             "\"epochs\":2000,\"patience\":2000}",
+             id);
+    struct http_reply r = post("/finetune", "", body, strlen(body));
+    cr_assert(eq(int, r.code, 202), "%.*s", (int)r.len, r.body);
+    cr_assert(e2e_text(&r, "id", job, sizeof job));
+    http_free(&r);
+    cr_expect(eq(int, server_stop(&server, SIGTERM), 0));
+    server = e2e_start(server.folder, "");
+    r = e2e_wait_job(server.port, job);
+    cr_expect(http_has(&r, "\"state\":\"done\""), "%.*s", (int)r.len, r.body);
+    http_free(&r);
+    expect_green("later");
     e2e_end(&server);
 }
