@@ -128,7 +128,8 @@ bench-kernels: $(OUT)/bench-kernels
 sanitize:
 	@rm -rf build/asan-log && mkdir -p build/asan-log
 	@$(MAKE) MODE=asan build/asan/unit-tests build/asan/cambium
-	@ASAN_OPTIONS=log_path=$(CURDIR)/build/asan-log/r UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) MODE=asan check
+	@ASAN_OPTIONS=log_path=$(CURDIR)/build/asan-log/r LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
+	    UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) MODE=asan check
 	@! cat build/asan-log/* 2>/dev/null | grep .
 
 FUZZ_SECONDS ?= 60
