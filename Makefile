@@ -157,9 +157,10 @@ check-layers:
 format:
 	@find core importers server cli tests bench tools -name '*.[ch]' | xargs clang-format -i
 
-DEBIAN := gcc clang make pkg-config protobuf-c-compiler libprotobuf-c-dev libmicrohttpd-dev libcjson-dev libjpeg62-turbo-dev \
+DEBIAN := gcc libc6-dev clang libclang-rt-14-dev make pkg-config protobuf-c-compiler libprotobuf-c-dev libmicrohttpd-dev libcjson-dev libjpeg62-turbo-dev \
           libspng-dev libwebp-dev libarchive-dev libsqlite3-dev nettle-dev libcriterion-dev \
           libcurl4-gnutls-dev ca-certificates curl zip
+JOBS  = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 ## deps: install the Debian packages that build, tests and server need
@@ -169,11 +170,11 @@ deps:
 
 ## test: set up, build, run all tests
 test: deps
-	@$(MAKE) all check
+	@$(MAKE) $(JOBS) all check
 
 ## run: set up, build, serve seedling and the models in MODELS_DIR; prints curl lines to try
 run: deps
-	@$(MAKE) all
+	@$(MAKE) $(JOBS) all
 	@build/cambium serve --hints docs/star.png $(if $(MODELS_DIR),--models $(MODELS_DIR)) $(ARGS)
 
 ## seedling: make the embedded model again: pictures, training, ONNX file
