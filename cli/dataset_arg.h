@@ -1,4 +1,5 @@
-/* cli/dataset_arg.h - what DATASET on the command line means: a folder of class folders, or an archive of one. */
+/* cli/dataset_arg.h - what DATASET on the command line means: a folder of class folders, or an
+ * archive of one. */
 #pragma once
 
 #include <limits.h>
@@ -7,10 +8,10 @@
 #include "importers/dataset/dataset.h"
 
 struct cb_dataset_arg {
-    struct cb_arena arena;           /* of the tables */
+    struct cb_arena arena; /* of the tables */
     struct cb_dataset dataset;
     struct cb_rejections rejections;
-    char unpacked[PATH_MAX];         /* where an archive was unpacked to; "" for a folder */
+    char unpacked[PATH_MAX]; /* where an archive was unpacked to; "" for a folder */
 };
 
 /* Opens it; an archive is unpacked into a temporary folder. Errors: what the importer says. */

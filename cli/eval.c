@@ -23,8 +23,9 @@ static void on_progress(void *ctx, int done, int total)
 }
 
 /* The model's class for each class of the dataset, by label. */
-static struct cb_status match_classes(const struct cb_model *model, const struct cb_dataset *dataset,
-                                      struct cb_arena *arena, int **out)
+static struct cb_status match_classes(const struct cb_model *model,
+                                      const struct cb_dataset *dataset, struct cb_arena *arena,
+                                      int **out)
 {
     CB_TRY(cb_arena_get(arena, (size_t)dataset->n_classes, sizeof **out, "classes", out));
     for (int i = 0; i < dataset->n_classes; i++)
@@ -32,7 +33,8 @@ static struct cb_status match_classes(const struct cb_model *model, const struct
     return cb_ok();
 }
 
-static struct cb_status list_labels(const struct cb_model *model, struct cb_arena *arena, const char *const **out)
+static struct cb_status list_labels(const struct cb_model *model, struct cb_arena *arena,
+                                    const char *const **out)
 {
     const char **labels;
     CB_TRY(cb_arena_get(arena, (size_t)model->classes, sizeof *labels, "labels", &labels));
@@ -46,15 +48,18 @@ static struct cb_status list_labels(const struct cb_model *model, struct cb_aren
     return cb_ok();
 }
 
-static struct cb_status judge(struct cb_cli *cli, const struct cb_model *model, struct cb_dataset_arg *data,
-                              struct cb_evaluation *out)
+static struct cb_status judge(struct cb_cli *cli, const struct cb_model *model,
+                              struct cb_dataset_arg *data, struct cb_evaluation *out)
 {
     struct cb_progress progress;
     struct cb_feature_set set;
     int *class_of, *labels;
     CB_TRY(match_classes(model, &data->dataset, &data->arena, &class_of));
-    const struct cb_feature_job job = { .engine = &cli->engine, .model = model, .dataset = &data->dataset,
-                                        .on_progress = on_progress, .ctx = &progress };
+    const struct cb_feature_job job = { .engine = &cli->engine,
+                                        .model = model,
+                                        .dataset = &data->dataset,
+                                        .on_progress = on_progress,
+                                        .ctx = &progress };
     cb_progress_begin(&progress, "photos", (size_t)data->dataset.n_photos);
     CB_TRY(cb_dataset_probabilities(&job, &data->arena, &data->rejections, &set));
     cb_progress_end(&progress, (size_t)data->dataset.n_photos, "");
@@ -73,7 +78,8 @@ static struct cb_status print_json(const struct cb_evaluation *e, const char *co
     return cb_cjson_print(json);
 }
 
-static struct cb_status evaluate(struct cb_cli *cli, const struct cb_model *model, struct cb_dataset_arg *data)
+static struct cb_status evaluate(struct cb_cli *cli, const struct cb_model *model,
+                                 struct cb_dataset_arg *data)
 {
     struct cb_evaluation e;
     const char *const *labels = NULL;
@@ -84,7 +90,8 @@ static struct cb_status evaluate(struct cb_cli *cli, const struct cb_model *mode
     if (e.n == 0)
         return cb_fail(CB_ERR_CONTENT, "not one photo of the dataset can be read");
     CB_TRY(list_labels(model, &data->arena, &labels));
-    return cli->json ? print_json(&e, labels, &data->rejections) : cb_evaluation_print(cli, &e, labels);
+    return cli->json ? print_json(&e, labels, &data->rejections)
+                     : cb_evaluation_print(cli, &e, labels);
 }
 
 static struct cb_status run(struct cb_cli *cli, const void *given)
@@ -95,7 +102,8 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     (void)given;
     CB_TRY(cb_cli_open_model(cli, name, CB_USE_IDENTITY, &model));
     if (model->recipe.assumed)
-        cb_cli_warn(cli, "%s has no recipe: that of torchvision's networks is assumed", model->name);
+        cb_cli_warn(cli, "%s has no recipe: that of torchvision's networks is assumed",
+                    model->name);
     struct cb_status st = cb_dataset_arg_open(cli->args.item[cli->args.n - 1], &data);
     if (st.code == CB_OK) {
         st = evaluate(cli, model, &data);
@@ -109,8 +117,14 @@ const struct cb_verb cb_verb_eval = {
     .name = "eval",
     .usage = "[MODEL] DATASET",
     .summary = "measure a network on labelled photos",
-    .notes = "DATASET is as for `train`. The names of its class folders are looked up in the network's labels (an index\n"
-             "counts as a name). Says top-1, top-5, precision and recall of each class, and who is taken for whom.\n",
+    .notes =
+        "DATASET is as for `train`. The names of its class folders are looked up in the network's\n"
+        "labels (an index counts as a name). Says top-1, top-5, precision and recall of each\n"
+        "class, and who is taken for whom.\n",
     .examples = "  cambium eval pets.onnx pets/val\n  cambium eval resnet50 photos.zip --json\n",
-    .defaults = &defaults, .size = sizeof defaults, .min_args = 1, .max_args = 2, .run = run,
+    .defaults = &defaults,
+    .size = sizeof defaults,
+    .min_args = 1,
+    .max_args = 2,
+    .run = run,
 };

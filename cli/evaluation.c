@@ -13,27 +13,33 @@ static double percent(int part, int whole)
     return whole ? 100.0 * part / whole : 0;
 }
 
-static void print_classes(const struct cb_evaluation *e, const char *const *labels, const int *seen, int n)
+static void print_classes(const struct cb_evaluation *e, const char *const *labels, const int *seen,
+                          int n)
 {
     char label[LABEL_COLUMNS + 1];
-    printf("\n%-*s %7s %10s %7s %7s\n", LABEL_COLUMNS, "class", "photos", "precision", "recall", "F1");
+    printf("\n%-*s %7s %10s %7s %7s\n", LABEL_COLUMNS, "class", "photos", "precision", "recall",
+           "F1");
     for (int i = 0; i < n; i++) {
         const int c = seen[i];
         const double p = (double)e->precision[c], r = (double)e->recall[c];
-        printf("%-*s %7d %10.3f %7.3f %7.3f\n", LABEL_COLUMNS, cb_output_clean(labels[c], label, sizeof label),
-               e->count[c], p, r, p + r > 0 ? 2 * p * r / (p + r) : 0);
+        printf("%-*s %7d %10.3f %7.3f %7.3f\n", LABEL_COLUMNS,
+               cb_output_clean(labels[c], label, sizeof label), e->count[c], p, r,
+               p + r > 0 ? 2 * p * r / (p + r) : 0);
     }
 }
 
-static void print_confusion(const struct cb_evaluation *e, const char *const *labels, const int *seen, int n)
+static void print_confusion(const struct cb_evaluation *e, const char *const *labels,
+                            const int *seen, int n)
 {
     char label[LABEL_COLUMNS + 1];
-    printf("\nconfusion (rows: what it is, columns: what it was taken for)\n%-*s", LABEL_COLUMNS, "");
+    printf("\nconfusion (rows: what it is, columns: what it was taken for)\n%-*s", LABEL_COLUMNS,
+           "");
     for (int p = 0; p < n; p++)
         printf(" %5d", p + 1);
     printf("\n");
     for (int t = 0; t < n; t++) {
-        printf("%2d %-*s", t + 1, LABEL_COLUMNS - 3, cb_output_clean(labels[seen[t]], label, LABEL_COLUMNS - 3));
+        printf("%2d %-*s", t + 1, LABEL_COLUMNS - 3,
+               cb_output_clean(labels[seen[t]], label, LABEL_COLUMNS - 3));
         for (int p = 0; p < n; p++)
             printf(" %5d", e->confusion[(size_t)seen[t] * (size_t)e->classes + (size_t)seen[p]]);
         printf("\n");

@@ -19,12 +19,19 @@ struct options {
     const char *mode, *hidden, *dropout, *epochs, *patience, *learning_rate, *l2, *held_out, *seed;
 };
 
-#define TEXT(field, flag, called, about)                                                                     \
-    { .name = flag, .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, field), .value = called, .help = about }
+#define TEXT(field, flag, called, about)                                                           \
+    {                                                                                              \
+        .name = flag, .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, field),           \
+        .value = called, .help = about                                                             \
+    }
 
 static const struct cb_option rows[] = {
-    { .name = "output", .letter = 'o', .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, output),
-      .value = "OUT.onnx", .help = "the trained model: trunk and head in one file" },
+    { .name = "output",
+      .letter = 'o',
+      .kind = CB_OPTION_TEXT,
+      .offset = offsetof(struct options, output),
+      .value = "OUT.onnx",
+      .help = "the trained model: trunk and head in one file" },
     TEXT(mode, "mode", "head", "head: a new head on bottleneck features"),
     TEXT(hidden, "hidden", "N", "units of a hidden layer; 0 (softmax regression)"),
     TEXT(dropout, "dropout", "P", "of the hidden layer, 0 to 0.9 (0.5)"),
@@ -33,11 +40,15 @@ static const struct cb_option rows[] = {
     TEXT(learning_rate, "learning-rate", "X", "of the hidden layer (auto)"),
     TEXT(l2, "l2", "X", "weight decay (auto: chosen by cross-validation)"),
     TEXT(held_out, "held-out", "F", "part of each class that judges, 0.05 to 0.5 (0.2)"),
-    { .name = "no-balance", .kind = CB_OPTION_FLAG, .offset = offsetof(struct options, no_balance),
+    { .name = "no-balance",
+      .kind = CB_OPTION_FLAG,
+      .offset = offsetof(struct options, no_balance),
       .help = "do not weigh rare classes up" },
     TEXT(seed, "seed", "N", "the same seed gives the same head (1)"),
     TEXT(cache, "cache", "DIR", "where features are kept (~/.cache/cambium/features)"),
-    { .name = "no-cache", .kind = CB_OPTION_FLAG, .offset = offsetof(struct options, no_cache),
+    { .name = "no-cache",
+      .kind = CB_OPTION_FLAG,
+      .offset = offsetof(struct options, no_cache),
       .help = "make all features anew, keep none" },
 };
 
@@ -45,10 +56,18 @@ static const struct options defaults;
 
 static struct cb_status read_config(const struct options *o, struct cb_train_config *config)
 {
-    const struct { const char *key, *value; } given[] = {
-        { "mode", o->mode },         { "hidden", o->hidden }, { "dropout", o->dropout },
-        { "epochs", o->epochs },     { "patience", o->patience }, { "learning_rate", o->learning_rate },
-        { "l2", o->l2 },             { "held_out", o->held_out }, { "seed", o->seed },
+    const struct {
+        const char *key, *value;
+    } given[] = {
+        { "mode", o->mode },
+        { "hidden", o->hidden },
+        { "dropout", o->dropout },
+        { "epochs", o->epochs },
+        { "patience", o->patience },
+        { "learning_rate", o->learning_rate },
+        { "l2", o->l2 },
+        { "held_out", o->held_out },
+        { "seed", o->seed },
         { "balance", o->no_balance ? "false" : NULL },
     };
     *config = cb_train_config_default;
@@ -94,12 +113,14 @@ static void on_progress(void *ctx, const struct cb_train_progress *p)
     s->done = (size_t)p->done;
     s->note[0] = 0;
     if (p->epoch)
-        snprintf(s->note, sizeof s->note, "loss %.4f, held out %.4f (%.1f %%)", (double)p->epoch->train_loss,
-                 (double)p->epoch->held_out_loss, 100 * (double)p->epoch->held_out_accuracy);
+        snprintf(s->note, sizeof s->note, "loss %.4f, held out %.4f (%.1f %%)",
+                 (double)p->epoch->train_loss, (double)p->epoch->held_out_loss,
+                 100 * (double)p->epoch->held_out_accuracy);
     cb_progress_step(&s->progress, s->done, s->note);
 }
 
-static struct cb_status print_report(struct cb_cli *cli, const struct cb_train_report *r, const char *output)
+static struct cb_status print_report(struct cb_cli *cli, const struct cb_train_report *r,
+                                     const char *output)
 {
     if (cli->json) {
         cJSON *json = cb_train_report_json(r);
@@ -107,31 +128,39 @@ static struct cb_status print_report(struct cb_cli *cli, const struct cb_train_r
             cJSON_AddStringToObject(json, "model", output);
         return cb_cjson_print(json);
     }
-    printf("%d photos of %d classes (%d features each, %d from the cache, %d duplicates left out)\n", r->photos,
-           r->classes, r->inputs, r->cached, r->duplicates);
-    printf("features %.2f s, head %.2f s\n\nheld-out photos: ", r->seconds_features, r->seconds_head);
+    printf(
+        "%d photos of %d classes (%d features each, %d from the cache, %d duplicates left out)\n",
+        r->photos, r->classes, r->inputs, r->cached, r->duplicates);
+    printf("features %.2f s, head %.2f s\n\nheld-out photos: ", r->seconds_features,
+           r->seconds_head);
     CB_TRY(cb_evaluation_print(cli, &r->held_out, r->labels));
     printf("\n%s\n", output);
     return cb_ok();
 }
 
-static struct cb_status save(const struct cb_model *model, const struct cb_buf *head, const char *path)
+static struct cb_status save(const struct cb_model *model, const struct cb_buf *head,
+                             const char *path)
 {
     struct cb_buf whole;
     cb_buf_init(&whole, WHOLE_FILE_LIMIT);
-    struct cb_status st = cb_train_export(model, (struct cb_bytes){ (const uint8_t *)head->data, head->len }, &whole);
+    struct cb_status st =
+        cb_train_export(model, (struct cb_bytes){ (const uint8_t *)head->data, head->len }, &whole);
     if (st.code == CB_OK)
         st = cb_file_write(path, whole.data, whole.len);
     cb_buf_deinit(&whole);
     return st;
 }
 
-static struct cb_status train(struct cb_cli *cli, const struct options *o, const struct cb_model *model,
-                              struct cb_dataset_arg *data)
+static struct cb_status train(struct cb_cli *cli, const struct options *o,
+                              const struct cb_model *model, struct cb_dataset_arg *data)
 {
     struct showing showing = { 0 };
-    struct cb_train_job job = { .engine = &cli->engine, .model = model, .dataset = &data->dataset,
-                                .cache = cache_folder(cli, o), .on_progress = on_progress, .ctx = &showing };
+    struct cb_train_job job = { .engine = &cli->engine,
+                                .model = model,
+                                .dataset = &data->dataset,
+                                .cache = cache_folder(cli, o),
+                                .on_progress = on_progress,
+                                .ctx = &showing };
     struct cb_train_result result;
     CB_TRY(read_config(o, &job.config));
     struct cb_status st = cb_train_run(&job, &data->arena, &data->rejections, &result);
@@ -158,7 +187,8 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     CB_TRY(wrong);
     CB_TRY(cb_cli_open_model(cli, name, CB_USE_IDENTITY, &model));
     if (model->recipe.assumed)
-        cb_cli_warn(cli, "%s has no recipe: that of torchvision's networks is assumed", model->name);
+        cb_cli_warn(cli, "%s has no recipe: that of torchvision's networks is assumed",
+                    model->name);
     struct cb_status st = cb_dataset_arg_open(cli->args.item[cli->args.n - 1], &data);
     if (st.code == CB_OK) {
         st = train(cli, o, model, &data);
@@ -172,11 +202,18 @@ const struct cb_verb cb_verb_train = {
     .name = "train",
     .usage = "[MODEL] DATASET -o OUT.onnx [OPTIONS]",
     .summary = "teach a network your own classes",
-    .notes = "DATASET is a folder with a folder of photos for each class, or a .zip, .tar or .tar.gz of one. The\n"
-             "network's own classifier is replaced by a new head; its trunk stays as it is. A part of each class is\n"
-             "held out and judges a head that never saw it; the head that is written learned from all photos.\n",
+    .notes =
+        "DATASET is a folder with a folder of photos for each class, or a .zip, .tar or .tar.gz\n"
+        "of one. The network's own classifier is replaced by a new head; its trunk stays as it is.\n"
+        "A part of each class is held out and judges a head that never saw it; the head that is\n"
+        "written learned from all photos.\n",
     .examples = "  cambium train squeezenet1.1 pets/ -o pets.onnx\n"
                 "  cambium train mobilenet_v2 flowers.zip -o flowers.onnx --hidden 64 --json\n",
-    .options = rows, .n_options = CB_COUNT_OF(rows), .defaults = &defaults, .size = sizeof defaults,
-    .min_args = 1, .max_args = 2, .run = run,
+    .options = rows,
+    .n_options = CB_COUNT_OF(rows),
+    .defaults = &defaults,
+    .size = sizeof defaults,
+    .min_args = 1,
+    .max_args = 2,
+    .run = run,
 };

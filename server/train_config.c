@@ -10,7 +10,12 @@
 
 const struct cb_train_config cb_train_config_default = {
     .mode = CB_TRAIN_HEAD,
-    .head = { .dropout = 0.5f, .patience = 20, .l2 = -1, .held_out = 0.2f, .balance = true, .seed = 1 },
+    .head = { .dropout = 0.5f,
+              .patience = 20,
+              .l2 = -1,
+              .held_out = 0.2f,
+              .balance = true,
+              .seed = 1 },
 };
 
 enum kind { MODE, WHOLE, REAL, TRUTH, SEED };
@@ -53,9 +58,10 @@ static const struct setting *find_setting(const char *key)
 
 static struct cb_status set_mode(void *at, const char *value)
 {
-    static const struct { const char *name; enum cb_train_mode mode; } modes[] = {
-        { "head", CB_TRAIN_HEAD }, { "full", CB_TRAIN_FULL }
-    };
+    static const struct {
+        const char *name;
+        enum cb_train_mode mode;
+    } modes[] = { { "head", CB_TRAIN_HEAD }, { "full", CB_TRAIN_FULL } };
     for (size_t i = 0; i < CB_COUNT_OF(modes); i++)
         if (!strcmp(modes[i].name, value)) {
             memcpy(at, &modes[i].mode, sizeof modes[i].mode);
@@ -86,7 +92,8 @@ static void store(const struct setting *s, void *at, double number)
         memcpy(at, &seed, sizeof seed);
 }
 
-struct cb_status cb_train_config_set(struct cb_train_config *config, const char *key, const char *value)
+struct cb_status cb_train_config_set(struct cb_train_config *config, const char *key,
+                                     const char *value)
 {
     const struct setting *s = find_setting(key);
     char *end = NULL;
@@ -115,12 +122,14 @@ static bool is_other(const char *const *others, const char *key)
     return false;
 }
 
-struct cb_status cb_train_config_parse(struct cb_train_config *config, const cJSON *json, const char *const *others)
+struct cb_status cb_train_config_parse(struct cb_train_config *config, const cJSON *json,
+                                       const char *const *others)
 {
     const cJSON *member;
     if (!cJSON_IsObject(json))
         return cb_fail(CB_ERR_INPUT, "the training's settings are no JSON object");
-    cJSON_ArrayForEach(member, json) {
+    cJSON_ArrayForEach(member, json)
+    {
         char number[40];
         const char *value = number;
         if (is_other(others, member->string))
@@ -132,7 +141,8 @@ struct cb_status cb_train_config_parse(struct cb_train_config *config, const cJS
         else if (cJSON_IsBool(member))
             value = cJSON_IsTrue(member) ? "true" : "false";
         else
-            return cb_fail(CB_ERR_INPUT, "%.60s: a number, a text or a truth value is wanted", member->string);
+            return cb_fail(CB_ERR_INPUT, "%.60s: a number, a text or a truth value is wanted",
+                           member->string);
         CB_TRY(cb_train_config_set(config, member->string, value));
     }
     return cb_ok();
@@ -141,6 +151,7 @@ struct cb_status cb_train_config_parse(struct cb_train_config *config, const cJS
 struct cb_status cb_train_config_check(const struct cb_train_config *config)
 {
     if (config->mode == CB_TRAIN_FULL)
-        return cb_fail(CB_ERR_UNSUPPORTED, "mode full (tuning the whole network) is not there yet: mode head is");
+        return cb_fail(CB_ERR_UNSUPPORTED,
+                       "mode full (tuning the whole network) is not there yet: mode head is");
     return cb_ok();
 }

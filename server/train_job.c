@@ -8,7 +8,8 @@
 #include "importers/onnx/save.h"
 
 #define HEAD_FILE_LIMIT ((size_t)1 << 30)
-#define SCRATCH_BUDGET ((size_t)1 << 30) /* address space for labels, recipe and weights of an export */
+#define SCRATCH_BUDGET                                                                             \
+    ((size_t)1 << 30) /* address space for labels, recipe and weights of an export */
 
 static const char trunk_key[] = "cambium.trunk", bottleneck_key[] = "cambium.bottleneck";
 static const char labels_key[] = "cambium.labels", recipe_key[] = "cambium.recipe";
@@ -26,7 +27,8 @@ static void on_epoch(void *ctx, const struct cb_epoch *epoch)
 {
     const struct cb_train_job *job = ctx;
     if (job->on_progress)
-        job->on_progress(job->ctx, &(struct cb_train_progress){ "head", epoch->epoch, epoch->epochs, epoch });
+        job->on_progress(job->ctx,
+                         &(struct cb_train_progress){ "head", epoch->epoch, epoch->epochs, epoch });
 }
 
 /* --- the steps --- */
@@ -35,15 +37,20 @@ static struct cb_status make_features(const struct cb_train_job *job, struct cb_
                                       struct cb_rejections *rejections, struct cb_feature_set *set)
 {
     const struct cb_feature_job features = {
-        .engine = job->engine, .model = job->model, .dataset = job->dataset, .cache = job->cache,
-        .on_progress = on_features, .ctx = (void *)(uintptr_t)job, .cancel = job->cancel,
+        .engine = job->engine,
+        .model = job->model,
+        .dataset = job->dataset,
+        .cache = job->cache,
+        .on_progress = on_features,
+        .ctx = (void *)(uintptr_t)job,
+        .cancel = job->cancel,
     };
     return cb_dataset_features(&features, arena, rejections, set);
 }
 
 /* What is left of each class when bad photos and duplicates are out. */
-static struct cb_status check_classes(const struct cb_train_job *job, const struct cb_feature_set *set,
-                                      struct cb_arena *arena)
+static struct cb_status check_classes(const struct cb_train_job *job,
+                                      const struct cb_feature_set *set, struct cb_arena *arena)
 {
     struct cb_dataset left = *job->dataset;
     int *counts;
@@ -58,8 +65,15 @@ static struct cb_status train_head(const struct cb_train_job *job, const struct 
                                    struct cb_arena *arena, struct cb_train_result *result)
 {
     const struct cb_head_job head = {
-        .config = &job->config.head, .features = set->features, .labels = set->labels, .n = set->n, .inputs = set->d,
-        .classes = set->n_classes, .engine = job->engine, .on_epoch = on_epoch, .ctx = (void *)(uintptr_t)job,
+        .config = &job->config.head,
+        .features = set->features,
+        .labels = set->labels,
+        .n = set->n,
+        .inputs = set->d,
+        .classes = set->n_classes,
+        .engine = job->engine,
+        .on_epoch = on_epoch,
+        .ctx = (void *)(uintptr_t)job,
         .cancel = job->cancel,
     };
     return cb_head_train(&head, arena, &result->head, &result->report.held_out);
@@ -82,8 +96,8 @@ static char *join_labels(struct cb_arena *arena, const struct cb_dataset *datase
 }
 
 /* head.onnx: the head, and all that is needed to use it again with its trunk. */
-static struct cb_status write_head(const struct cb_train_job *job, const struct cb_head *head, struct cb_arena *arena,
-                                   struct cb_buf *out)
+static struct cb_status write_head(const struct cb_train_job *job, const struct cb_head *head,
+                                   struct cb_arena *arena, struct cb_buf *out)
 {
     const struct cb_model *m = job->model;
     const char *bottleneck = m->graph.values[m->bottleneck].name;
@@ -92,16 +106,23 @@ static struct cb_status write_head(const struct cb_train_job *job, const struct 
     if (!labels)
         return cb_fail(CB_ERR_NOMEM, "no room for the labels");
     if (strlen(bottleneck) >= sizeof recipe.bottleneck)
-        return cb_fail(CB_ERR_UNSUPPORTED, "the bottleneck's name is longer than %zu bytes", sizeof recipe.bottleneck);
+        return cb_fail(CB_ERR_UNSUPPORTED, "the bottleneck's name is longer than %zu bytes",
+                       sizeof recipe.bottleneck);
     memcpy(recipe.bottleneck, bottleneck, strlen(bottleneck) + 1);
     recipe.cam_layer[0] = 0; /* it may lie in the head that is replaced */
     CB_TRY(cb_recipe_print(&recipe, arena, &recipe_text));
     cb_digest_text(&m->digest, trunk);
     const struct cb_onnx_property properties[] = {
-        { trunk_key, trunk }, { bottleneck_key, bottleneck }, { labels_key, labels }, { recipe_key, recipe_text },
+        { trunk_key, trunk },
+        { bottleneck_key, bottleneck },
+        { labels_key, labels },
+        { recipe_key, recipe_text },
     };
-    const struct cb_onnx_save save = { .name = "head", .head = head, .bottleneck = bottleneck,
-                                       .properties = properties, .n_properties = CB_COUNT_OF(properties) };
+    const struct cb_onnx_save save = { .name = "head",
+                                       .head = head,
+                                       .bottleneck = bottleneck,
+                                       .properties = properties,
+                                       .n_properties = CB_COUNT_OF(properties) };
     cb_buf_init(out, HEAD_FILE_LIMIT);
     const struct cb_status st = cb_onnx_save_head(&save, out);
     if (st.code)
@@ -109,8 +130,8 @@ static struct cb_status write_head(const struct cb_train_job *job, const struct 
     return st;
 }
 
-struct cb_status cb_train_run(const struct cb_train_job *job, struct cb_arena *arena, struct cb_rejections *rejections,
-                              struct cb_train_result *out)
+struct cb_status cb_train_run(const struct cb_train_job *job, struct cb_arena *arena,
+                              struct cb_rejections *rejections, struct cb_train_result *out)
 {
     struct cb_train_result result = { 0 };
     struct cb_feature_set set;
@@ -160,14 +181,19 @@ static struct cb_status export(const struct cb_model *model, const struct cb_onn
     if (!trunk || strcmp(trunk, digest) || value < 0)
         return cb_fail(CB_ERR_MODEL, "%s: the head belongs to another trunk", model->name);
     CB_TRY(cb_model_shape_of(model, value, &shape));
-    CB_TRY(cb_arena_get(arena, (size_t)head->n_properties, sizeof *properties, "properties", &properties));
-    const struct cb_onnx_save save = { .name = "cambium", .head = &head->head, .bottleneck = bottleneck,
-                                       .spatial = shape.rank > 2, .properties = properties,
+    CB_TRY(cb_arena_get(arena, (size_t)head->n_properties, sizeof *properties, "properties",
+                        &properties));
+    const struct cb_onnx_save save = { .name = "cambium",
+                                       .head = &head->head,
+                                       .bottleneck = bottleneck,
+                                       .spatial = shape.rank > 2,
+                                       .properties = properties,
                                        .n_properties = keep_properties(head, properties) };
     return cb_onnx_save_whole(cb_model_file(model), &save, out);
 }
 
-struct cb_status cb_train_export(const struct cb_model *model, struct cb_bytes head_file, struct cb_buf *out)
+struct cb_status cb_train_export(const struct cb_model *model, struct cb_bytes head_file,
+                                 struct cb_buf *out)
 {
     struct cb_onnx_head_file head;
     struct cb_arena arena;

@@ -1,7 +1,8 @@
-/* server/train_job.h - from a dataset to a trained model: the pipeline that the command line and the server share.
+/* server/train_job.h - from a dataset to a trained model: the pipeline that the command line and
+ * the server share.
  *
- * features (importers/dataset) -> head (core/train) -> report -> head.onnx, and on demand trunk and head as one file.
- * Knows no HTTP and no job queue. */
+ * features (importers/dataset) -> head (core/train) -> report -> head.onnx, and on demand trunk and
+ * head as one file. Knows no HTTP and no job queue. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -22,20 +23,24 @@ struct cb_train_config {
 };
 extern const struct cb_train_config cb_train_config_default;
 
-/* Sets one value by the name that it has on the command line and in JSON: mode, hidden, dropout, epochs, patience,
- * learning_rate (also learning-rate), l2, held_out, balance, seed. Errors: CB_ERR_INPUT names the key and its range. */
-CB_MUST_USE struct cb_status cb_train_config_set(struct cb_train_config *config, const char *key, const char *value);
+/* Sets one value by the name that it has on the command line and in JSON: mode, hidden, dropout,
+ * epochs, patience, learning_rate (also learning-rate), l2, held_out, balance, seed. Errors:
+ * CB_ERR_INPUT names the key and its range. */
+CB_MUST_USE struct cb_status cb_train_config_set(struct cb_train_config *config, const char *key,
+                                                 const char *value);
 
-/* The same for the members of a JSON object; names in `others` (ends with NULL; may be NULL) are left to the caller.
- * Errors: CB_ERR_INPUT, an unknown member too. */
-CB_MUST_USE struct cb_status cb_train_config_parse(struct cb_train_config *config, const cJSON *json,
-                                                   const char *const *others);
+/* The same for the members of a JSON object; names in `others` (ends with NULL; may be NULL) are
+ * left to the caller. Errors: CB_ERR_INPUT, an unknown member too. */
+CB_MUST_USE struct cb_status cb_train_config_parse(struct cb_train_config *config,
+                                                   const cJSON *json, const char *const *others);
 
-/* What may not be asked for together or is not there. Errors: CB_ERR_INPUT; CB_ERR_UNSUPPORTED for mode full. */
+/* What may not be asked for together or is not there. Errors: CB_ERR_INPUT; CB_ERR_UNSUPPORTED for
+ * mode full. */
 CB_MUST_USE struct cb_status cb_train_config_check(const struct cb_train_config *config);
 
 struct cb_train_progress {
-    const char *stage;            /* "features": done of total photos; "head": done of total epochs, and `epoch` */
+    const char
+        *stage; /* "features": done of total photos; "head": done of total epochs, and `epoch` */
     int done, total;
     const struct cb_epoch *epoch; /* NULL while features are made */
 };
@@ -43,19 +48,19 @@ typedef void cb_train_progress_fn(void *ctx, const struct cb_train_progress *pro
 
 struct cb_train_job {
     const struct cb_engine *engine;
-    const struct cb_model *model;     /* the base; of a model trained here, its trunk is used again */
+    const struct cb_model *model; /* the base; of a model trained here, its trunk is used again */
     const struct cb_dataset *dataset;
     struct cb_train_config config;
-    const char *cache;                /* folder for features; NULL: none */
+    const char *cache;                 /* folder for features; NULL: none */
     cb_train_progress_fn *on_progress; /* NULL: none */
     void *ctx;
-    const atomic_bool *cancel;        /* NULL: never */
+    const atomic_bool *cancel; /* NULL: never */
 };
 
 struct cb_train_report {
     int photos, cached, duplicates, classes, inputs;
-    const char *const *labels;        /* [classes] */
-    struct cb_evaluation held_out;    /* by a head that never saw these photos */
+    const char *const *labels;     /* [classes] */
+    struct cb_evaluation held_out; /* by a head that never saw these photos */
     double seconds_features, seconds_head;
     const struct cb_rejections *rejections;
 };
@@ -63,29 +68,34 @@ struct cb_train_report {
 struct cb_train_result {
     struct cb_train_report report;
     struct cb_head head;
-    struct cb_buf head_file; /* head.onnx, with cambium.trunk, .bottleneck, .labels, .recipe; the caller deinits it */
+    struct cb_buf head_file; /* head.onnx, with cambium.trunk, .bottleneck, .labels, .recipe; the
+                                caller deinits it */
 };
 
-/* Runs it all; report and head lie in `arena`. Errors: CB_ERR_CONTENT too few classes or photos; CB_ERR_UNSUPPORTED;
- * CB_ERR_CANCELLED; CB_ERR_NOMEM; what features and trainer say. */
+/* Runs it all; report and head lie in `arena`. Errors: CB_ERR_CONTENT too few classes or photos;
+ * CB_ERR_UNSUPPORTED; CB_ERR_CANCELLED; CB_ERR_NOMEM; what features and trainer say. */
 CB_MUST_USE struct cb_status cb_train_run(const struct cb_train_job *job, struct cb_arena *arena,
-                                          struct cb_rejections *rejections, struct cb_train_result *out);
+                                          struct cb_rejections *rejections,
+                                          struct cb_train_result *out);
 
-/* Trunk and head as one ONNX file. `model` is the base (or any model on its trunk), `head_file` is head.onnx.
- * Errors: CB_ERR_MODEL the head is damaged or belongs to another trunk; CB_ERR_NOMEM. */
-CB_MUST_USE struct cb_status cb_train_export(const struct cb_model *model, struct cb_bytes head_file,
-                                             struct cb_buf *out);
+/* Trunk and head as one ONNX file. `model` is the base (or any model on its trunk), `head_file` is
+ * head.onnx. Errors: CB_ERR_MODEL the head is damaged or belongs to another trunk; CB_ERR_NOMEM. */
+CB_MUST_USE struct cb_status cb_train_export(const struct cb_model *model,
+                                             struct cb_bytes head_file, struct cb_buf *out);
 
-/* {"photos","classes","accuracy","loss","held_out":{"n","top1",...},"per_class":[...],"confusion":[[...]],"rejected",
- * "seconds":{...}}; NULL when out of memory. */
+/* {"photos","cached","duplicates","features","classes":[...],"accuracy","held_out":{an evaluation},
+ * "rejected_count","rejected":[...],"seconds":{"features","head"}}; "accuracy" is that on the held-out
+ * photos. NULL when out of memory. */
 cJSON *cb_train_report_json(const struct cb_train_report *report);
 
-/* An evaluation alone: {"n","top1","top5","loss","per_class":[{"label","count","precision","recall","f1"}],
- * "confusion":{"labels":[...],"rows":[[...]]}}; rows are the true classes. Classes that no example is of or was taken for
- * are left out. NULL when out of memory. */
+/* An evaluation alone:
+ * {"n","top1","top5","loss","per_class":[{"label","count","precision","recall","f1"}],
+ * "confusion":{"labels":[...],"rows":[[...]]}}; rows are the true classes. Classes that no example
+ * is of or was taken for are left out. NULL when out of memory. */
 cJSON *cb_evaluation_json(const struct cb_evaluation *evaluation, const char *const *labels);
 
-/* seen[classes] gets the classes that some example is of or was taken for, in order; returns how many. */
+/* seen[classes] gets the classes that some example is of or was taken for, in order; returns how
+ * many. */
 int cb_evaluation_seen(const struct cb_evaluation *evaluation, int *seen);
 
 /* [{"file","reason"}]; NULL when out of memory. */

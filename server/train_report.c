@@ -1,4 +1,5 @@
-/* What a training or an evaluation came to, as JSON: one form for the command line and the server. */
+/* What a training or an evaluation came to, as JSON: one form for the command line and the server.
+ */
 #include <math.h>
 #include <stdbool.h>
 
@@ -37,7 +38,8 @@ int cb_evaluation_seen(const struct cb_evaluation *evaluation, int *seen)
     return n;
 }
 
-static void add_classes(cJSON *to, const struct cb_evaluation *e, const char *const *labels, const int *seen, int n)
+static void add_classes(cJSON *to, const struct cb_evaluation *e, const char *const *labels,
+                        const int *seen, int n)
 {
     cJSON *list = cJSON_AddArrayToObject(to, "per_class");
     for (int i = 0; i < n; i++) {
@@ -53,16 +55,19 @@ static void add_classes(cJSON *to, const struct cb_evaluation *e, const char *co
     }
 }
 
-static void add_confusion(cJSON *to, const struct cb_evaluation *e, const char *const *labels, const int *seen, int n)
+static void add_confusion(cJSON *to, const struct cb_evaluation *e, const char *const *labels,
+                          const int *seen, int n)
 {
     cJSON *confusion = cJSON_AddObjectToObject(to, "confusion");
-    cJSON *names = cJSON_AddArrayToObject(confusion, "labels"), *rows = cJSON_AddArrayToObject(confusion, "rows");
+    cJSON *names = cJSON_AddArrayToObject(confusion, "labels"),
+          *rows = cJSON_AddArrayToObject(confusion, "rows");
     for (int t = 0; t < n; t++) {
         cJSON *row = cJSON_CreateArray();
         cJSON_AddItemToArray(names, cJSON_CreateString(labels[seen[t]]));
         for (int p = 0; p < n; p++)
             cJSON_AddItemToArray(
-                row, cJSON_CreateNumber(e->confusion[(size_t)seen[t] * (size_t)e->classes + (size_t)seen[p]]));
+                row, cJSON_CreateNumber(
+                         e->confusion[(size_t)seen[t] * (size_t)e->classes + (size_t)seen[p]]));
         cJSON_AddItemToArray(rows, row);
     }
 }
@@ -105,10 +110,12 @@ cJSON *cb_train_report_json(const struct cb_train_report *report)
     cJSON_AddNumberToObject(json, "cached", report->cached);
     cJSON_AddNumberToObject(json, "duplicates", report->duplicates);
     cJSON_AddNumberToObject(json, "features", report->inputs);
-    cJSON_AddItemToObject(json, "classes", cJSON_CreateStringArray(report->labels, report->classes));
+    cJSON_AddItemToObject(json, "classes",
+                          cJSON_CreateStringArray(report->labels, report->classes));
     cJSON_AddNumberToObject(json, "accuracy", share(report->held_out.correct, report->held_out.n));
     cJSON_AddItemToObject(json, "held_out", cb_evaluation_json(&report->held_out, report->labels));
-    cJSON_AddNumberToObject(json, "rejected_count", report->rejections ? report->rejections->count : 0);
+    cJSON_AddNumberToObject(json, "rejected_count",
+                            report->rejections ? report->rejections->count : 0);
     cJSON_AddItemToObject(json, "rejected", cb_rejections_json(report->rejections));
     seconds = cJSON_AddObjectToObject(json, "seconds");
     cJSON_AddNumberToObject(seconds, "features", round_to(report->seconds_features, 1e3));

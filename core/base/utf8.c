@@ -6,11 +6,14 @@
 static const struct {
     uint8_t mask, lead;
     uint32_t least;
-} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 } };
+} forms[] = {
+    { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 }, { 0xf8, 0xf0, 0x10000 }
+};
 
 static bool is_character(uint32_t code, uint32_t least)
 {
-    const bool control = code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029;
+    const bool control =
+        code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029;
     const bool surrogate = code >= 0xd800 && code < 0xe000;
     return code >= least && code <= 0x10ffff && !surrogate && !control;
 }

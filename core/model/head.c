@@ -15,10 +15,12 @@ static struct cb_status add_value(struct attaching *a, const char *what, int *ou
     return cb_graph_add_value(a->graph, name, CB_FLOAT32, NULL, out);
 }
 
-static struct cb_status add_weight(struct attaching *a, const char *what, struct cb_shape shape, const float *data,
-                                   int *out)
+static struct cb_status add_weight(struct attaching *a, const char *what, struct cb_shape shape,
+                                   const float *data, int *out)
 {
-    const struct cb_tensor tensor = { .shape = shape, .dtype = CB_FLOAT32, .data = (void *)(uintptr_t)data };
+    const struct cb_tensor tensor = { .shape = shape,
+                                      .dtype = CB_FLOAT32,
+                                      .data = (void *)(uintptr_t)data };
     char name[64];
     snprintf(name, sizeof name, "head@%s", what);
     CB_TRY(cb_graph_add_constant(a->graph, name, &tensor, out));
@@ -27,8 +29,8 @@ static struct cb_status add_weight(struct attaching *a, const char *what, struct
 }
 
 /* One node from `in` to a new value. */
-static struct cb_status add_node(struct attaching *a, enum cb_op op, const union cb_attr *attr, const char *what, int in,
-                                 int *out)
+static struct cb_status add_node(struct attaching *a, enum cb_op op, const union cb_attr *attr,
+                                 const char *what, int in, int *out)
 {
     struct cb_node *node;
     char name[64];
@@ -39,7 +41,8 @@ static struct cb_status add_node(struct attaching *a, enum cb_op op, const union
     return cb_ok();
 }
 
-/* Whatever its rank, [N, C, ...] becomes [N, C]: C and the rest are parted, the rest is averaged. */
+/* Whatever its rank, [N, C, ...] becomes [N, C]: C and the rest are parted, the rest is averaged.
+ */
 static struct cb_status add_pooling(struct attaching *a, int bottleneck, int *out)
 {
     union cb_attr cast = cb_attr_default(CB_OP_CAST), parted = cb_attr_default(CB_OP_RESHAPE),
@@ -56,8 +59,8 @@ static struct cb_status add_pooling(struct attaching *a, int bottleneck, int *ou
 }
 
 /* out = x w^T + b. */
-static struct cb_status add_layer(struct attaching *a, const char *what, int x, const float *w, const float *b, int outs,
-                                  int ins, int *out)
+static struct cb_status add_layer(struct attaching *a, const char *what, int x, const float *w,
+                                  const float *b, int outs, int ins, int *out)
 {
     char weight[32], bias[32], name[32];
     struct cb_node *node;
@@ -73,8 +76,8 @@ static struct cb_status add_layer(struct attaching *a, const char *what, int x, 
     return cb_ok();
 }
 
-struct cb_status cb_head_attach(struct cb_graph *graph, int bottleneck, const struct cb_head *head, uint64_t key,
-                                int *logits)
+struct cb_status cb_head_attach(struct cb_graph *graph, int bottleneck, const struct cb_head *head,
+                                uint64_t key, int *logits)
 {
     struct attaching a = { graph, head, key };
     const union cb_attr relu = cb_attr_default(CB_OP_RELU);

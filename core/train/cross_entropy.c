@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-#define ROWS_A_PIECE 64 /* rows summed in order by one thread; pieces are summed in order after them */
+#define ROWS_A_PIECE                                                                               \
+    64 /* rows summed in order by one thread; pieces are summed in order after them */
 #define PIECES_A_LOOP 256
 
 struct loop {
@@ -12,7 +13,8 @@ struct loop {
     double loss[PIECES_A_LOOP];
 };
 
-/* Softmax of the `classes` numbers that lie `stride` apart, into `out` (NULL: not wanted); gives log(sum(exp(row))). */
+/* Softmax of the `classes` numbers that lie `stride` apart, into `out` (NULL: not wanted); gives
+ * log(sum(exp(row))). */
 static double softmax(size_t classes, size_t stride, const float *row, float *out)
 {
     float top = row[0];

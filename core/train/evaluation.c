@@ -32,8 +32,8 @@ static void fill_rates(struct cb_evaluation *e)
     }
 }
 
-struct cb_status cb_evaluate(struct cb_arena *arena, const float *probabilities, const int *labels, int n,
-                             int classes, struct cb_evaluation *out)
+struct cb_status cb_evaluate(struct cb_arena *arena, const float *probabilities, const int *labels,
+                             int n, int classes, struct cb_evaluation *out)
 {
     struct cb_evaluation e = { .n = n, .classes = classes };
     const size_t k = (size_t)classes;

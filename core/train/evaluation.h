@@ -13,5 +13,6 @@ struct cb_evaluation {
 };
 
 /* From probabilities [n, classes] and labels [n]. Errors: CB_ERR_NOMEM. */
-CB_MUST_USE struct cb_status cb_evaluate(struct cb_arena *arena, const float *probabilities, const int *labels, int n,
-                                         int classes, struct cb_evaluation *out);
+CB_MUST_USE struct cb_status cb_evaluate(struct cb_arena *arena, const float *probabilities,
+                                         const int *labels, int n, int classes,
+                                         struct cb_evaluation *out);

@@ -10,7 +10,7 @@
 
 #define SCRATCH_BUDGET ((size_t)8 << 30) /* address space; bounds what one training may take */
 #define FOLDS 4
-#define MANY_EXAMPLES 5000               /* from here on one fold judges instead of all */
+#define MANY_EXAMPLES 5000 /* from here on one fold judges instead of all */
 #define DEFAULT_EPOCHS 300
 #define DEFAULT_RATE 1e-3f
 #define DEFAULT_DECAY 1e-2f
@@ -23,12 +23,13 @@ const struct cb_head_config cb_head_config_default = {
 struct trainer {
     const struct cb_head_job *job;
     struct cb_arena scratch;
-    bool *held_out;               /* [n] */
-    float *all, *teach, *judge;   /* [n] weights of the examples: each, those that teach, those held out */
+    bool *held_out; /* [n] */
+    float *all, *teach,
+        *judge; /* [n] weights of the examples: each, those that teach, those held out */
     int n_judge;
-    float *mean, scale;           /* x = (feature - mean) x scale */
-    float *x;                     /* [n, width] */
-    size_t width;                 /* inputs; for regression one more, that is 1 */
+    float *mean, scale; /* x = (feature - mean) x scale */
+    float *x;           /* [n, width] */
+    size_t width;       /* inputs; for regression one more, that is 1 */
     int epochs;
 };
 
@@ -42,7 +43,8 @@ static struct cb_status check(const struct cb_head_job *job, struct cb_arena *sc
         count[job->labels[i]]++;
     for (int c = 0; c < job->classes; c++)
         if (count[c] < 2)
-            return cb_fail(CB_ERR_CONTENT, "class %d wants at least 2 examples, has %d", c, count[c]);
+            return cb_fail(CB_ERR_CONTENT, "class %d wants at least 2 examples, has %d", c,
+                           count[c]);
     for (int i = 0; i < job->n; i++)
         for (int k = 0; k < job->inputs; k++)
             if (!isfinite(job->features[(size_t)i * (size_t)job->inputs + (size_t)k]))
@@ -57,7 +59,8 @@ static struct cb_status weigh(struct trainer *t)
     float *class_weight;
     CB_TRY(cb_split_held_out(&t->scratch, job->labels, job->n, job->classes, job->config->held_out,
                              job->config->seed, &t->held_out));
-    CB_TRY(cb_arena_get(&t->scratch, (size_t)job->classes, sizeof(float), "class weights", &class_weight));
+    CB_TRY(cb_arena_get(&t->scratch, (size_t)job->classes, sizeof(float), "class weights",
+                        &class_weight));
     CB_TRY(cb_arena_get(&t->scratch, n, sizeof(float), "example weights", &t->all));
     CB_TRY(cb_arena_get(&t->scratch, n, sizeof(float), "example weights", &t->teach));
     CB_TRY(cb_arena_get(&t->scratch, n, sizeof(float), "example weights", &t->judge));
@@ -111,7 +114,8 @@ static struct cb_status standardise(struct trainer *t)
 }
 
 /* Weights on x (rows `stride` apart) become weights on features: W (f - mean) scale + b. */
-static void fold_scale(const struct trainer *t, int rows, const float *w, size_t stride, float *w_out, float *b_out)
+static void fold_scale(const struct trainer *t, int rows, const float *w, size_t stride,
+                       float *w_out, float *b_out)
 {
     const size_t d = (size_t)t->job->inputs;
     for (size_t r = 0; r < (size_t)rows; r++) {
@@ -132,22 +136,25 @@ static bool cancelled(const struct trainer *t)
 static void report(const struct trainer *t, int epoch, double train_loss, double loss, int correct)
 {
     if (t->job->on_epoch)
-        t->job->on_epoch(t->job->ctx, &(struct cb_epoch){ epoch, t->epochs, (float)train_loss, (float)loss,
-                                                          (float)correct / (float)t->n_judge });
+        t->job->on_epoch(t->job->ctx,
+                         &(struct cb_epoch){ epoch, t->epochs, (float)train_loss, (float)loss,
+                                             (float)correct / (float)t->n_judge });
 }
 
 /* The evaluation of a head on the held-out examples, from their raw features. */
-static struct cb_status judge_head(struct trainer *t, const struct cb_head *head, struct cb_arena *arena,
-                                   struct cb_evaluation *out)
+static struct cb_status judge_head(struct trainer *t, const struct cb_head *head,
+                                   struct cb_arena *arena, struct cb_evaluation *out)
 {
     const size_t d = (size_t)t->job->inputs, classes = (size_t)t->job->classes;
     float *probabilities;
     int *labels, n = 0;
-    CB_TRY(cb_arena_get(&t->scratch, (size_t)t->n_judge * classes, sizeof(float), "probabilities", &probabilities));
+    CB_TRY(cb_arena_get(&t->scratch, (size_t)t->n_judge * classes, sizeof(float), "probabilities",
+                        &probabilities));
     CB_TRY(cb_arena_get(&t->scratch, (size_t)t->n_judge, sizeof(int), "labels", &labels));
     for (int i = 0; i < t->job->n; i++)
         if (t->held_out[i]) {
-            cb_head_run(head, 1, t->job->features + (size_t)i * d, probabilities + (size_t)n * classes);
+            cb_head_run(head, 1, t->job->features + (size_t)i * d,
+                        probabilities + (size_t)n * classes);
             labels[n++] = t->job->labels[i];
         }
     cb_softmax_rows((size_t)n, classes, probabilities, probabilities);
@@ -188,13 +195,13 @@ static struct cb_status choose_l2(struct linear *l)
     if (job->config->l2 >= 0)
         return cb_ok();
     l->r.l2 = 0.1;
-    CB_TRY(cb_split_folds(&t->scratch, job->labels, job->n, job->classes, t->held_out, FOLDS, job->config->seed + 1,
-                          &fold));
+    CB_TRY(cb_split_folds(&t->scratch, job->labels, job->n, job->classes, t->held_out, FOLDS,
+                          job->config->seed + 1, &fold));
     return cb_regression_choose_l2(&l->r, fold, folds, &l->r.l2);
 }
 
-static struct cb_status linear_head(struct trainer *t, struct cb_arena *arena, const float *parameters,
-                                    struct cb_head *head)
+static struct cb_status linear_head(struct trainer *t, struct cb_arena *arena,
+                                    const float *parameters, struct cb_head *head)
 {
     const size_t d = (size_t)t->job->inputs, classes = (size_t)t->job->classes;
     float *w, *b;
@@ -203,21 +210,30 @@ static struct cb_status linear_head(struct trainer *t, struct cb_arena *arena, c
     for (size_t c = 0; c < classes; c++)
         b[c] = parameters[c * t->width + d];
     fold_scale(t, t->job->classes, parameters, t->width, w, b);
-    *head = (struct cb_head){ .inputs = t->job->inputs, .classes = t->job->classes, .w2 = w, .b2 = b };
+    *head =
+        (struct cb_head){ .inputs = t->job->inputs, .classes = t->job->classes, .w2 = w, .b2 = b };
     return cb_ok();
 }
 
-static struct cb_status train_linear(struct trainer *t, struct cb_arena *arena, struct cb_head *head,
-                                     struct cb_evaluation *held_out)
+static struct cb_status train_linear(struct trainer *t, struct cb_arena *arena,
+                                     struct cb_head *head, struct cb_evaluation *held_out)
 {
     const struct cb_head_job *job = t->job;
-    struct linear l = { .t = t, .r = { .engine = job->engine, .scratch = &t->scratch, .n = (size_t)job->n,
-                                       .inputs = t->width, .classes = (size_t)job->classes, .labels = job->labels,
-                                       .weight = t->teach, .max_steps = t->epochs, .on_step = after_silent_step } };
+    struct linear l = { .t = t,
+                        .r = { .engine = job->engine,
+                               .scratch = &t->scratch,
+                               .n = (size_t)job->n,
+                               .inputs = t->width,
+                               .classes = (size_t)job->classes,
+                               .labels = job->labels,
+                               .weight = t->teach,
+                               .max_steps = t->epochs,
+                               .on_step = after_silent_step } };
     struct cb_head judged;
     float *parameters;
     l.r.ctx = &l;
-    CB_TRY(cb_arena_get(&t->scratch, l.r.inputs * l.r.classes, sizeof(float), "weights", &parameters));
+    CB_TRY(
+        cb_arena_get(&t->scratch, l.r.inputs * l.r.classes, sizeof(float), "weights", &parameters));
     CB_TRY(cb_regression_init(&l.r, t->x));
     CB_TRY(choose_l2(&l));
     l.r.on_step = after_step;
@@ -245,35 +261,52 @@ static bool after_silent_epoch(void *ctx, const struct cb_hidden_epoch *epoch)
     return !cancelled(ctx);
 }
 
-static struct cb_status hidden_head(struct trainer *t, struct cb_arena *arena, const struct cb_hidden_net *net,
-                                    struct cb_head *head)
+static struct cb_status hidden_head(struct trainer *t, struct cb_arena *arena,
+                                    const struct cb_hidden_net *net, struct cb_head *head)
 {
     float *block;
-    CB_TRY(cb_arena_get(arena, cb_hidden_size(net->inputs, net->hidden, net->classes), sizeof(float), "head", &block));
+    CB_TRY(cb_arena_get(arena, cb_hidden_size(net->inputs, net->hidden, net->classes),
+                        sizeof(float), "head", &block));
     const struct cb_hidden_net to = cb_hidden_over(block, net->inputs, net->hidden, net->classes);
     memcpy(block, net->w1, cb_hidden_size(net->inputs, net->hidden, net->classes) * sizeof(float));
     fold_scale(t, net->hidden, net->w1, (size_t)net->inputs, to.w1, to.b1);
-    *head = (struct cb_head){ .inputs = net->inputs, .hidden = net->hidden, .classes = net->classes,
-                              .w1 = to.w1, .b1 = to.b1, .w2 = to.w2, .b2 = to.b2 };
+    *head = (struct cb_head){ .inputs = net->inputs,
+                              .hidden = net->hidden,
+                              .classes = net->classes,
+                              .w1 = to.w1,
+                              .b1 = to.b1,
+                              .w2 = to.w2,
+                              .b2 = to.b2 };
     return cb_ok();
 }
 
-static struct cb_status train_hidden(struct trainer *t, struct cb_arena *arena, struct cb_head *head,
-                                     struct cb_evaluation *held_out)
+static struct cb_status train_hidden(struct trainer *t, struct cb_arena *arena,
+                                     struct cb_head *head, struct cb_evaluation *held_out)
 {
     const struct cb_head_job *job = t->job;
     const struct cb_head_config *c = job->config;
     struct cb_hidden_training training = {
-        .engine = job->engine, .scratch = &t->scratch, .n = (size_t)job->n, .x = t->x, .labels = job->labels,
-        .teach = t->teach, .judge = t->judge, .dropout = c->dropout, .rate = c->learning_rate > 0 ? c->learning_rate : DEFAULT_RATE,
-        .decay = c->l2 >= 0 ? c->l2 : DEFAULT_DECAY, .epochs = t->epochs, .patience = c->patience, .seed = c->seed,
-        .on_epoch = after_epoch, .ctx = t,
+        .engine = job->engine,
+        .scratch = &t->scratch,
+        .n = (size_t)job->n,
+        .x = t->x,
+        .labels = job->labels,
+        .teach = t->teach,
+        .judge = t->judge,
+        .dropout = c->dropout,
+        .rate = c->learning_rate > 0 ? c->learning_rate : DEFAULT_RATE,
+        .decay = c->l2 >= 0 ? c->l2 : DEFAULT_DECAY,
+        .epochs = t->epochs,
+        .patience = c->patience,
+        .seed = c->seed,
+        .on_epoch = after_epoch,
+        .ctx = t,
     };
     struct cb_head judged;
     float *block;
     int best_epoch;
-    CB_TRY(cb_arena_get(&t->scratch, cb_hidden_size(job->inputs, c->hidden, job->classes), sizeof(float), "weights",
-                        &block));
+    CB_TRY(cb_arena_get(&t->scratch, cb_hidden_size(job->inputs, c->hidden, job->classes),
+                        sizeof(float), "weights", &block));
     struct cb_hidden_net net = cb_hidden_over(block, job->inputs, c->hidden, job->classes);
     CB_TRY(cb_hidden_train(&training, &net, &best_epoch));
     CB_TRY(hidden_head(t, &t->scratch, &net, &judged));
@@ -292,13 +325,15 @@ static struct cb_status train(struct trainer *t, struct cb_arena *arena, struct 
     CB_TRY(check(t->job, &t->scratch));
     CB_TRY(weigh(t));
     CB_TRY(standardise(t));
-    return t->job->config->hidden ? train_hidden(t, arena, head, held_out) : train_linear(t, arena, head, held_out);
+    return t->job->config->hidden ? train_hidden(t, arena, head, held_out)
+                                  : train_linear(t, arena, head, held_out);
 }
 
-struct cb_status cb_head_train(const struct cb_head_job *job, struct cb_arena *arena, struct cb_head *head,
-                               struct cb_evaluation *held_out)
+struct cb_status cb_head_train(const struct cb_head_job *job, struct cb_arena *arena,
+                               struct cb_head *head, struct cb_evaluation *held_out)
 {
-    struct trainer t = { .job = job, .epochs = job->config->epochs ? job->config->epochs : DEFAULT_EPOCHS };
+    struct trainer t = { .job = job,
+                         .epochs = job->config->epochs ? job->config->epochs : DEFAULT_EPOCHS };
     struct cb_status st = cb_arena_init(&t.scratch, SCRATCH_BUDGET);
     if (st.code == CB_OK)
         st = train(&t, arena, head, held_out);
@@ -321,7 +356,8 @@ static float dot(size_t n, const float *a, const float *b)
 
 void cb_head_run(const struct cb_head *head, int n, const float *features, float *logits)
 {
-    const size_t in = (size_t)head->inputs, hidden = (size_t)head->hidden, classes = (size_t)head->classes;
+    const size_t in = (size_t)head->inputs, hidden = (size_t)head->hidden,
+                 classes = (size_t)head->classes;
     for (size_t i = 0; i < (size_t)n; i++) {
         const float *x = features + i * in;
         float *y = logits + i * classes;

@@ -1,7 +1,8 @@
-/* core/train/hidden_layer.h - a classifier with one hidden layer: ReLU, dropout, softmax; AdamW in mini-batches.
+/* core/train/hidden_layer.h - a classifier with one hidden layer: ReLU, dropout, softmax; AdamW in
+ * mini-batches.
  *
- * h = dropout(relu(W1 x + b1));  logits = W2 h + b2. Dropout scales by 1 / (1 - rate) while it learns, so nothing
- * changes when it is used. Start: He, arXiv:1502.01852. */
+ * h = dropout(relu(W1 x + b1));  logits = W2 h + b2. Dropout scales by 1 / (1 - rate) while it
+ * learns, so nothing changes when it is used. Start: He, arXiv:1502.01852. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,12 +26,12 @@ struct cb_hidden_net cb_hidden_over(float *block, int inputs, int hidden, int cl
 /* Rows that a batch is made of, and where its intermediate results go. */
 struct cb_hidden_batch {
     size_t n;
-    float *x;         /* [n, inputs] */
-    int *labels;      /* [n] */
-    float *weight;    /* [n] */
-    float *keep;      /* [n, hidden] 0 or 1 / (1 - rate); NULL: no dropout */
-    float *h, *dh;    /* [n, hidden] */
-    float *logits;    /* [n, classes]; the gradient takes its place */
+    float *x;      /* [n, inputs] */
+    int *labels;   /* [n] */
+    float *weight; /* [n] */
+    float *keep;   /* [n, hidden] 0 or 1 / (1 - rate); NULL: no dropout */
+    float *h, *dh; /* [n, hidden] */
+    float *logits; /* [n, classes]; the gradient takes its place */
 };
 
 /* Mean weighted cross-entropy of a batch, and its gradient laid out as the net's block. */
@@ -38,8 +39,8 @@ double cb_hidden_gradient(const struct cb_products *p, const struct cb_hidden_ne
                           const struct cb_hidden_batch *batch, float *gradient);
 
 /* Logits [n, classes] of n rows without dropout; h [n, hidden] is for the call's use. */
-void cb_hidden_logits(const struct cb_products *p, const struct cb_hidden_net *net, size_t n, const float *x, float *h,
-                      float *logits);
+void cb_hidden_logits(const struct cb_products *p, const struct cb_hidden_net *net, size_t n,
+                      const float *x, float *h, float *logits);
 
 struct cb_hidden_epoch {
     int epoch;
@@ -51,9 +52,10 @@ struct cb_hidden_training {
     const struct cb_engine *engine;
     struct cb_arena *scratch;
     size_t n;
-    const float *x;              /* [n, inputs] */
+    const float *x; /* [n, inputs] */
     const int *labels;
-    const float *teach, *judge;  /* [n] weights; 0: takes no part. judge NULL: nothing stops it early */
+    const float *teach,
+        *judge; /* [n] weights; 0: takes no part. judge NULL: nothing stops it early */
     float dropout, rate, decay;
     int epochs, patience;
     uint64_t seed;
@@ -61,7 +63,8 @@ struct cb_hidden_training {
     void *ctx;
 };
 
-/* Trains from a fresh start; the net ends at its best epoch by the loss of `judge`, which *best_epoch tells; without
- * judge at the last one. Errors: CB_ERR_NOMEM; CB_ERR_CANCELLED when on_epoch said so. */
-CB_MUST_USE struct cb_status cb_hidden_train(const struct cb_hidden_training *training, struct cb_hidden_net *net,
-                                             int *best_epoch);
+/* Trains from a fresh start; the net ends at its best epoch by the loss of `judge`, which
+ * *best_epoch tells; without judge at the last one. Errors: CB_ERR_NOMEM; CB_ERR_CANCELLED when
+ * on_epoch said so. */
+CB_MUST_USE struct cb_status cb_hidden_train(const struct cb_hidden_training *training,
+                                             struct cb_hidden_net *net, int *best_epoch);

@@ -64,7 +64,8 @@ static void find_direction(struct walk *w)
 /* What single precision cannot tell of a loss. */
 #define NOISE 1e-7
 
-/* Halves the step until the loss falls by a share of what the slope promises (Armijo). False: it does not fall. */
+/* Halves the step until the loss falls by a share of what the slope promises (Armijo). False: it
+ * does not fall. */
 static bool search_line(struct walk *w, double *new_loss)
 {
     const size_t n = w->p->n;

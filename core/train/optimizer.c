@@ -46,8 +46,9 @@ static void step_moments(const struct step *s, float coupled, float decoupled)
         const float g = p->g[i] + coupled * p->w[i];
         s->first[i] = c->beta1 * s->first[i] + (1 - c->beta1) * g;
         s->second[i] = c->beta2 * s->second[i] + (1 - c->beta2) * g * g;
-        p->w[i] -= s->rate * (s->correct1 * s->first[i] / (sqrtf(s->correct2 * s->second[i]) + c->epsilon) +
-                              decoupled * p->w[i]);
+        p->w[i] -= s->rate *
+                   (s->correct1 * s->first[i] / (sqrtf(s->correct2 * s->second[i]) + c->epsilon) +
+                    decoupled * p->w[i]);
     }
 }
 
@@ -65,15 +66,20 @@ static void (*const steps[CB_OPTIMIZER_COUNT])(const struct step *) = {
     [CB_SGD] = step_sgd, [CB_ADAM] = step_adam, [CB_ADAMW] = step_adamw
 };
 
-void cb_optimizer_step(struct cb_optimizer *optimizer, const struct cb_parameter *parameters, size_t count, float rate)
+void cb_optimizer_step(struct cb_optimizer *optimizer, const struct cb_parameter *parameters,
+                       size_t count, float rate)
 {
     const struct cb_optimizer_config *c = &optimizer->config;
     const double t = (double)++optimizer->steps;
     size_t at = 0;
     for (size_t i = 0; i < count; i++) {
         const struct step step = {
-            .config = c, .p = &parameters[i], .rate = rate, .decay = parameters[i].decay ? c->decay : 0,
-            .first = optimizer->first + at, .second = optimizer->second ? optimizer->second + at : NULL,
+            .config = c,
+            .p = &parameters[i],
+            .rate = rate,
+            .decay = parameters[i].decay ? c->decay : 0,
+            .first = optimizer->first + at,
+            .second = optimizer->second ? optimizer->second + at : NULL,
             .correct1 = (float)(1 / (1 - pow((double)c->beta1, t))),
             .correct2 = (float)(1 / (1 - pow((double)c->beta2, t))),
         };

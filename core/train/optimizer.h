@@ -29,7 +29,7 @@ struct cb_parameter {
     float *w;
     const float *g; /* d loss / d w */
     size_t n;
-    bool decay;     /* false for biases: the configuration's decay is left out */
+    bool decay; /* false for biases: the configuration's decay is left out */
 };
 
 struct cb_optimizer {
@@ -40,8 +40,10 @@ struct cb_optimizer {
 };
 
 /* State for parameters of `n` elements together, in `arena`. Errors: CB_ERR_NOMEM. */
-CB_MUST_USE struct cb_status cb_optimizer_init(struct cb_optimizer *optimizer, struct cb_arena *arena,
+CB_MUST_USE struct cb_status cb_optimizer_init(struct cb_optimizer *optimizer,
+                                               struct cb_arena *arena,
                                                const struct cb_optimizer_config *config, size_t n);
 
 /* Changes w of every parameter. `rate` is the learning rate of this step. */
-void cb_optimizer_step(struct cb_optimizer *optimizer, const struct cb_parameter *parameters, size_t count, float rate);
+void cb_optimizer_step(struct cb_optimizer *optimizer, const struct cb_parameter *parameters,
+                       size_t count, float rate);

@@ -25,8 +25,10 @@ static struct cb_threads *threads_for(const struct cb_regression *r)
 struct cb_status cb_regression_init(struct cb_regression *r, const float *x)
 {
     const struct cb_kernels *k = &r->engine->kernels;
-    CB_TRY(cb_arena_get(r->scratch, cb_gemm_packed_bytes(k, r->inputs, r->n), 1, "packed features", &r->by_input));
-    CB_TRY(cb_arena_get(r->scratch, cb_gemm_packed_bytes(k, r->n, r->inputs), 1, "packed features", &r->by_row));
+    CB_TRY(cb_arena_get(r->scratch, cb_gemm_packed_bytes(k, r->inputs, r->n), 1, "packed features",
+                        &r->by_input));
+    CB_TRY(cb_arena_get(r->scratch, cb_gemm_packed_bytes(k, r->n, r->inputs), 1, "packed features",
+                        &r->by_row));
     CB_TRY(cb_arena_get(r->scratch, r->n * r->classes, sizeof(float), "logits", &r->logits));
     cb_gemm_pack(k, r->engine->threads, r->inputs, r->n, x, 1, r->inputs, r->by_input);
     cb_gemm_pack(k, r->engine->threads, r->n, r->inputs, x, r->inputs, 1, r->by_row);
@@ -34,10 +36,18 @@ struct cb_status cb_regression_init(struct cb_regression *r, const float *x)
 }
 
 /* c[classes, n] = a[classes, k] times the packed matrix [k, n]. */
-static void multiply(const struct cb_regression *r, size_t n, size_t k, const float *a, const void *packed, float *c)
+static void multiply(const struct cb_regression *r, size_t n, size_t k, const float *a,
+                     const void *packed, float *c)
 {
-    const struct cb_gemm gemm = { .m = r->classes, .n = n, .k = k, .a = a, .lda = k, .packed = packed, .c = c,
-                                  .ldc = n, .post = { .lo = -INFINITY, .hi = INFINITY } };
+    const struct cb_gemm gemm = { .m = r->classes,
+                                  .n = n,
+                                  .k = k,
+                                  .a = a,
+                                  .lda = k,
+                                  .packed = packed,
+                                  .c = c,
+                                  .ldc = n,
+                                  .post = { .lo = -INFINITY, .hi = INFINITY } };
     cb_gemm_run(&r->engine->kernels, threads_for(r), &gemm);
 }
 
@@ -45,8 +55,14 @@ static void multiply(const struct cb_regression *r, size_t n, size_t k, const fl
 static double entropy(struct cb_regression *r, const float *weight, bool gradient)
 {
     const struct cb_cross_entropy c = {
-        .n = r->n, .classes = r->classes, .row_stride = 1, .class_stride = r->n, .logits = r->logits,
-        .labels = r->labels, .weight = weight, .gradient = gradient ? r->logits : NULL,
+        .n = r->n,
+        .classes = r->classes,
+        .row_stride = 1,
+        .class_stride = r->n,
+        .logits = r->logits,
+        .labels = r->labels,
+        .weight = weight,
+        .gradient = gradient ? r->logits : NULL,
     };
     return cb_cross_entropy(&c, threads_for(r));
 }
@@ -65,7 +81,8 @@ double cb_regression_loss(struct cb_regression *r, const float *parameters, floa
     return loss + r->l2 / 2 * square;
 }
 
-double cb_regression_judge(struct cb_regression *r, const float *parameters, const float *weight, int *correct)
+double cb_regression_judge(struct cb_regression *r, const float *parameters, const float *weight,
+                           int *correct)
 {
     int right = 0;
     multiply(r, r->n, r->inputs, parameters, r->by_input, r->logits);
@@ -88,14 +105,19 @@ static double loss_of(void *ctx, const float *parameters, float *gradient)
 static bool after_step(void *ctx, int step, double loss, const float *parameters)
 {
     struct cb_regression *r = ctx;
-    return !r->on_step || r->on_step(r->ctx, &(struct cb_regression_step){ step, loss, parameters });
+    return !r->on_step ||
+           r->on_step(r->ctx, &(struct cb_regression_step){ step, loss, parameters });
 }
 
 struct cb_status cb_regression_fit(struct cb_regression *r, float *parameters)
 {
     struct cb_lbfgs_result result;
     const struct cb_lbfgs problem = {
-        .n = size_of(r), .loss = loss_of, .on_step = after_step, .ctx = r, .max_steps = r->max_steps,
+        .n = size_of(r),
+        .loss = loss_of,
+        .on_step = after_step,
+        .ctx = r,
+        .max_steps = r->max_steps,
         .tolerance = 1e-4,
     };
     CB_TRY(cb_lbfgs_run(&problem, r->scratch, parameters, &result));
@@ -108,8 +130,8 @@ struct fold {
     float *parameters;
 };
 
-static struct cb_status prepare_fold(struct cb_regression *r, const float *weight, const int *fold, int which,
-                                     struct fold *out)
+static struct cb_status prepare_fold(struct cb_regression *r, const float *weight, const int *fold,
+                                     int which, struct fold *out)
 {
     CB_TRY(cb_arena_get(r->scratch, r->n, sizeof(float), "fold", &out->teach));
     CB_TRY(cb_arena_get(r->scratch, r->n, sizeof(float), "fold", &out->judge));
@@ -122,7 +144,8 @@ static struct cb_status prepare_fold(struct cb_regression *r, const float *weigh
 }
 
 /* The mean cross-entropy of all folds at r->l2. */
-static struct cb_status cross_validate(struct cb_regression *r, struct fold *fold, int folds, double *loss)
+static struct cb_status cross_validate(struct cb_regression *r, struct fold *fold, int folds,
+                                       double *loss)
 {
     *loss = 0;
     for (int k = 0; k < folds; k++) {
@@ -134,7 +157,8 @@ static struct cb_status cross_validate(struct cb_regression *r, struct fold *fol
 }
 
 /* Walks down the grid until it has been worse than the best twice in a row. */
-static struct cb_status search_grid(struct cb_regression *r, struct fold *fold, int folds, double *l2)
+static struct cb_status search_grid(struct cb_regression *r, struct fold *fold, int folds,
+                                    double *l2)
 {
     double best = INFINITY, loss;
     int worse = 0;
@@ -150,7 +174,8 @@ static struct cb_status search_grid(struct cb_regression *r, struct fold *fold, 
     return cb_ok();
 }
 
-struct cb_status cb_regression_choose_l2(struct cb_regression *r, const int *fold, int folds, double *l2)
+struct cb_status cb_regression_choose_l2(struct cb_regression *r, const int *fold, int folds,
+                                         double *l2)
 {
     const size_t mark = r->scratch->used;
     const float *weight = r->weight;

@@ -4,14 +4,15 @@
 
 #include "core/base/rng.h"
 
-/* Examples in an order by class, shuffled inside each: order[start[c] .. start[c + 1]-1] are those of class c. */
+/* Examples in an order by class, shuffled inside each: order[start[c] .. start[c + 1]-1] are those
+ * of class c. */
 struct by_class {
     size_t *order;
     int *start;
 };
 
-static struct cb_status group(struct cb_arena *arena, const int *labels, int n, int classes, uint64_t seed,
-                              struct by_class *out)
+static struct cb_status group(struct cb_arena *arena, const int *labels, int n, int classes,
+                              uint64_t seed, struct by_class *out)
 {
     struct cb_rng rng = cb_rng_seed(seed);
     int *next;
@@ -27,12 +28,13 @@ static struct cb_status group(struct cb_arena *arena, const int *labels, int n, 
     for (int i = 0; i < n; i++)
         out->order[next[labels[i]]++] = (size_t)i;
     for (int c = 0; c < classes; c++)
-        cb_rng_shuffle(&rng, (size_t)(out->start[c + 1] - out->start[c]), out->order + out->start[c]);
+        cb_rng_shuffle(&rng, (size_t)(out->start[c + 1] - out->start[c]),
+                       out->order + out->start[c]);
     return cb_ok();
 }
 
-struct cb_status cb_split_held_out(struct cb_arena *arena, const int *labels, int n, int classes, float fraction,
-                                   uint64_t seed, bool **held_out)
+struct cb_status cb_split_held_out(struct cb_arena *arena, const int *labels, int n, int classes,
+                                   float fraction, uint64_t seed, bool **held_out)
 {
     struct by_class by;
     bool *flags;
@@ -49,8 +51,8 @@ struct cb_status cb_split_held_out(struct cb_arena *arena, const int *labels, in
     return cb_ok();
 }
 
-struct cb_status cb_split_folds(struct cb_arena *arena, const int *labels, int n, int classes, const bool *held_out,
-                                int folds, uint64_t seed, int **fold)
+struct cb_status cb_split_folds(struct cb_arena *arena, const int *labels, int n, int classes,
+                                const bool *held_out, int folds, uint64_t seed, int **fold)
 {
     struct by_class by;
     int *out, dealt = 0;

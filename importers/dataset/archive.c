@@ -1,4 +1,5 @@
-/* Archives into a store, by libarchive: once over the headers for the limits, then once over the photos. */
+/* Archives into a store, by libarchive: once over the headers for the limits, then once over the
+ * photos. */
 #include <archive.h>
 #include <archive_entry.h>
 #include <string.h>
@@ -18,13 +19,19 @@ struct unpacking {
     struct archive *archive;
     size_t bytes; /* unpacked, or promised to be */
     int entries;
-    bool strip;   /* one folder holds the whole archive */
+    bool strip; /* one folder holds the whole archive */
 };
 
 bool cb_archive_looks_like(struct cb_bytes bytes)
 {
-    static const struct { size_t at, len; const char *magic; } forms[] = {
-        { 0, 4, "PK\3\4" }, { 0, 4, "PK\5\6" }, { 0, 3, "\x1f\x8b\x08" }, { 257, 5, "ustar" },
+    static const struct {
+        size_t at, len;
+        const char *magic;
+    } forms[] = {
+        { 0, 4, "PK\3\4" },
+        { 0, 4, "PK\5\6" },
+        { 0, 3, "\x1f\x8b\x08" },
+        { 257, 5, "ustar" },
     };
     for (size_t i = 0; i < CB_COUNT_OF(forms); i++)
         if (bytes.len >= forms[i].at + forms[i].len &&
@@ -47,7 +54,8 @@ static struct cb_status open_archive(struct unpacking *u)
     archive_read_support_format_tar(u->archive);
     archive_read_support_filter_gzip(u->archive);
     if (archive_read_open_memory(u->archive, u->file.data, u->file.len) != ARCHIVE_OK)
-        return cb_fail(CB_ERR_MEDIA, "no archive that we read (.zip, .tar, .tar.gz): %s", error_of(u->archive));
+        return cb_fail(CB_ERR_MEDIA, "no archive that we read (.zip, .tar, .tar.gz): %s",
+                       error_of(u->archive));
     u->bytes = 0;
     u->entries = 0;
     return cb_ok();
@@ -57,9 +65,11 @@ static struct cb_status open_archive(struct unpacking *u)
 static struct cb_status count_bytes(struct unpacking *u, size_t more)
 {
     if (__builtin_add_overflow(u->bytes, more, &u->bytes) || u->bytes > u->limits->max_total_bytes)
-        return cb_fail(CB_ERR_TOO_LARGE, "the archive unpacks to more than %zu bytes", u->limits->max_total_bytes);
+        return cb_fail(CB_ERR_TOO_LARGE, "the archive unpacks to more than %zu bytes",
+                       u->limits->max_total_bytes);
     if (u->bytes > FREE_BYTES && u->bytes / (size_t)u->limits->max_ratio > u->file.len)
-        return cb_fail(CB_ERR_TOO_LARGE, "the archive unpacks to more than %d times its size", u->limits->max_ratio);
+        return cb_fail(CB_ERR_TOO_LARGE, "the archive unpacks to more than %d times its size",
+                       u->limits->max_ratio);
     return cb_ok();
 }
 
@@ -77,10 +87,12 @@ static struct cb_status next_entry(struct unpacking *u, struct archive_entry **e
         return cb_ok();
     }
     if (code < ARCHIVE_WARN)
-        return cb_fail(u->entries ? CB_ERR_CONTENT : CB_ERR_MEDIA, "the archive is damaged after %d entries: %s",
-                       u->entries, error_of(u->archive));
+        return cb_fail(u->entries ? CB_ERR_CONTENT : CB_ERR_MEDIA,
+                       "the archive is damaged after %d entries: %s", u->entries,
+                       error_of(u->archive));
     if (++u->entries > u->limits->max_entries)
-        return cb_fail(CB_ERR_TOO_LARGE, "the archive has more than %d entries", u->limits->max_entries);
+        return cb_fail(CB_ERR_TOO_LARGE, "the archive has more than %d entries",
+                       u->limits->max_entries);
     if (archive_entry_is_encrypted(*entry))
         return cb_fail(CB_ERR_CONTENT, "the archive is encrypted");
     return cb_ok();
@@ -125,7 +137,8 @@ static struct cb_status survey(struct unpacking *u)
 }
 
 /* The whole of an entry into `out`; *readable false when this one is damaged or too large. */
-static struct cb_status read_entry(struct unpacking *u, const char *name, struct cb_buf *out, bool *readable)
+static struct cb_status read_entry(struct unpacking *u, const char *name, struct cb_buf *out,
+                                   bool *readable)
 {
     const void *block;
     size_t len;
@@ -141,7 +154,8 @@ static struct cb_status read_entry(struct unpacking *u, const char *name, struct
         if (len)
             cb_buf_add(out, block, len);
         if (out->failed) {
-            cb_rejections_add(u->rejections, name, "it has more than %zu bytes", u->limits->max_photo_bytes);
+            cb_rejections_add(u->rejections, name, "it has more than %zu bytes",
+                              u->limits->max_photo_bytes);
             return cb_ok();
         }
     }
@@ -158,7 +172,8 @@ static struct cb_status take_photo(struct unpacking *u, const char *name, const 
     cb_buf_init(&bytes, u->limits->max_photo_bytes);
     struct cb_status st = read_entry(u, name, &bytes, &readable);
     if (st.code == CB_OK && readable)
-        st = cb_dataset_store_add(u->store, label, name, (struct cb_bytes){ (const uint8_t *)bytes.data, bytes.len },
+        st = cb_dataset_store_add(u->store, label, name,
+                                  (struct cb_bytes){ (const uint8_t *)bytes.data, bytes.len },
                                   u->rejections, &added);
     cb_buf_deinit(&bytes);
     return st;
@@ -174,9 +189,12 @@ static struct cb_status take_entry(struct unpacking *u, struct archive_entry *en
     if (!is_file(entry))
         cb_rejections_add(u->rejections, name, "it is a link or a device");
     else if (verdict == CB_ENTRY_REFUSED || (u->strip && read.folders < 2))
-        cb_rejections_add(u->rejections, name, "%s", read.reason ? read.reason : "it is in no class folder");
-    else if (archive_entry_size_is_set(entry) && archive_entry_size(entry) > (la_int64_t)u->limits->max_photo_bytes)
-        cb_rejections_add(u->rejections, name, "it has more than %zu bytes", u->limits->max_photo_bytes);
+        cb_rejections_add(u->rejections, name, "%s",
+                          read.reason ? read.reason : "it is in no class folder");
+    else if (archive_entry_size_is_set(entry) &&
+             archive_entry_size(entry) > (la_int64_t)u->limits->max_photo_bytes)
+        cb_rejections_add(u->rejections, name, "it has more than %zu bytes",
+                          u->limits->max_photo_bytes);
     else
         return take_photo(u, name, read.label);
     return cb_ok();
@@ -207,11 +225,15 @@ static struct cb_status unpack(struct unpacking *u)
     return st;
 }
 
-struct cb_status cb_dataset_store_add_archive(struct cb_dataset_store *store, const struct cb_archive_source *source,
+struct cb_status cb_dataset_store_add_archive(struct cb_dataset_store *store,
+                                              const struct cb_archive_source *source,
                                               struct cb_rejections *rejections)
 {
-    struct unpacking u = { .store = store, .limits = cb_dataset_store_limits(store), .file = source->bytes,
-                           .cancel = source->cancel, .rejections = rejections };
+    struct unpacking u = { .store = store,
+                           .limits = cb_dataset_store_limits(store),
+                           .file = source->bytes,
+                           .cancel = source->cancel,
+                           .rejections = rejections };
     if (source->path)
         CB_TRY(cb_file_map(source->path, &u.file));
     const struct cb_status st = unpack(&u);

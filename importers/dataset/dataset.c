@@ -35,7 +35,8 @@ static bool make_room(struct cb_rejections *r)
     const int cap = r->cap ? r->cap * 2 : 16;
     if (r->n_listed < r->cap)
         return true;
-    if (r->n_listed >= CB_REJECTIONS_LISTED || !(bigger = cb_arena_alloc(r->arena, (size_t)cap, sizeof *bigger)))
+    if (r->n_listed >= CB_REJECTIONS_LISTED ||
+        !(bigger = cb_arena_alloc(r->arena, (size_t)cap, sizeof *bigger)))
         return false;
     if (r->n_listed)
         memcpy(bigger, r->list, (size_t)r->n_listed * sizeof *bigger);
@@ -56,7 +57,8 @@ void cb_rejections_add(struct cb_rejections *rejections, const char *file, const
     va_end(args);
     if (rejections->n_listed >= CB_REJECTIONS_LISTED || !make_room(rejections))
         return;
-    const struct cb_rejection made = { printable(rejections->arena, file), printable(rejections->arena, reason) };
+    const struct cb_rejection made = { printable(rejections->arena, file),
+                                       printable(rejections->arena, reason) };
     if (made.file && made.reason)
         rejections->list[rejections->n_listed++] = made;
 }
@@ -64,18 +66,19 @@ void cb_rejections_add(struct cb_rejections *rejections, const char *file, const
 bool cb_label_ok(const char *label)
 {
     const size_t len = strlen(label);
-    return len >= 1 && len <= CB_LABEL_MAX && label[0] != '.' && label[0] != ' ' && label[len - 1] != ' ' &&
-           !strpbrk(label, "/\\") && cb_utf8_ok(label, len);
+    return len >= 1 && len <= CB_LABEL_MAX && label[0] != '.' && label[0] != ' ' &&
+           label[len - 1] != ' ' && !strpbrk(label, "/\\") && cb_utf8_ok(label, len);
 }
 
 struct cb_status cb_dataset_check_trainable(const struct cb_dataset *dataset)
 {
     if (dataset->n_classes < 2)
-        return cb_fail(CB_ERR_CONTENT, "training wants photos of at least 2 classes, has %d%s%s", dataset->n_classes,
-                       dataset->n_classes ? ": " : "", dataset->n_classes ? dataset->classes[0] : "");
+        return cb_fail(CB_ERR_CONTENT, "training wants photos of at least 2 classes, has %d%s%s",
+                       dataset->n_classes, dataset->n_classes ? ": " : "",
+                       dataset->n_classes ? dataset->classes[0] : "");
     for (int i = 0; i < dataset->n_classes; i++)
         if (dataset->counts[i] < 2)
-            return cb_fail(CB_ERR_CONTENT, "class '%s' wants at least 2 photos, has %d", dataset->classes[i],
-                           dataset->counts[i]);
+            return cb_fail(CB_ERR_CONTENT, "class '%s' wants at least 2 photos, has %d",
+                           dataset->classes[i], dataset->counts[i]);
     return cb_ok();
 }

@@ -59,5 +59,6 @@ enum cb_entry_verdict cb_entry_name_read(const char *name, struct cb_entry_name 
         return CB_ENTRY_HIDDEN;
     if (out->folders < 1)
         return refuse(out, "it is in no class folder");
-    return cb_label_ok(out->label) ? CB_ENTRY_TAKEN : refuse(out, "its folder's name cannot be a label");
+    return cb_label_ok(out->label) ? CB_ENTRY_TAKEN
+                                   : refuse(out, "its folder's name cannot be a label");
 }

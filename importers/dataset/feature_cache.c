@@ -38,16 +38,17 @@ struct cb_feature_cache {
     struct header header;
     size_t limit, record_bytes;
     int fd;
-    struct cb_bytes mapped;           /* header and records as they were at opening */
-    const struct record **index;      /* [n] sound ones, sorted by photo */
+    struct cb_bytes mapped;      /* header and records as they were at opening */
+    const struct record **index; /* [n] sound ones, sorted by photo */
     size_t n;
-    uint8_t *buffer;                  /* records that wait */
+    uint8_t *buffer; /* records that wait */
     size_t waiting, capacity;
 };
 
 static void make_check(const struct record *r, size_t features_bytes, uint8_t check[8])
 {
-    const struct cb_digest digest = cb_digest_of2(&r->photo, sizeof r->photo, r->features, features_bytes);
+    const struct cb_digest digest =
+        cb_digest_of2(&r->photo, sizeof r->photo, r->features, features_bytes);
     memcpy(check, digest.byte, 8);
 }
 
@@ -66,17 +67,19 @@ static bool is_sound(const struct cb_feature_cache *c, const struct record *r)
 static int by_photo(const void *a, const void *b)
 {
     const struct record *const *x = a, *const *y = b;
-    return memcmp(&(*x)->photo, &(*y)->photo, sizeof (*x)->photo);
+    return memcmp(&(*x)->photo, &(*y)->photo, sizeof(*x)->photo);
 }
 
 static bool has_header(const struct cb_feature_cache *c, off_t size)
 {
     struct header there;
-    return size >= (off_t)sizeof there && pread(c->fd, &there, sizeof there, 0) == (ssize_t)sizeof there &&
+    return size >= (off_t)sizeof there &&
+           pread(c->fd, &there, sizeof there, 0) == (ssize_t)sizeof there &&
            !memcmp(&there, &c->header, sizeof there);
 }
 
-/* The file, with our header and whole records, locked while it is looked at. A strange one is replaced. */
+/* The file, with our header and whole records, locked while it is looked at. A strange one is
+ * replaced. */
 static struct cb_status open_file(struct cb_feature_cache *c, size_t *size)
 {
     const struct header header = c->header;
@@ -121,7 +124,8 @@ static struct cb_status start(struct cb_feature_cache *c, const char *folder)
     cb_digest_text(&c->header.key, hex);
     c->folder = cb_arena_text(&c->arena, folder, strlen(folder));
     c->path = cb_arena_printf(&c->arena, "%s/%.40s" ENDING, folder, hex);
-    c->capacity = BUFFER_BYTES > c->record_bytes ? BUFFER_BYTES - BUFFER_BYTES % c->record_bytes : c->record_bytes;
+    c->capacity = BUFFER_BYTES > c->record_bytes ? BUFFER_BYTES - BUFFER_BYTES % c->record_bytes
+                                                 : c->record_bytes;
     CB_TRY(cb_arena_get(&c->arena, c->capacity, 1, "feature cache", &c->buffer));
     if (!c->folder || !c->path)
         return cb_fail(CB_ERR_NOMEM, "feature cache: no room");
@@ -139,16 +143,20 @@ static void destroy(struct cb_feature_cache *c)
     cb_arena_deinit(&arena);
 }
 
-struct cb_status cb_feature_cache_open(const char *folder, const struct cb_digest *key, int d, size_t limit,
-                                       struct cb_feature_cache **out)
+struct cb_status cb_feature_cache_open(const char *folder, const struct cb_digest *key, int d,
+                                       size_t limit, struct cb_feature_cache **out)
 {
     struct cb_arena arena;
     struct cb_feature_cache *c;
     const size_t record_bytes = sizeof(struct record) + (size_t)d * sizeof(float);
-    CB_TRY(cb_arena_init(&arena, limit / record_bytes * sizeof(void *) + 2 * record_bytes + 4 * BUFFER_BYTES));
+    CB_TRY(cb_arena_init(&arena, limit / record_bytes * sizeof(void *) + 2 * record_bytes +
+                                     4 * BUFFER_BYTES));
     c = cb_arena_alloc(&arena, 1, sizeof *c);
     *c = (struct cb_feature_cache){
-        .arena = arena, .limit = limit, .fd = -1, .record_bytes = record_bytes,
+        .arena = arena,
+        .limit = limit,
+        .fd = -1,
+        .record_bytes = record_bytes,
         .header = { .magic = "cambium-features", .version = 1, .d = (uint32_t)d, .key = *key },
     };
     const struct cb_status st = start(c, folder);
@@ -159,7 +167,8 @@ struct cb_status cb_feature_cache_open(const char *folder, const struct cb_diges
     return st;
 }
 
-bool cb_feature_cache_find(const struct cb_feature_cache *cache, const struct cb_digest *photo, float *features)
+bool cb_feature_cache_find(const struct cb_feature_cache *cache, const struct cb_digest *photo,
+                           float *features)
 {
     size_t low = 0, high = cache->n;
     while (low < high) {
@@ -193,7 +202,8 @@ static void flush(struct cb_feature_cache *c)
     c->waiting = 0;
 }
 
-void cb_feature_cache_add(struct cb_feature_cache *cache, const struct cb_digest *photo, const float *features)
+void cb_feature_cache_add(struct cb_feature_cache *cache, const struct cb_digest *photo,
+                          const float *features)
 {
     struct record *r = (void *)(cache->buffer + cache->waiting);
     r->photo = *photo;
@@ -225,7 +235,8 @@ static bool remove_oldest(const struct cb_feature_cache *c)
             oldest_info = info;
         }
     }
-    const bool removed = dir && oldest[0] && bytes > c->limit && unlinkat(dirfd(dir), oldest, 0) == 0;
+    const bool removed =
+        dir && oldest[0] && bytes > c->limit && unlinkat(dirfd(dir), oldest, 0) == 0;
     if (dir)
         closedir(dir);
     return removed;

@@ -10,16 +10,19 @@
 #include "importers/image/decode.h"
 #include "importers/model/load.h"
 
-#define BATCH 16                            /* photos that are decoded and run together */
-#define PIXEL_BUDGET ((size_t)1 << 30)      /* address space for one decoded photo */
-#define TABLE_BUDGET ((size_t)1 << 30)      /* address space for what is known of each photo */
+#define BATCH 16                       /* photos that are decoded and run together */
+#define PIXEL_BUDGET ((size_t)1 << 30) /* address space for one decoded photo */
+#define TABLE_BUDGET ((size_t)1 << 30) /* address space for what is known of each photo */
 #define DEFAULT_CACHE_LIMIT ((size_t)1 << 30)
-#define CACHE_VERSION "1"                   /* goes up when the same photo would give other features */
+#define CACHE_VERSION "1" /* goes up when the same photo would give other features */
 
-static const struct cb_decode_limits limits = { .max_pixels = 50000000, .max_side = 30000, .max_scans = 500 };
+static const struct cb_decode_limits limits = { .max_pixels = 50000000,
+                                                .max_side = 30000,
+                                                .max_scans = 500 };
 
 /* cb_features or cb_predict. */
-typedef struct cb_status compute_fn(struct cb_predictor *predictor, const struct cb_image *images, int n, float *out);
+typedef struct cb_status compute_fn(struct cb_predictor *predictor, const struct cb_image *images,
+                                    int n, float *out);
 
 enum state { FAILED, KNOWN, DECODED, DUPLICATE };
 
@@ -36,8 +39,8 @@ struct run {
     struct cb_predictor *predictor;
     struct cb_feature_cache *cache; /* NULL: none */
     struct cb_arena tables, pixels[BATCH];
-    struct photo *photos;           /* of the dataset */
-    float *features;                /* [dataset->n_photos, d] */
+    struct photo *photos; /* of the dataset */
+    float *features;      /* [dataset->n_photos, d] */
     int d, cached;
     /* the batch under way */
     int first, n;
@@ -46,14 +49,15 @@ struct run {
 };
 
 /* Everything that features depend on, but for the photo. */
-static struct cb_status cache_key(const struct cb_model *model, struct cb_arena *arena, struct cb_digest *out)
+static struct cb_status cache_key(const struct cb_model *model, struct cb_arena *arena,
+                                  struct cb_digest *out)
 {
     char hex[CB_DIGEST_TEXT];
     char *recipe, *text;
     cb_digest_text(&model->digest, hex);
     CB_TRY(cb_recipe_print(&model->recipe, arena, &recipe));
-    text = cb_arena_printf(arena, "%s\n%s\n%s\n%s", CACHE_VERSION, hex, model->graph.values[model->bottleneck].name,
-                           recipe);
+    text = cb_arena_printf(arena, "%s\n%s\n%s\n%s", CACHE_VERSION, hex,
+                           model->graph.values[model->bottleneck].name, recipe);
     if (!text)
         return cb_fail(CB_ERR_NOMEM, "features: no room");
     *out = cb_digest_of(text, strlen(text));
@@ -68,8 +72,9 @@ static struct cb_status open_cache(struct run *r)
     if (!job->cache || r->compute != cb_features)
         return cb_ok();
     CB_TRY(cache_key(job->model, &r->tables, &key));
-    if (cb_feature_cache_open(job->cache, &key, r->d, job->cache_limit ? job->cache_limit : DEFAULT_CACHE_LIMIT,
-                              &r->cache).code)
+    if (cb_feature_cache_open(job->cache, &key, r->d,
+                              job->cache_limit ? job->cache_limit : DEFAULT_CACHE_LIMIT, &r->cache)
+            .code)
         r->cache = NULL;
     return cb_ok();
 }
@@ -77,7 +82,8 @@ static struct cb_status open_cache(struct run *r)
 static struct cb_status decode(struct run *r, int slot, struct cb_bytes file)
 {
     struct cb_decoded decoded;
-    CB_TRY(cb_image_decode(&r->pixels[slot], file, &limits, cb_recipe_wanted_side(&r->job->model->recipe), &decoded));
+    CB_TRY(cb_image_decode(&r->pixels[slot], file, &limits,
+                           cb_recipe_wanted_side(&r->job->model->recipe), &decoded));
     if (decoded.truncated)
         return cb_fail(CB_ERR_CONTENT, "the photo is cut short");
     r->images[slot] = decoded.image;
@@ -97,7 +103,8 @@ static void read_photo(void *ctx, size_t slot, size_t worker)
     if (r->status[slot].code)
         return;
     photo->digest = cb_digest_of(file.data, file.len);
-    if (r->cache && cb_feature_cache_find(r->cache, &photo->digest, r->features + (size_t)i * (size_t)r->d)) {
+    if (r->cache &&
+        cb_feature_cache_find(r->cache, &photo->digest, r->features + (size_t)i * (size_t)r->d)) {
         photo->state = KNOWN;
     } else {
         r->status[slot] = decode(r, (int)slot, file);
@@ -112,8 +119,10 @@ static void reject(struct run *r, int i, const struct cb_status *why)
     cb_rejections_add(r->rejections, r->job->dataset->photos[i].name, "%s", why->msg);
 }
 
-/* Features of `n` decoded photos whose rows in the dataset are `at`. A photo that the network cannot take is rejected. */
-static struct cb_status compute(struct run *r, const struct cb_image *images, const int *at, int n, float *made)
+/* Features of `n` decoded photos whose rows in the dataset are `at`. A photo that the network
+ * cannot take is rejected. */
+static struct cb_status compute(struct run *r, const struct cb_image *images, const int *at, int n,
+                                float *made)
 {
     const size_t d = (size_t)r->d;
     struct cb_status st = r->compute(r->predictor, images, n, made);
@@ -196,7 +205,8 @@ static struct cb_status mark_duplicates(struct run *r, int *duplicates)
     const struct cb_dataset *dataset = r->job->dataset;
     struct twin *twins;
     int n = 0;
-    CB_TRY(cb_arena_get(&r->tables, (size_t)dataset->n_photos, sizeof *twins, "duplicates", &twins));
+    CB_TRY(
+        cb_arena_get(&r->tables, (size_t)dataset->n_photos, sizeof *twins, "duplicates", &twins));
     for (int i = 0; i < dataset->n_photos; i++)
         if (r->photos[i].state != FAILED)
             twins[n++] = (struct twin){ &r->photos[i].digest, dataset->photos[i].label, i };
@@ -226,7 +236,8 @@ static struct cb_status collect(struct run *r, struct cb_arena *arena, struct cb
         if (r->photos[i].state == FAILED || r->photos[i].state == DUPLICATE)
             continue;
         if (set.n != i)
-            memcpy(r->features + (size_t)set.n * d, r->features + (size_t)i * d, d * sizeof *r->features);
+            memcpy(r->features + (size_t)set.n * d, r->features + (size_t)i * d,
+                   d * sizeof *r->features);
         labels[set.n] = dataset->photos[i].label;
         photo[set.n++] = i;
     }
@@ -243,7 +254,9 @@ static struct cb_status row_length(struct run *r)
     r->d = m->classes;
     if (r->compute == cb_features)
         return cb_feature_length(r->predictor, &r->d);
-    return m->logits < 0 || m->classes < 1 ? cb_fail(CB_ERR_UNSUPPORTED, "%s has no classifier", m->name) : cb_ok();
+    return m->logits < 0 || m->classes < 1
+               ? cb_fail(CB_ERR_UNSUPPORTED, "%s has no classifier", m->name)
+               : cb_ok();
 }
 
 static struct cb_status make(struct run *r, struct cb_arena *arena, struct cb_feature_set *out)
@@ -261,8 +274,9 @@ static struct cb_status make(struct run *r, struct cb_arena *arena, struct cb_fe
     return collect(r, arena, out);
 }
 
-static struct cb_status run(const struct cb_feature_job *job, compute_fn *fn, struct cb_arena *arena,
-                            struct cb_rejections *rejections, struct cb_feature_set *out)
+static struct cb_status run(const struct cb_feature_job *job, compute_fn *fn,
+                            struct cb_arena *arena, struct cb_rejections *rejections,
+                            struct cb_feature_set *out)
 {
     struct run r = { .job = job, .compute = fn, .rejections = rejections };
     const struct cb_status st = make(&r, arena, out);
@@ -281,7 +295,8 @@ struct cb_status cb_dataset_features(const struct cb_feature_job *job, struct cb
 }
 
 struct cb_status cb_dataset_probabilities(const struct cb_feature_job *job, struct cb_arena *arena,
-                                          struct cb_rejections *rejections, struct cb_feature_set *out)
+                                          struct cb_rejections *rejections,
+                                          struct cb_feature_set *out)
 {
     return run(job, cb_predict, arena, rejections, out);
 }

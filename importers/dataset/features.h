@@ -1,7 +1,9 @@
-/* importers/dataset/features.h - a dataset's photos through a trunk: the matrix that a head is trained on.
+/* importers/dataset/features.h - a dataset's photos through a trunk: the matrix that a head is
+ * trained on.
  *
- * Photos are decoded on all threads, a batch at a time, and run through the trunk. Features are kept on disk by
- * content, so that a photo that was seen before with this trunk and recipe is only read and hashed. */
+ * Photos are decoded on all threads, a batch at a time, and run through the trunk. Features are
+ * kept on disk by content, so that a photo that was seen before with this trunk and recipe is only
+ * read and hashed. */
 #pragma once
 
 #include <stdatomic.h>
@@ -14,8 +16,8 @@ struct cb_feature_job {
     const struct cb_engine *engine;
     const struct cb_model *model;
     const struct cb_dataset *dataset;
-    const char *cache;         /* folder of the cache, made when it is not there; NULL: none */
-    size_t cache_limit;        /* bytes of the whole folder; 0: 1 GiB */
+    const char *cache;  /* folder of the cache, made when it is not there; NULL: none */
+    size_t cache_limit; /* bytes of the whole folder; 0: 1 GiB */
     void (*on_progress)(void *ctx, int done, int total); /* NULL: none */
     void *ctx;
     const atomic_bool *cancel; /* NULL: never */
@@ -30,13 +32,18 @@ struct cb_feature_set {
     int duplicates;        /* photos left out since their class has the same bytes already */
 };
 
-/* Rows are in the dataset's order; photos that cannot be read are rejections and have no row, a cache that cannot be
- * used is done without. The matrix lies in `arena`. Errors: CB_ERR_UNSUPPORTED a network without bottleneck;
- * CB_ERR_CANCELLED; CB_ERR_NOMEM; what the predictor says. */
-CB_MUST_USE struct cb_status cb_dataset_features(const struct cb_feature_job *job, struct cb_arena *arena,
-                                                 struct cb_rejections *rejections, struct cb_feature_set *out);
+/* Rows are in the dataset's order; photos that cannot be read are rejections and have no row, a
+ * cache that cannot be used is done without. The matrix lies in `arena`. Errors: CB_ERR_UNSUPPORTED
+ * a network without bottleneck; CB_ERR_CANCELLED; CB_ERR_NOMEM; what the predictor says. */
+CB_MUST_USE struct cb_status cb_dataset_features(const struct cb_feature_job *job,
+                                                 struct cb_arena *arena,
+                                                 struct cb_rejections *rejections,
+                                                 struct cb_feature_set *out);
 
-/* The same with the model's probabilities [n, classes] in place of features, for judging it. Nothing is cached, and the
- * same photo twice counts twice. Errors: CB_ERR_UNSUPPORTED a network without classifier; the others as above. */
-CB_MUST_USE struct cb_status cb_dataset_probabilities(const struct cb_feature_job *job, struct cb_arena *arena,
-                                                      struct cb_rejections *rejections, struct cb_feature_set *out);
+/* The same with the model's probabilities [n, classes] in place of features, for judging it.
+ * Nothing is cached, and the same photo twice counts twice. Errors: CB_ERR_UNSUPPORTED a network
+ * without classifier; the others as above. */
+CB_MUST_USE struct cb_status cb_dataset_probabilities(const struct cb_feature_job *job,
+                                                      struct cb_arena *arena,
+                                                      struct cb_rejections *rejections,
+                                                      struct cb_feature_set *out);

@@ -18,13 +18,15 @@ static struct cb_status path_of(const char *folder, char path[PATH_MAX])
     return cb_ok();
 }
 
-static struct cb_status parse(struct cb_bytes text, struct cb_arena *arena, const char *const **labels, int *n)
+static struct cb_status parse(struct cb_bytes text, struct cb_arena *arena,
+                              const char *const **labels, int *n)
 {
     const char *p = (const char *)text.data, *end = p + text.len;
     const char **list;
     size_t lines = 0;
     int count = 0;
-    if (text.len > MOST_BYTES || text.len < strlen(first_line) || memcmp(p, first_line, strlen(first_line)))
+    if (text.len > MOST_BYTES || text.len < strlen(first_line) ||
+        memcmp(p, first_line, strlen(first_line)))
         return cb_fail(CB_ERR_CONTENT, "not a manifest that we read");
     p += strlen(first_line);
     for (const char *q = p; q < end; q++)
@@ -32,7 +34,8 @@ static struct cb_status parse(struct cb_bytes text, struct cb_arena *arena, cons
     if (lines > CB_DATASET_MAX_CLASSES)
         return cb_fail(CB_ERR_CONTENT, "more than %d classes", CB_DATASET_MAX_CLASSES);
     CB_TRY(cb_arena_get(arena, lines, sizeof *list, "labels", &list));
-    for (const char *line_end; p < end && (line_end = memchr(p, '\n', (size_t)(end - p))); p = line_end + 1) {
+    for (const char *line_end; p < end && (line_end = memchr(p, '\n', (size_t)(end - p)));
+         p = line_end + 1) {
         char *label = cb_arena_text(arena, p, (size_t)(line_end - p));
         if (!label)
             return cb_fail(CB_ERR_NOMEM, "no room for the labels");
@@ -45,8 +48,8 @@ static struct cb_status parse(struct cb_bytes text, struct cb_arena *arena, cons
     return p == end ? cb_ok() : cb_fail(CB_ERR_CONTENT, "its last line has no end");
 }
 
-struct cb_status cb_manifest_read(const char *folder, struct cb_arena *arena, bool *found, const char *const **labels,
-                                  int *n)
+struct cb_status cb_manifest_read(const char *folder, struct cb_arena *arena, bool *found,
+                                  const char *const **labels, int *n)
 {
     char path[PATH_MAX];
     struct cb_bytes text;
@@ -70,7 +73,8 @@ struct cb_status cb_manifest_write(const char *folder, const char *const *labels
     cb_buf_printf(&text, "%s", first_line);
     for (int i = 0; i < n; i++)
         cb_buf_printf(&text, "%s\n", labels[i]);
-    st = text.failed ? cb_fail(CB_ERR_NOMEM, "%s: no room", path) : cb_file_write(path, text.data, text.len);
+    st = text.failed ? cb_fail(CB_ERR_NOMEM, "%s: no room", path)
+                     : cb_file_write(path, text.data, text.len);
     cb_buf_deinit(&text);
     return st;
 }

@@ -26,11 +26,13 @@ struct listing {
     size_t n, cap;
 };
 
-static struct cb_status add(struct listing *l, const char *class_name, const char *file, const char *path)
+static struct cb_status add(struct listing *l, const char *class_name, const char *file,
+                            const char *path)
 {
     struct found *bigger, *f;
     if (l->n == CB_DATASET_MAX_PHOTOS)
-        return cb_fail(CB_ERR_TOO_LARGE, "the dataset has more than %d photos", CB_DATASET_MAX_PHOTOS);
+        return cb_fail(CB_ERR_TOO_LARGE, "the dataset has more than %d photos",
+                       CB_DATASET_MAX_PHOTOS);
     if (l->n == l->cap) {
         l->cap = l->cap ? l->cap * 2 : 256;
         CB_TRY(cb_arena_get(l->arena, l->cap, sizeof *bigger, "dataset", &bigger));
@@ -50,7 +52,7 @@ static struct cb_status add(struct listing *l, const char *class_name, const cha
 
 /* A folder that is being listed. */
 struct place {
-    int fd;                 /* walk closes it */
+    int fd; /* walk closes it */
     const char *path;
     const char *class_name; /* NULL: the dataset's own folder */
     int depth;              /* folders that may still lie below */
@@ -58,7 +60,8 @@ struct place {
 
 static struct cb_status walk(struct listing *l, const struct place *place);
 
-static struct cb_status enter(struct listing *l, const struct place *place, const char *name, const char *full)
+static struct cb_status enter(struct listing *l, const struct place *place, const char *name,
+                              const char *full)
 {
     struct place inner = { .path = full, .depth = place->depth - 1 };
     if (place->depth == 0) {
@@ -92,7 +95,8 @@ static struct cb_status visit(struct listing *l, const struct place *place, cons
     else if (S_ISDIR(info.st_mode))
         return enter(l, place, name, full);
     else if (!S_ISREG(info.st_mode))
-        cb_rejections_add(l->rejections, full, S_ISLNK(info.st_mode) ? "it is a link" : "it is no file");
+        cb_rejections_add(l->rejections, full,
+                          S_ISLNK(info.st_mode) ? "it is a link" : "it is no file");
     else if (!place->class_name)
         cb_rejections_add(l->rejections, full, "it is in no class folder");
     else
@@ -119,11 +123,13 @@ static struct cb_status open_folder(const char *path, int *fd)
     *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*fd >= 0)
         return cb_ok();
-    return cb_fail(errno == ENOENT || errno == ENOTDIR ? CB_ERR_NOT_FOUND : CB_ERR_IO, "%s: %s", path, strerror(errno));
+    return cb_fail(errno == ENOENT || errno == ENOTDIR ? CB_ERR_NOT_FOUND : CB_ERR_IO, "%s: %s",
+                   path, strerror(errno));
 }
 
 /* A stored dataset: the photos of each folder of ours, under its label. */
-static struct cb_status list_stored(struct listing *l, const char *folder, const char *const *labels, int n)
+static struct cb_status list_stored(struct listing *l, const char *folder,
+                                    const char *const *labels, int n)
 {
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];
@@ -159,8 +165,8 @@ static struct cb_status tabulate(struct listing *l, struct cb_dataset *out)
     for (size_t i = 0; i < l->n; i++)
         n_classes += i == 0 || strcmp(l->found[i].class_name, l->found[i - 1].class_name) != 0;
     if (n_classes > CB_DATASET_MAX_CLASSES)
-        return cb_fail(CB_ERR_TOO_LARGE, "the dataset has %d classes, at most %d are taken", n_classes,
-                       CB_DATASET_MAX_CLASSES);
+        return cb_fail(CB_ERR_TOO_LARGE, "the dataset has %d classes, at most %d are taken",
+                       n_classes, CB_DATASET_MAX_CLASSES);
     CB_TRY(cb_arena_get(l->arena, l->n, sizeof *photos, "dataset", &photos));
     CB_TRY(cb_arena_get(l->arena, (size_t)n_classes, sizeof *classes, "dataset", &classes));
     CB_TRY(cb_arena_get(l->arena, (size_t)n_classes, sizeof *counts, "dataset", &counts));
@@ -179,8 +185,8 @@ static struct cb_status tabulate(struct listing *l, struct cb_dataset *out)
     return cb_ok();
 }
 
-struct cb_status cb_dataset_open(const char *folder, struct cb_arena *arena, struct cb_rejections *rejections,
-                                 struct cb_dataset *out)
+struct cb_status cb_dataset_open(const char *folder, struct cb_arena *arena,
+                                 struct cb_rejections *rejections, struct cb_dataset *out)
 {
     struct listing l = { .arena = arena, .rejections = rejections };
     const char *const *labels;

@@ -1,9 +1,9 @@
 #define _GNU_SOURCE /* syncfs */
 #include "importers/dataset/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,12 +14,15 @@
 #include "importers/dataset/manifest.h"
 #include "importers/image/decode.h"
 
-#define OWN_BUDGET ((size_t)16 << 20)   /* labels and what lists them */
-#define PHOTO_BUDGET ((size_t)1 << 30)  /* address space for one decoded photo */
-#define CHECK_SIDE 64                   /* photos are decoded at a reduced scale where the format has one */
+#define OWN_BUDGET ((size_t)16 << 20)  /* labels and what lists them */
+#define PHOTO_BUDGET ((size_t)1 << 30) /* address space for one decoded photo */
+#define CHECK_SIDE 64 /* photos are decoded at a reduced scale where the format has one */
 
 const struct cb_dataset_limits cb_dataset_limits_default = {
-    .max_entries = 200000, .max_photo_bytes = (size_t)64 << 20, .max_total_bytes = (size_t)8 << 30, .max_ratio = 100,
+    .max_entries = 200000,
+    .max_photo_bytes = (size_t)64 << 20,
+    .max_total_bytes = (size_t)8 << 30,
+    .max_ratio = 100,
     .max_pixels = 50000000,
 };
 
@@ -43,14 +46,16 @@ static struct cb_status check_empty(const char *folder)
     for (struct dirent *entry; empty && (entry = readdir(dir));)
         empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
     closedir(dir);
-    return empty ? cb_ok() : cb_fail(CB_ERR_CONTENT, "%s: is neither empty nor a dataset of ours", folder);
+    return empty ? cb_ok()
+                 : cb_fail(CB_ERR_CONTENT, "%s: is neither empty nor a dataset of ours", folder);
 }
 
 static struct cb_status read_labels(struct cb_dataset_store *s)
 {
     const char *const *labels;
     bool found;
-    CB_TRY(cb_arena_get(&s->arena, CB_DATASET_MAX_CLASSES, sizeof *s->labels, "labels", &s->labels));
+    CB_TRY(
+        cb_arena_get(&s->arena, CB_DATASET_MAX_CLASSES, sizeof *s->labels, "labels", &s->labels));
     CB_TRY(cb_manifest_read(s->folder, &s->arena, &found, &labels, &s->n_labels));
     if (!found) {
         s->changed = true;
@@ -79,7 +84,8 @@ struct cb_status cb_dataset_store_open(const char *folder, const struct cb_datas
     CB_TRY(cb_folder_make(folder));
     CB_TRY(cb_arena_init(&arena, OWN_BUDGET));
     s = cb_arena_alloc(&arena, 1, sizeof *s);
-    *s = (struct cb_dataset_store){ .limits = *limits, .folder = cb_arena_text(&arena, folder, strlen(folder)) };
+    *s = (struct cb_dataset_store){ .limits = *limits,
+                                    .folder = cb_arena_text(&arena, folder, strlen(folder)) };
     s->arena = arena;
     st = cb_arena_init(&s->photo, PHOTO_BUDGET);
     if (st.code == CB_OK)
@@ -100,9 +106,9 @@ const struct cb_dataset_limits *cb_dataset_store_limits(const struct cb_dataset_
 static const char *check_photo(struct cb_dataset_store *s, const char *name, struct cb_bytes photo,
                                struct cb_rejections *rejections)
 {
-    static const struct { const char *format, *ending; } endings[] = {
-        { "jpeg", "jpg" }, { "png", "png" }, { "webp", "webp" }
-    };
+    static const struct {
+        const char *format, *ending;
+    } endings[] = { { "jpeg", "jpg" }, { "png", "png" }, { "webp", "webp" } };
     struct cb_decode_limits limits = cb_decode_defaults;
     struct cb_decoded decoded;
     struct cb_status st;
@@ -133,7 +139,8 @@ static struct cb_status class_folder(struct cb_dataset_store *s, const char *lab
             return cb_ok();
         }
     if (s->n_labels == CB_DATASET_MAX_CLASSES)
-        return cb_fail(CB_ERR_TOO_LARGE, "a dataset has at most %d classes", CB_DATASET_MAX_CLASSES);
+        return cb_fail(CB_ERR_TOO_LARGE, "a dataset has at most %d classes",
+                       CB_DATASET_MAX_CLASSES);
     snprintf(path, sizeof path, "%s/" CB_CLASS_FOLDER, s->folder, s->n_labels);
     CB_TRY(cb_folder_remove(path));
     CB_TRY(cb_folder_make(path));
@@ -167,16 +174,19 @@ static struct cb_status write_photo(const char *path, const char *temporary, str
     return st;
 }
 
-struct cb_status cb_dataset_store_add(struct cb_dataset_store *store, const char *label, const char *name,
-                                      struct cb_bytes photo, struct cb_rejections *rejections, bool *added)
+struct cb_status cb_dataset_store_add(struct cb_dataset_store *store, const char *label,
+                                      const char *name, struct cb_bytes photo,
+                                      struct cb_rejections *rejections, bool *added)
 {
     char path[PATH_MAX], temporary[PATH_MAX], hex[CB_DIGEST_TEXT];
     const char *ending;
     int number = 0;
     *added = false;
     if (!cb_label_ok(label))
-        return cb_fail(CB_ERR_INPUT, "a label has 1 to %d bytes of readable text, no slash, and no dot or blank first",
-                       CB_LABEL_MAX);
+        return cb_fail(
+            CB_ERR_INPUT,
+            "a label has 1 to %d bytes of readable text, no slash, and no dot or blank first",
+            CB_LABEL_MAX);
     if (!(ending = check_photo(store, name, photo, rejections)))
         return cb_ok();
     CB_TRY(class_folder(store, label, &number));

@@ -6,12 +6,27 @@
 #include "importers/onnx/wire_writer.h"
 
 #define NAME_BYTES 96 /* of the names that are made here */
-#define FLOAT 1 /* TensorProto.DataType */
+#define FLOAT 1       /* TensorProto.DataType */
 
 enum { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_NAME = 3, NODE_OP = 4, NODE_ATTRIBUTE = 5 };
-enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_I = 3, ATTRIBUTE_S = 4, ATTRIBUTE_TYPE = 20, IS_INT = 2, IS_STRING = 3 };
-enum { INFO_NAME = 1, INFO_TYPE = 2, TYPE_TENSOR = 1, TENSOR_ELEMENT = 1, TENSOR_SHAPE = 2, SHAPE_DIM = 1, DIM_VALUE = 1,
-       DIM_PARAM = 2 };
+enum {
+    ATTRIBUTE_NAME = 1,
+    ATTRIBUTE_I = 3,
+    ATTRIBUTE_S = 4,
+    ATTRIBUTE_TYPE = 20,
+    IS_INT = 2,
+    IS_STRING = 3
+};
+enum {
+    INFO_NAME = 1,
+    INFO_TYPE = 2,
+    TYPE_TENSOR = 1,
+    TENSOR_ELEMENT = 1,
+    TENSOR_SHAPE = 2,
+    SHAPE_DIM = 1,
+    DIM_VALUE = 1,
+    DIM_PARAM = 2
+};
 
 static struct cb_buf new_buf(void)
 {
@@ -20,7 +35,8 @@ static struct cb_buf new_buf(void)
     return buf;
 }
 
-void cb_onnx_put_value_info(struct cb_buf *graph, uint32_t field, const char *name, int rank, const int64_t *dims)
+void cb_onnx_put_value_info(struct cb_buf *graph, uint32_t field, const char *name, int rank,
+                            const int64_t *dims)
 {
     struct cb_buf shape = new_buf(), tensor = new_buf(), type = new_buf(), info = new_buf();
     for (int i = 0; i < rank; i++) {
@@ -83,7 +99,8 @@ static void end_node(struct chain *c, struct cb_buf *node, const char *what)
     cb_wire_put_message(c->graph, CB_GRAPH_NODE, node);
 }
 
-static void put_weight(struct chain *c, const char *name, int rank, const int64_t *dims, const float *data)
+static void put_weight(struct chain *c, const char *name, int rank, const int64_t *dims,
+                       const float *data)
 {
     struct cb_buf tensor = new_buf();
     char full[NAME_BYTES];
@@ -153,11 +170,12 @@ void cb_head_nodes_put(const struct cb_head_nodes *nodes, struct cb_buf *graph)
     struct chain c = { .nodes = nodes, .graph = graph, .at = nodes->input };
     put_entry(&c);
     if (h->hidden) {
-        put_layer(&c, &(struct layer){ "hidden", CB_HEAD_W1, CB_HEAD_B1, h->hidden, h->inputs, h->w1, h->b1 });
+        put_layer(&c, &(struct layer){ "hidden", CB_HEAD_W1, CB_HEAD_B1, h->hidden, h->inputs,
+                                       h->w1, h->b1 });
         struct cb_buf node = begin_node(&c, "Relu");
         end_node(&c, &node, "active");
     }
-    put_layer(&c, &(struct layer){ "logits", CB_HEAD_W2, CB_HEAD_B2, h->classes, h->hidden ? h->hidden : h->inputs,
-                                   h->w2, h->b2 });
+    put_layer(&c, &(struct layer){ "logits", CB_HEAD_W2, CB_HEAD_B2, h->classes,
+                                   h->hidden ? h->hidden : h->inputs, h->w2, h->b2 });
     cb_onnx_put_value_info(graph, CB_GRAPH_OUTPUT, nodes->output, 2, (int64_t[]){ -1, h->classes });
 }

@@ -26,9 +26,11 @@ struct reading {
 };
 
 static const struct reading nothing_read = { .matrix = {
-    [W1] = { .name = PREFIX CB_HEAD_W1, .rank = 2 }, [B1] = { .name = PREFIX CB_HEAD_B1, .rank = 1 },
-    [W2] = { .name = PREFIX CB_HEAD_W2, .rank = 2 }, [B2] = { .name = PREFIX CB_HEAD_B2, .rank = 1 },
-} };
+                                                 [W1] = { .name = PREFIX CB_HEAD_W1, .rank = 2 },
+                                                 [B1] = { .name = PREFIX CB_HEAD_B1, .rank = 1 },
+                                                 [W2] = { .name = PREFIX CB_HEAD_W2, .rank = 2 },
+                                                 [B2] = { .name = PREFIX CB_HEAD_B2, .rank = 1 },
+                                             } };
 
 static struct cb_status damaged(const char *what)
 {
@@ -82,7 +84,8 @@ static struct cb_status read_graph(struct reading *r, struct cb_bytes graph)
     return graph.len ? damaged("its graph") : cb_ok();
 }
 
-static struct cb_status read_property(struct reading *r, struct cb_bytes entry, struct cb_arena *arena)
+static struct cb_status read_property(struct reading *r, struct cb_bytes entry,
+                                      struct cb_arena *arena)
 {
     const char *key = "", *value = "";
     if (r->n_properties == CB_ONNX_MAX_PROPS)
@@ -111,7 +114,8 @@ static struct cb_status check(const struct reading *r)
     return cb_ok();
 }
 
-static struct cb_status copy_matrix(const struct matrix *m, struct cb_arena *arena, const float **out)
+static struct cb_status copy_matrix(const struct matrix *m, struct cb_arena *arena,
+                                    const float **out)
 {
     float *copy;
     *out = NULL;
@@ -123,11 +127,13 @@ static struct cb_status copy_matrix(const struct matrix *m, struct cb_arena *are
     return cb_ok();
 }
 
-static struct cb_status make_head(const struct reading *r, struct cb_arena *arena, struct cb_head *head)
+static struct cb_status make_head(const struct reading *r, struct cb_arena *arena,
+                                  struct cb_head *head)
 {
     const struct matrix *m = r->matrix;
     const bool hidden = m[W1].raw.data != NULL;
-    *head = (struct cb_head){ .classes = (int)m[W2].dim[0], .hidden = hidden ? (int)m[W1].dim[0] : 0,
+    *head = (struct cb_head){ .classes = (int)m[W2].dim[0],
+                              .hidden = hidden ? (int)m[W1].dim[0] : 0,
                               .inputs = (int)m[hidden ? W1 : W2].dim[1] };
     CB_TRY(copy_matrix(&m[W1], arena, &head->w1));
     CB_TRY(copy_matrix(&m[B1], arena, &head->b1));
@@ -135,11 +141,13 @@ static struct cb_status make_head(const struct reading *r, struct cb_arena *aren
     return copy_matrix(&m[B2], arena, &head->b2);
 }
 
-struct cb_status cb_onnx_read_head(struct cb_bytes file, struct cb_arena *arena, struct cb_onnx_head_file *out)
+struct cb_status cb_onnx_read_head(struct cb_bytes file, struct cb_arena *arena,
+                                   struct cb_onnx_head_file *out)
 {
     struct reading r = nothing_read;
     struct cb_onnx_head_file made;
-    CB_TRY(cb_arena_get(arena, CB_ONNX_MAX_PROPS, sizeof *r.properties, "properties", &r.properties));
+    CB_TRY(
+        cb_arena_get(arena, CB_ONNX_MAX_PROPS, sizeof *r.properties, "properties", &r.properties));
     for (struct cb_wire_field f; cb_wire_next(&file, &f);) {
         if (f.number == CB_MODEL_GRAPH && f.type == CB_WIRE_BYTES)
             CB_TRY(read_graph(&r, f.data));

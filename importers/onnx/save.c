@@ -10,8 +10,8 @@
 #define HEAD_IR 8
 #define HEAD_OPSET 17
 #define HEAD_PREFIX "head."
-#define TABLE_BUDGET ((size_t)512 << 20)            /* address space for the tables about a trunk */
-#define FILE_LIMIT ((size_t)INT32_MAX)              /* protobuf's own, for one message */
+#define TABLE_BUDGET ((size_t)512 << 20) /* address space for the tables about a trunk */
+#define FILE_LIMIT ((size_t)INT32_MAX)   /* protobuf's own, for one message */
 
 static const char own_properties[] = "cambium.";
 
@@ -29,7 +29,8 @@ static void put_properties(const struct cb_onnx_save *save, struct cb_buf *out)
 static struct cb_status finish(struct cb_buf *out)
 {
     if (out->len > FILE_LIMIT)
-        return cb_fail(CB_ERR_TOO_LARGE, "a model of %zu bytes does not fit into one ONNX file", out->len);
+        return cb_fail(CB_ERR_TOO_LARGE, "a model of %zu bytes does not fit into one ONNX file",
+                       out->len);
     return out->failed ? cb_fail(CB_ERR_NOMEM, "no room for the model's ONNX file") : cb_ok();
 }
 
@@ -39,9 +40,14 @@ struct cb_status cb_onnx_save_head(const struct cb_onnx_save *save, struct cb_bu
     cb_buf_init(&graph, SIZE_MAX / 2);
     cb_buf_init(&opset, SIZE_MAX / 2);
     cb_wire_put_text(&graph, CB_GRAPH_NAME, save->name);
-    cb_onnx_put_value_info(&graph, CB_GRAPH_INPUT, "bottleneck", 2, (int64_t[]){ -1, save->head->inputs });
-    cb_head_nodes_put(&(struct cb_head_nodes){ .head = save->head, .input = "bottleneck", .output = "logits",
-                                               .prefix = HEAD_PREFIX, .opset = HEAD_OPSET, .ir_version = HEAD_IR },
+    cb_onnx_put_value_info(&graph, CB_GRAPH_INPUT, "bottleneck", 2,
+                           (int64_t[]){ -1, save->head->inputs });
+    cb_head_nodes_put(&(struct cb_head_nodes){ .head = save->head,
+                                               .input = "bottleneck",
+                                               .output = "logits",
+                                               .prefix = HEAD_PREFIX,
+                                               .opset = HEAD_OPSET,
+                                               .ir_version = HEAD_IR },
                       &graph);
     cb_wire_put_text(&opset, CB_OPSET_DOMAIN, "");
     cb_wire_put_int(&opset, CB_OPSET_VERSION, HEAD_OPSET);
@@ -62,7 +68,8 @@ static bool keeps_property(const struct cb_onnx_save *save, struct cb_bytes entr
     while (cb_wire_next(&entry, &f)) {
         if (f.number != CB_ENTRY_KEY || f.type != CB_WIRE_BYTES)
             continue;
-        if (f.data.len >= strlen(own_properties) && !memcmp(f.data.data, own_properties, strlen(own_properties)))
+        if (f.data.len >= strlen(own_properties) &&
+            !memcmp(f.data.data, own_properties, strlen(own_properties)))
             return false;
         for (int i = 0; i < save->n_properties; i++)
             if (strlen(save->properties[i].key) == f.data.len &&
@@ -73,10 +80,12 @@ static bool keeps_property(const struct cb_onnx_save *save, struct cb_bytes entr
 }
 
 /* The fields of the model that stand beside its graph. */
-static void put_model_fields(struct cb_bytes original, const struct cb_onnx_save *save, struct cb_buf *out)
+static void put_model_fields(struct cb_bytes original, const struct cb_onnx_save *save,
+                             struct cb_buf *out)
 {
     for (struct cb_wire_field f; cb_wire_next(&original, &f);) {
-        if (f.number == CB_MODEL_GRAPH || (f.number == CB_MODEL_METADATA && !keeps_property(save, f.data)))
+        if (f.number == CB_MODEL_GRAPH ||
+            (f.number == CB_MODEL_METADATA && !keeps_property(save, f.data)))
             continue;
         cb_buf_add(out, f.start, (size_t)(f.data.data + f.data.len - f.start));
     }
@@ -90,8 +99,8 @@ static void choose_prefix(const struct cb_trunk *trunk, char prefix[32])
         snprintf(prefix, 32, "head%d.", i);
 }
 
-static void put_whole(struct cb_bytes original, const struct cb_onnx_save *save, const struct cb_trunk *trunk,
-                      struct cb_buf *out)
+static void put_whole(struct cb_bytes original, const struct cb_onnx_save *save,
+                      const struct cb_trunk *trunk, struct cb_buf *out)
 {
     struct cb_buf tail;
     char prefix[32], output[64] = "logits";
@@ -100,10 +109,15 @@ static void put_whole(struct cb_bytes original, const struct cb_onnx_save *save,
         snprintf(output, sizeof output, "%slogits", prefix);
     cb_buf_init(&tail, SIZE_MAX / 2);
     cb_wire_put_text(&tail, CB_GRAPH_NAME, save->name);
-    cb_head_nodes_put(&(struct cb_head_nodes){ .head = save->head, .input = save->bottleneck, .output = output,
-                                               .prefix = prefix, .opset = trunk->opset,
-                                               .ir_version = trunk->ir_version, .cast = trunk->narrow,
-                                               .pool = save->spatial, .flatten = true },
+    cb_head_nodes_put(&(struct cb_head_nodes){ .head = save->head,
+                                               .input = save->bottleneck,
+                                               .output = output,
+                                               .prefix = prefix,
+                                               .opset = trunk->opset,
+                                               .ir_version = trunk->ir_version,
+                                               .cast = trunk->narrow,
+                                               .pool = save->spatial,
+                                               .flatten = true },
                       &tail);
     put_model_fields(original, save, out);
     cb_wire_put_length(out, CB_MODEL_GRAPH, trunk->bytes + tail.len);
@@ -115,7 +129,8 @@ static void put_whole(struct cb_bytes original, const struct cb_onnx_save *save,
     put_properties(save, out);
 }
 
-struct cb_status cb_onnx_save_whole(struct cb_bytes original, const struct cb_onnx_save *save, struct cb_buf *out)
+struct cb_status cb_onnx_save_whole(struct cb_bytes original, const struct cb_onnx_save *save,
+                                    struct cb_buf *out)
 {
     struct cb_arena arena;
     struct cb_trunk trunk;

@@ -1,7 +1,8 @@
 /* importers/onnx/save.h - trained heads and whole trained models as ONNX files.
  *
- * Works on the wire format: what belongs to the trunk is written as it stood in the original file (any opset), what
- * belonged to the old head is left out, the new head's nodes and weights are added. */
+ * Works on the wire format: what belongs to the trunk is written as it stood in the original file
+ * (any opset), what belonged to the old head is left out, the new head's nodes and weights are
+ * added. */
 #pragma once
 
 #include "core/base/buf.h"
@@ -10,10 +11,10 @@
 #include "importers/onnx/load.h"
 
 struct cb_onnx_save {
-    const char *name;                        /* of the graph */
+    const char *name; /* of the graph */
     const struct cb_head *head;
-    const char *bottleneck;                  /* the trunk's tensor that the head reads */
-    bool spatial;                            /* the bottleneck is [N,C,H,W] with open or > 1 sizes: pooled first */
+    const char *bottleneck; /* the trunk's tensor that the head reads */
+    bool spatial;           /* the bottleneck is [N,C,H,W] with open or > 1 sizes: pooled first */
     const struct cb_onnx_property *properties; /* metadata: cambium.labels, cambium.recipe, ... */
     int n_properties;
 };
@@ -21,10 +22,11 @@ struct cb_onnx_save {
 /* The head alone: input "bottleneck", output "logits"; opset 17. */
 CB_MUST_USE struct cb_status cb_onnx_save_head(const struct cb_onnx_save *save, struct cb_buf *out);
 
-/* Trunk and head as one self-contained file; output "logits" [N, classes]. `original` is the trunk's file. Weights that
- * only the old head used are dropped. A float16 bottleneck is cast to float. */
-CB_MUST_USE struct cb_status cb_onnx_save_whole(struct cb_bytes original, const struct cb_onnx_save *save,
-                                                struct cb_buf *out);
+/* Trunk and head as one self-contained file; output "logits" [N, classes]. `original` is the
+ * trunk's file. Weights that only the old head used are dropped. A float16 bottleneck is cast to
+ * float. */
+CB_MUST_USE struct cb_status
+cb_onnx_save_whole(struct cb_bytes original, const struct cb_onnx_save *save, struct cb_buf *out);
 
 /* What cb_onnx_save_head wrote, read back: weights are copied into `arena`, texts too. */
 struct cb_onnx_head_file {

@@ -6,7 +6,13 @@
 #include "importers/onnx/head_nodes.h"
 #include "importers/onnx/limits.h"
 
-enum { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_ATTRIBUTE = 5, ATTRIBUTE_GRAPH = 6, ATTRIBUTE_GRAPHS = 11 };
+enum {
+    NODE_INPUT = 1,
+    NODE_OUTPUT = 2,
+    NODE_ATTRIBUTE = 5,
+    ATTRIBUTE_GRAPH = 6,
+    ATTRIBUTE_GRAPHS = 11
+};
 enum { INFO_NAME = 1 };
 enum { ATTRIBUTE_I = 3, ATTRIBUTE_T = 5, TYPE_FLOAT16 = 10, TYPE_DOUBLE = 11, TYPE_BFLOAT16 = 16 };
 enum { GRAPH_DOC = 10, GRAPH_METADATA = 16, TENSOR_LOCATION = 14, IS_EXTERNAL = 1 };
@@ -94,7 +100,8 @@ static struct cb_status read_model(struct cb_bytes file, struct cb_trunk *t)
     return cb_ok();
 }
 
-/* Counts first, so that tables can be taken. A node with a graph of its own may use names that are not its inputs. */
+/* Counts first, so that tables can be taken. A node with a graph of its own may use names that are
+ * not its inputs. */
 static struct cb_status count(struct walk *w)
 {
     struct cb_bytes graph = w->trunk->graph;
@@ -108,7 +115,8 @@ static struct cb_status count(struct walk *w)
             if (is_bytes(&a, NODE_ATTRIBUTE))
                 for (struct cb_wire_field b; cb_wire_next(&a.data, &b);)
                     if (b.number == ATTRIBUTE_GRAPH || b.number == ATTRIBUTE_GRAPHS)
-                        return cb_fail(CB_ERR_UNSUPPORTED, "the network has a node with a graph of its own");
+                        return cb_fail(CB_ERR_UNSUPPORTED,
+                                       "the network has a node with a graph of its own");
         }
     }
     if (graph.len)
@@ -144,7 +152,8 @@ static struct maker *find_maker(const struct walk *w, struct cb_bytes name)
     return w->n ? bsearch(&key, w->maker, w->n, sizeof key, by_maker) : NULL;
 }
 
-/* Marks what a needed node makes; its inputs wait to be followed. Each node's inputs wait at most once. */
+/* Marks what a needed node makes; its inputs wait to be followed. Each node's inputs wait at most
+ * once. */
 static void follow(struct walk *w, struct cb_bytes node)
 {
     bool known = false;
@@ -198,7 +207,8 @@ static bool is_narrow_type(int64_t type)
     return type == TYPE_FLOAT16 || type == TYPE_DOUBLE || type == TYPE_BFLOAT16;
 }
 
-/* Whether a node brings in reals that are not 32 bits wide: a constant's tensor, or Cast's target. */
+/* Whether a node brings in reals that are not 32 bits wide: a constant's tensor, or Cast's target.
+ */
 static bool is_narrow_node(struct cb_bytes node)
 {
     for (struct cb_wire_field f; cb_wire_next(&node, &f);)
@@ -240,7 +250,8 @@ static struct cb_status gather(struct walk *w, struct cb_bytes wanted)
         if (!keeps(w, &f))
             continue;
         if (f.number == CB_GRAPH_INITIALIZER && int_field(f.data, TENSOR_LOCATION) == IS_EXTERNAL)
-            return cb_fail(CB_ERR_UNSUPPORTED, "the network's weights lie in files beside it: it cannot be one file");
+            return cb_fail(CB_ERR_UNSUPPORTED,
+                           "the network's weights lie in files beside it: it cannot be one file");
         struct cb_bytes *last = t->n_pieces ? &t->piece[t->n_pieces - 1] : NULL;
         const size_t len = (size_t)(f.data.data + f.data.len - f.start);
         if (last && last->data + last->len == f.start)
@@ -252,12 +263,13 @@ static struct cb_status gather(struct walk *w, struct cb_bytes wanted)
         found |= f.number == CB_GRAPH_INPUT && compare(text_field(f.data, INFO_NAME), wanted) == 0;
     }
     if (!found && !find_maker(w, wanted))
-        return cb_fail(CB_ERR_MODEL, "the model file has no tensor \"%.*s\"", (int)(wanted.len < 200 ? wanted.len : 200),
-                       (const char *)wanted.data);
+        return cb_fail(CB_ERR_MODEL, "the model file has no tensor \"%.*s\"",
+                       (int)(wanted.len < 200 ? wanted.len : 200), (const char *)wanted.data);
     return cb_ok();
 }
 
-struct cb_status cb_trunk_find(struct cb_bytes file, const char *wanted, struct cb_arena *arena, struct cb_trunk *out)
+struct cb_status cb_trunk_find(struct cb_bytes file, const char *wanted, struct cb_arena *arena,
+                               struct cb_trunk *out)
 {
     struct cb_trunk trunk = { 0 };
     struct walk w = { .trunk = &trunk, .arena = arena };

@@ -17,7 +17,8 @@ static const char *in(const char *name)
     return program_path(folder, name);
 }
 
-/* FOLDER/tiny with a model and its recipe; FOLDER/set/LABEL/N.jpg, 12 of each, and one that is no photo. */
+/* FOLDER/tiny with a model and its recipe; FOLDER/set/LABEL/N.jpg, 12 of each, and one that is no
+ * photo. */
 static void setup(void)
 {
     static const char *const labels[] = { "red", "green", "blue" };
@@ -28,7 +29,8 @@ static void setup(void)
     const struct cb_bytes file = onnx_end(&b);
     cr_assert(cb_file_write(in("tiny/model.onnx"), file.data, file.len).code == CB_OK);
     onnx_free(&b);
-    program_write(in("tiny/recipe.json"), "{\"resize\":{\"height\":9,\"width\":9},\"mean\":[0.4,0.4,0.4]}");
+    program_write(in("tiny/recipe.json"),
+                  "{\"resize\":{\"height\":9,\"width\":9},\"mean\":[0.4,0.4,0.4]}");
     for (int c = 0; c < 3; c++) {
         char name[32];
         snprintf(name, sizeof name, "set/%s", labels[c]);
@@ -36,7 +38,8 @@ static void setup(void)
         for (int i = 0; i < 12; i++) {
             struct cb_buf photo;
             cb_buf_init(&photo, 1 << 20);
-            make_photo(14, c == 0 ? 200 : 60, c == 1 ? 200 : 60, c == 2 ? 200 : 60, (uint64_t)(100 * c + i), &photo);
+            make_photo(14, c == 0 ? 200 : 60, c == 1 ? 200 : 60, c == 2 ? 200 : 60,
+                       (uint64_t)(100 * c + i), &photo);
             snprintf(name, sizeof name, "set/%s/%d.jpg", labels[c], i);
             cr_assert(cb_file_write(in(name), photo.data, photo.len).code == CB_OK);
             cb_buf_deinit(&photo);
@@ -104,10 +107,12 @@ Test(train, the_model_it_writes_knows_its_labels_and_recipe)
 Test(train, features_are_made_once_and_the_file_is_the_same)
 {
     struct cb_bytes a, b;
-    cJSON *first = train_json(in("a.onnx"), in("cache")), *second = train_json(in("b.onnx"), in("cache"));
+    cJSON *first = train_json(in("a.onnx"), in("cache")),
+          *second = train_json(in("b.onnx"), in("cache"));
     cr_expect_eq(number(first, "cached"), 0);
     cr_expect_eq(number(second, "cached"), 36);
-    cr_assert(cb_file_map(in("a.onnx"), &a).code == CB_OK && cb_file_map(in("b.onnx"), &b).code == CB_OK);
+    cr_assert(cb_file_map(in("a.onnx"), &a).code == CB_OK &&
+              cb_file_map(in("b.onnx"), &b).code == CB_OK);
     cr_expect(a.len == b.len && memcmp(a.data, b.data, a.len) == 0);
     cb_file_unmap(&a);
     cb_file_unmap(&b);
@@ -128,7 +133,8 @@ Test(train, an_archive_is_as_good_as_a_folder)
     const struct cb_bytes bytes = archive_end(&maker);
     cr_assert(cb_file_write(in("pets.tgz"), bytes.data, bytes.len).code == CB_OK);
     archive_drop(&maker);
-    EXPECT_PROGRAM(0, &run, "train", in("tiny"), in("pets.tgz"), "-o", in("out.onnx"), "--no-cache", "--hidden", "4");
+    EXPECT_PROGRAM(0, &run, "train", in("tiny"), in("pets.tgz"), "-o", in("out.onnx"), "--no-cache",
+                   "--hidden", "4");
     cr_expect(strstr(run.out, "6 photos of 2 classes"), "%s", run.out);
     program_free(&run);
 }

@@ -1,5 +1,6 @@
-/* tests/fuzz/fuzz_archive.c - any bytes as an archive of photos, into a folder of its own. Whatever is in it, every file
- * that is left lies in a class folder of ours under the digest of its content, and nothing is beside them. */
+/* tests/fuzz/fuzz_archive.c - any bytes as an archive of photos, into a folder of its own. Whatever
+ * is in it, every file that is left lies in a class folder of ours under the digest of its content,
+ * and nothing is beside them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static const struct cb_dataset_limits limits = {
-    .max_entries = 500, .max_photo_bytes = 1 << 20, .max_total_bytes = 8 << 20, .max_ratio = 100, .max_pixels = 1000000,
+    .max_entries = 500,
+    .max_photo_bytes = 1 << 20,
+    .max_total_bytes = 8 << 20,
+    .max_ratio = 100,
+    .max_pixels = 1000000,
 };
 
 static void require(bool condition)
@@ -24,7 +29,8 @@ static void check_photo(const char *folder, const struct cb_dataset_photo *photo
     struct cb_bytes file;
     char hex[CB_DIGEST_TEXT];
     const size_t root = strlen(folder);
-    require(!strncmp(photo->path, folder, root) && photo->path[root] == '/' && photo->path[root + 1] == 'c');
+    require(!strncmp(photo->path, folder, root) && photo->path[root] == '/' &&
+            photo->path[root + 1] == 'c');
     require(strlen(photo->path) > root + 7 + 64 && photo->path[root + 6] == '/');
     require(cb_file_map(photo->path, &file).code == CB_OK);
     const struct cb_digest digest = cb_digest_of(file.data, file.len);
@@ -39,12 +45,13 @@ static void unpack(const char *folder, struct cb_bytes bytes, struct cb_arena *a
     struct cb_dataset_store *store;
     struct cb_dataset dataset;
     require(cb_dataset_store_open(folder, &limits, &store).code == CB_OK);
-    const struct cb_status st =
-        cb_dataset_store_add_archive(store, &(struct cb_archive_source){ .bytes = bytes }, &rejections);
+    const struct cb_status st = cb_dataset_store_add_archive(
+        store, &(struct cb_archive_source){ .bytes = bytes }, &rejections);
     require(st.code != CB_ERR_IO && st.code != CB_ERR_INPUT);
     require(cb_dataset_store_close(store).code == CB_OK);
     const int before = rejections.count;
-    require(cb_dataset_open(folder, arena, &rejections, &dataset).code == CB_OK && rejections.count == before);
+    require(cb_dataset_open(folder, arena, &rejections, &dataset).code == CB_OK &&
+            rejections.count == before);
     for (int i = 0; i < dataset.n_classes; i++)
         require(cb_label_ok(dataset.classes[i]));
     for (int i = 0; i < dataset.n_photos; i++)

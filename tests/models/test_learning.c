@@ -1,5 +1,6 @@
-/* How well heads learn on real trunks: ../shared/models and ../shared/labelled; skipped where they are absent. The marks
- * are what plain logistic regression reaches on the same features, less what one or two photos make. */
+/* How well heads learn on real trunks: ../shared/models and ../shared/labelled; skipped where they
+ * are absent. The marks are what plain logistic regression reaches on the same features, less what
+ * one or two photos make. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -33,7 +34,8 @@ static struct cb_model *open_model(const char *name)
 }
 
 /* Share of the unseen photos that the head gets right. */
-static double judge(const struct cb_head *head, const struct cb_feature_set *set, struct cb_arena *arena)
+static double judge(const struct cb_head *head, const struct cb_feature_set *set,
+                    struct cb_arena *arena)
 {
     struct cb_evaluation e;
     float *logits = cb_arena_alloc(arena, (size_t)set->n * (size_t)head->classes, sizeof *logits);
@@ -48,16 +50,19 @@ static void expect_accuracy(const char *name, const char *set, double least)
 #ifdef __SANITIZE_ADDRESS__
     cr_skip_test("too slow with the address sanitizer");
 #endif
-    struct cb_engine engine = { .kernels = cb_kernels_for(cb_isa_best()), .plan_budget = (size_t)4 << 30 };
+    struct cb_engine engine = { .kernels = cb_kernels_for(cb_isa_best()),
+                                .plan_budget = (size_t)4 << 30 };
     struct cb_arena arena;
     struct cb_train_result result;
     struct cb_feature_set unseen;
     cr_assert_eq(cb_arena_init(&arena, (size_t)1 << 30).code, CB_OK);
-    const struct cb_dataset train = open_set(set, "train", &arena), val = open_set(set, "val", &arena);
+    const struct cb_dataset train = open_set(set, "train", &arena),
+                            val = open_set(set, "val", &arena);
     struct cb_model *model = open_model(name);
     cr_assert_eq(cb_threads_create(0, &engine.threads).code, CB_OK);
-    const struct cb_train_job job = { .engine = &engine, .model = model, .dataset = &train,
-                                      .config = cb_train_config_default };
+    const struct cb_train_job job = {
+        .engine = &engine, .model = model, .dataset = &train, .config = cb_train_config_default
+    };
     struct cb_status st = cb_train_run(&job, &arena, NULL, &result);
     cr_assert_eq(st.code, CB_OK, "%s", st.msg);
     const struct cb_feature_job features = { .engine = &engine, .model = model, .dataset = &val };

@@ -39,9 +39,11 @@ static struct archive_entry *new_entry(const char *name, unsigned type, size_t l
     return entry;
 }
 
-static void put(struct archive_maker *maker, struct archive_entry *entry, const void *data, size_t len)
+static void put(struct archive_maker *maker, struct archive_entry *entry, const void *data,
+                size_t len)
 {
-    cr_assert(archive_write_header(maker->writer, entry) >= ARCHIVE_WARN, "%s", archive_error_string(maker->writer));
+    cr_assert(archive_write_header(maker->writer, entry) >= ARCHIVE_WARN, "%s",
+              archive_error_string(maker->writer));
     if (len)
         cr_assert_eq(archive_write_data(maker->writer, data, len), (la_ssize_t)len);
     archive_entry_free(entry);

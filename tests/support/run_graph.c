@@ -5,12 +5,15 @@
 
 #include "core/exec/session.h"
 
-size_t run_graph(const struct cb_graph *graph, const struct cb_tensor *x, int value, bool passes, size_t capacity,
-                 float *out)
+size_t run_graph(const struct cb_graph *graph, const struct cb_tensor *x, int value, bool passes,
+                 size_t capacity, float *out)
 {
-    const struct cb_engine engine = { .kernels = cb_kernels_for(cb_isa_best()), .plan_budget = (size_t)1 << 30 };
+    const struct cb_engine engine = { .kernels = cb_kernels_for(cb_isa_best()),
+                                      .plan_budget = (size_t)1 << 30 };
     const struct cb_tensor input = { .shape = x->shape, .dtype = x->dtype };
-    const struct cb_plan_options options = { .inputs = &input, .outputs = &value, .n_outputs = 1, .no_passes = !passes };
+    const struct cb_plan_options options = {
+        .inputs = &input, .outputs = &value, .n_outputs = 1, .no_passes = !passes
+    };
     struct cb_weights *weights;
     struct cb_plan *plan;
     struct cb_session *session;

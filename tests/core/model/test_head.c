@@ -26,19 +26,28 @@ static void set_up(struct world *w, bool hidden, const struct cb_shape *shape, e
     cr_assert_eq(cb_arena_init(&w->arena, 1 << 20).code, CB_OK);
     cb_graph_init(&w->graph, &w->arena);
     cr_assert_eq(cb_graph_add_value(&w->graph, "x", CB_FLOAT32, shape, &x).code, CB_OK);
-    cr_assert_eq(cb_graph_add_value(&w->graph, "bottleneck", dtype, NULL, &w->bottleneck).code, CB_OK);
+    cr_assert_eq(cb_graph_add_value(&w->graph, "bottleneck", dtype, NULL, &w->bottleneck).code,
+                 CB_OK);
     cr_assert_eq(cb_graph_add_value(&w->graph, "y", CB_FLOAT32, NULL, &y).code, CB_OK);
     cr_assert_eq(cb_graph_add_input(&w->graph, x).code, CB_OK);
-    cr_assert_eq(cb_graph_add_node(&w->graph, CB_OP_TANH, "tanh", 1, &x, 1, &w->bottleneck, NULL).code, CB_OK);
-    cr_assert_eq(cb_graph_add_node(&w->graph, CB_OP_NEG, "neg", 1, &w->bottleneck, 1, &y, NULL).code, CB_OK);
+    cr_assert_eq(
+        cb_graph_add_node(&w->graph, CB_OP_TANH, "tanh", 1, &x, 1, &w->bottleneck, NULL).code,
+        CB_OK);
+    cr_assert_eq(
+        cb_graph_add_node(&w->graph, CB_OP_NEG, "neg", 1, &w->bottleneck, 1, &y, NULL).code, CB_OK);
     cr_assert_eq(cb_graph_add_output(&w->graph, y).code, CB_OK);
     cb_rng_fill(&rng, CB_COUNT_OF(w->w1), w->w1);
     cb_rng_fill(&rng, CB_COUNT_OF(w->b1), w->b1);
     cb_rng_fill(&rng, CB_COUNT_OF(w->w2), w->w2);
     cb_rng_fill(&rng, CB_COUNT_OF(w->b2), w->b2);
     cb_rng_fill(&rng, CB_COUNT_OF(w->x), w->x);
-    w->head = (struct cb_head){ .inputs = C, .hidden = hidden ? HIDDEN : 0, .classes = CLASSES, .w1 = w->w1,
-                                .b1 = w->b1, .w2 = w->w2, .b2 = w->b2 };
+    w->head = (struct cb_head){ .inputs = C,
+                                .hidden = hidden ? HIDDEN : 0,
+                                .classes = CLASSES,
+                                .w1 = w->w1,
+                                .b1 = w->b1,
+                                .w2 = w->w2,
+                                .b2 = w->b2 };
 }
 
 /* The graph's logits against the head run by itself on means over `area` elements. */
@@ -51,7 +60,8 @@ static void expect_same(struct world *w, const struct cb_shape *shape, size_t ar
     cb_head_run(&w->head, N, features, want);
     for (int passes = 0; passes < 2; passes++) {
         cr_assert_eq(run_graph(&w->graph, &x, -1, passes, CB_COUNT_OF(got), got), CB_COUNT_OF(got));
-        cb_expect_close(CB_COUNT_OF(got), got, want, "area %zu, hidden %d, passes %d", area, w->head.hidden, passes);
+        cb_expect_close(CB_COUNT_OF(got), got, want, "area %zu, hidden %d, passes %d", area,
+                        w->head.hidden, passes);
     }
 }
 
@@ -59,7 +69,10 @@ static const struct {
     struct cb_shape shape;
     size_t area;
 } forms[] = {
-    { { 4, { N, C, H, W } }, H * W }, { { 2, { N, C } }, 1 }, { { 3, { N, C, H } }, H }, { { 4, { N, C, 1, 1 } }, 1 },
+    { { 4, { N, C, H, W } }, H *W },
+    { { 2, { N, C } }, 1 },
+    { { 3, { N, C, H } }, H },
+    { { 4, { N, C, 1, 1 } }, 1 },
 };
 
 Test(head, averages_whatever_stands_behind_the_channels)
@@ -117,8 +130,10 @@ Test(head, no_memory_is_said_at_every_budget)
     for (size_t left = 0; left < 6000; left += 64) {
         struct world w;
         set_up(&w, true, &forms[0].shape, CB_FLOAT32);
-        w.arena.budget = w.arena.used + left < w.arena.budget ? w.arena.used + left : w.arena.budget;
-        const enum cb_code code = cb_head_attach(&w.graph, w.bottleneck, &w.head, 5, &w.logits).code;
+        w.arena.budget =
+            w.arena.used + left < w.arena.budget ? w.arena.used + left : w.arena.budget;
+        const enum cb_code code =
+            cb_head_attach(&w.graph, w.bottleneck, &w.head, 5, &w.logits).code;
         cr_expect(code == CB_OK || code == CB_ERR_NOMEM, "%zu bytes: code %d", left, code);
         w.arena.budget = 1 << 20;
         cb_arena_deinit(&w.arena);

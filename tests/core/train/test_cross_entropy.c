@@ -10,8 +10,13 @@ enum { N = 333, CLASSES = 5 };
 
 static struct cb_cross_entropy by_row(const float *logits, const int *labels, float *gradient)
 {
-    return (struct cb_cross_entropy){ .n = N, .classes = CLASSES, .row_stride = CLASSES, .class_stride = 1,
-                                      .logits = logits, .labels = labels, .gradient = gradient };
+    return (struct cb_cross_entropy){ .n = N,
+                                      .classes = CLASSES,
+                                      .row_stride = CLASSES,
+                                      .class_stride = 1,
+                                      .logits = logits,
+                                      .labels = labels,
+                                      .gradient = gradient };
 }
 
 static void make(float logits[N * CLASSES], int labels[N])
@@ -29,8 +34,14 @@ Test(cross_entropy, hand_worked)
     const int labels[2] = { 0, 0 };
     const float weight[2] = { 1, 3 };
     float g[4];
-    const struct cb_cross_entropy c = { .n = 2, .classes = 2, .row_stride = 2, .class_stride = 1, .logits = logits,
-                                        .labels = labels, .weight = weight, .gradient = g };
+    const struct cb_cross_entropy c = { .n = 2,
+                                        .classes = 2,
+                                        .row_stride = 2,
+                                        .class_stride = 1,
+                                        .logits = logits,
+                                        .labels = labels,
+                                        .weight = weight,
+                                        .gradient = g };
     cr_expect_float_eq(cb_cross_entropy(&c, NULL), log(4) / 4, 1e-6);
     cr_expect_float_eq(g[0], -0.75f / 4, 1e-6f);
     cr_expect_float_eq(g[1], 0.75f / 4, 1e-6f);
@@ -52,7 +63,8 @@ Test(cross_entropy, gradient_agrees_with_finite_differences)
         logits[i] = kept - h;
         const double down = cb_cross_entropy(&c, NULL);
         logits[i] = kept;
-        cr_expect_float_eq((up - down) / (2 * (double)h) * N, (double)gradient[i] * N, 1e-4, "element %d", i);
+        cr_expect_float_eq((up - down) / (2 * (double)h) * N, (double)gradient[i] * N, 1e-4,
+                           "element %d", i);
     }
 }
 

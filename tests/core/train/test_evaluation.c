@@ -8,8 +8,11 @@
 Test(evaluation, hand_worked_rates_and_confusion)
 {
     /* true 0: predicted 0, 1; true 1: predicted 1, 1; true 2: predicted 0 */
-    const float p[5][3] = { { 0.7f, 0.2f, 0.1f }, { 0.3f, 0.6f, 0.1f }, { 0.1f, 0.8f, 0.1f },
-                            { 0.2f, 0.5f, 0.3f }, { 0.5f, 0.1f, 0.4f } };
+    const float p[5][3] = { { 0.7f, 0.2f, 0.1f },
+                            { 0.3f, 0.6f, 0.1f },
+                            { 0.1f, 0.8f, 0.1f },
+                            { 0.2f, 0.5f, 0.3f },
+                            { 0.5f, 0.1f, 0.4f } };
     const int labels[5] = { 0, 0, 1, 1, 2 }, want[9] = { 1, 1, 0, 0, 2, 0, 1, 0, 0 };
     struct cb_arena arena;
     struct cb_evaluation e;

@@ -30,12 +30,18 @@ static void set_up(struct world *w, int hidden, size_t threads)
     for (int i = 0; i < N; i++) {
         w->labels[i] = i % 10 == 9 ? 2 : i % 2;
         for (int k = 0; k < INPUTS; k++)
-            w->features[i * INPUTS + k] = 50 + cb_rng_normal(&rng) + (k % CLASSES == w->labels[i] ? 1.5f : 0);
+            w->features[i * INPUTS + k] =
+                50 + cb_rng_normal(&rng) + (k % CLASSES == w->labels[i] ? 1.5f : 0);
     }
     w->config = cb_head_config_default;
     w->config.hidden = hidden;
-    w->job = (struct cb_head_job){ .config = &w->config, .features = w->features, .labels = w->labels, .n = N,
-                                   .inputs = INPUTS, .classes = CLASSES, .engine = &w->engine };
+    w->job = (struct cb_head_job){ .config = &w->config,
+                                   .features = w->features,
+                                   .labels = w->labels,
+                                   .n = N,
+                                   .inputs = INPUTS,
+                                   .classes = CLASSES,
+                                   .engine = &w->engine };
 }
 
 static enum cb_code train(struct world *w)
@@ -71,10 +77,13 @@ Test(head_trainer, both_kinds_learn_clouds_and_judge_a_fifth)
         struct world w;
         set_up(&w, hidden_sizes[k], 2);
         cr_assert_eq(train(&w), CB_OK);
-        cr_expect(w.head.hidden == hidden_sizes[k] && w.head.inputs == INPUTS && w.head.classes == CLASSES);
-        cr_expect(count_right(&w) >= 145, "hidden %d: %d of %d", hidden_sizes[k], count_right(&w), N);
+        cr_expect(w.head.hidden == hidden_sizes[k] && w.head.inputs == INPUTS &&
+                  w.head.classes == CLASSES);
+        cr_expect(count_right(&w) >= 145, "hidden %d: %d of %d", hidden_sizes[k], count_right(&w),
+                  N);
         cr_expect(w.held_out.n == 30 && w.held_out.classes == CLASSES, "%d held out", w.held_out.n);
-        cr_expect(w.held_out.correct >= 26, "hidden %d: %d of 30", hidden_sizes[k], w.held_out.correct);
+        cr_expect(w.held_out.correct >= 26, "hidden %d: %d of 30", hidden_sizes[k],
+                  w.held_out.correct);
         tear_down(&w);
     }
 }
@@ -89,7 +98,8 @@ Test(head_trainer, the_same_seed_gives_the_same_head_on_any_number_of_threads)
         cr_assert_eq(train(&a), CB_OK);
         cr_assert_eq(train(&b), CB_OK);
         cr_expect_arr_eq(a.head.w2, b.head.w2, n * sizeof(float), "hidden %d", hidden_sizes[k]);
-        cr_expect_arr_eq(a.head.b2, b.head.b2, CLASSES * sizeof(float), "hidden %d", hidden_sizes[k]);
+        cr_expect_arr_eq(a.head.b2, b.head.b2, CLASSES * sizeof(float), "hidden %d",
+                         hidden_sizes[k]);
         cr_expect_eq(memcmp(&a.held_out.loss, &b.held_out.loss, sizeof(double)), 0);
         tear_down(&a);
         tear_down(&b);
@@ -120,7 +130,8 @@ Test(head_trainer, balancing_helps_the_rare_class)
     set_up(&with, 0, 1);
     set_up(&without, 0, 1);
     for (int i = 0; i < N * INPUTS; i++) /* closer together */
-        with.features[i] = without.features[i] = with.features[i] + 1.2f * (float)((i * 7919) % 13 - 6) / 3;
+        with.features[i] = without.features[i] =
+            with.features[i] + 1.2f * (float)((i * 7919) % 13 - 6) / 3;
     with.config.l2 = without.config.l2 = 1;
     without.config.balance = false;
     cr_assert_eq(train(&with), CB_OK);

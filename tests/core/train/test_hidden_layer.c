@@ -5,7 +5,13 @@
 
 #include "core/base/rng.h"
 
-enum { N = 7, INPUTS = 5, HIDDEN = 6, CLASSES = 3, SIZE = (INPUTS + 1) * HIDDEN + (HIDDEN + 1) * CLASSES };
+enum {
+    N = 7,
+    INPUTS = 5,
+    HIDDEN = 6,
+    CLASSES = 3,
+    SIZE = (INPUTS + 1) * HIDDEN + (HIDDEN + 1) * CLASSES
+};
 
 static const struct cb_engine *engine(struct cb_engine *e)
 {
@@ -14,7 +20,8 @@ static const struct cb_engine *engine(struct cb_engine *e)
 }
 
 struct numbers {
-    float x[N * INPUTS], weight[N], keep[N * HIDDEN], h[N * HIDDEN], dh[N * HIDDEN], logits[N * CLASSES], block[SIZE];
+    float x[N * INPUTS], weight[N], keep[N * HIDDEN], h[N * HIDDEN], dh[N * HIDDEN],
+        logits[N * CLASSES], block[SIZE];
     int labels[N];
 };
 
@@ -29,8 +36,14 @@ static struct cb_hidden_batch fill(struct numbers *v, uint64_t seed)
     }
     for (int i = 0; i < N * HIDDEN; i++)
         v->keep[i] = cb_rng_below(&rng, 3) ? 1.5f : 0;
-    return (struct cb_hidden_batch){ .n = N, .x = v->x, .labels = v->labels, .weight = v->weight, .keep = v->keep,
-                                     .h = v->h, .dh = v->dh, .logits = v->logits };
+    return (struct cb_hidden_batch){ .n = N,
+                                     .x = v->x,
+                                     .labels = v->labels,
+                                     .weight = v->weight,
+                                     .keep = v->keep,
+                                     .h = v->h,
+                                     .dh = v->dh,
+                                     .logits = v->logits };
 }
 
 Test(hidden_layer, gradient_agrees_with_finite_differences)
@@ -41,7 +54,10 @@ Test(hidden_layer, gradient_agrees_with_finite_differences)
     struct numbers v;
     float gradient[SIZE], unused[SIZE];
     cr_assert_eq(cb_arena_init(&arena, 1 << 20).code, CB_OK);
-    cr_assert_eq(cb_products_init(&products, engine(&e), &arena, N, (size_t[]){ INPUTS, HIDDEN, CLASSES }).code, CB_OK);
+    cr_assert_eq(
+        cb_products_init(&products, engine(&e), &arena, N, (size_t[]){ INPUTS, HIDDEN, CLASSES })
+            .code,
+        CB_OK);
     for (uint64_t seed = 1; seed <= 3; seed++) {
         const struct cb_hidden_batch batch = fill(&v, seed);
         const struct cb_hidden_net net = cb_hidden_over(v.block, INPUTS, HIDDEN, CLASSES);
@@ -56,7 +72,8 @@ Test(hidden_layer, gradient_agrees_with_finite_differences)
             v.block[i] = kept;
             off += fabs((up - down) / (2 * (double)h) - (double)gradient[i]) > 2e-3;
         }
-        cr_expect(off <= 1, "seed %d: %d of %d differ (one may sit on relu's kink)", (int)seed, off, SIZE);
+        cr_expect(off <= 1, "seed %d: %d of %d differ (one may sit on relu's kink)", (int)seed, off,
+                  SIZE);
     }
     cb_arena_deinit(&arena);
 }
@@ -88,7 +105,8 @@ static bool watch_epoch(void *ctx, const struct cb_hidden_epoch *epoch)
     return epoch->epoch != w->stop_at;
 }
 
-static enum cb_code train_ring(struct watch *w, float block[], float dropout, struct cb_threads *threads, int *best)
+static enum cb_code train_ring(struct watch *w, float block[], float dropout,
+                               struct cb_threads *threads, int *best)
 {
     struct cb_engine e;
     struct cb_arena arena;
@@ -100,9 +118,21 @@ static enum cb_code train_ring(struct watch *w, float block[], float dropout, st
     e.threads = threads;
     cr_assert_eq(cb_arena_init(&arena, 1 << 22).code, CB_OK);
     const struct cb_hidden_training t = {
-        .engine = &e, .scratch = &arena, .n = RING, .x = x, .labels = labels, .teach = teach, .judge = judge,
-        .dropout = dropout, .rate = 0.01f, .decay = 0.01f, .epochs = 300, .patience = 20, .seed = 3,
-        .on_epoch = watch_epoch, .ctx = w,
+        .engine = &e,
+        .scratch = &arena,
+        .n = RING,
+        .x = x,
+        .labels = labels,
+        .teach = teach,
+        .judge = judge,
+        .dropout = dropout,
+        .rate = 0.01f,
+        .decay = 0.01f,
+        .epochs = 300,
+        .patience = 20,
+        .seed = 3,
+        .on_epoch = watch_epoch,
+        .ctx = w,
     };
     const enum cb_code code = cb_hidden_train(&t, &net, best).code;
     cr_expect_eq(arena.used, 0, "scratch memory is given back");
@@ -117,7 +147,8 @@ Test(hidden_layer, learns_what_no_line_parts_and_stops_early)
     int best = 0;
     cr_assert_eq(train_ring(&w, block, 0.2f, NULL, &best), CB_OK);
     cr_expect(w.correct >= 98, "%d of 100", w.correct);
-    cr_expect(best >= 1 && (w.epochs == 300 || w.epochs == best + 20), "best %d, last %d", best, w.epochs);
+    cr_expect(best >= 1 && (w.epochs == 300 || w.epochs == best + 20), "best %d, last %d", best,
+              w.epochs);
 }
 
 Test(hidden_layer, the_same_seed_gives_the_same_bits_on_any_number_of_threads)

@@ -45,9 +45,12 @@ Test(lbfgs, follows_a_curved_valley_to_its_end)
 {
     int calls = 0;
     float x[2] = { -1.2f, 1 };
-    const struct cb_lbfgs p = { .n = 2, .loss = valley, .ctx = &calls, .max_steps = 200, .tolerance = 1e-5 };
+    const struct cb_lbfgs p = {
+        .n = 2, .loss = valley, .ctx = &calls, .max_steps = 200, .tolerance = 1e-5
+    };
     const struct cb_lbfgs_result result = run(&p, x);
-    cr_expect(fabsf(x[0] - 1) < 1e-3f && fabsf(x[1] - 1) < 1e-3f, "%g, %g", (double)x[0], (double)x[1]);
+    cr_expect(fabsf(x[0] - 1) < 1e-3f && fabsf(x[1] - 1) < 1e-3f, "%g, %g", (double)x[0],
+              (double)x[1]);
     cr_expect(result.loss < 1e-6 && calls < 300, "%g after %d calls", result.loss, calls);
 }
 
@@ -64,7 +67,9 @@ Test(lbfgs, stands_still_at_a_minimum)
 {
     float x[2] = { 1, 1 };
     int calls = 0;
-    const struct cb_lbfgs p = { .n = 2, .loss = valley, .ctx = &calls, .max_steps = 9, .tolerance = 1e-5 };
+    const struct cb_lbfgs p = {
+        .n = 2, .loss = valley, .ctx = &calls, .max_steps = 9, .tolerance = 1e-5
+    };
     cr_expect_eq(run(&p, x).steps, 0);
     cr_expect(x[0] == 1 && x[1] == 1 && calls == 1);
 }
@@ -72,7 +77,9 @@ Test(lbfgs, stands_still_at_a_minimum)
 Test(lbfgs, stops_when_told_and_at_its_limit)
 {
     float x[37] = { 0 };
-    struct cb_lbfgs p = { .n = 37, .loss = bowl, .max_steps = 200, .tolerance = 0, .on_step = stop_at_three };
+    struct cb_lbfgs p = {
+        .n = 37, .loss = bowl, .max_steps = 200, .tolerance = 0, .on_step = stop_at_three
+    };
     struct cb_lbfgs_result result = run(&p, x);
     cr_expect(result.stopped && result.steps == 3);
     p.on_step = NULL;

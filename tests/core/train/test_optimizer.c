@@ -3,7 +3,8 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-static struct cb_optimizer make(struct cb_arena *arena, const struct cb_optimizer_config *config, size_t n)
+static struct cb_optimizer make(struct cb_arena *arena, const struct cb_optimizer_config *config,
+                                size_t n)
 {
     struct cb_optimizer o;
     cr_assert_eq(cb_arena_init(arena, 1 << 16).code, CB_OK);
@@ -73,8 +74,8 @@ Test(optimizer, every_kind_finds_the_bottom_of_a_bowl)
             g[1] = 20 * (w[1] - 2);
             cb_optimizer_step(&o, &p, 1, 0.01f);
         }
-        cr_expect(fabsf(w[0] - 1) < 1e-2f && fabsf(w[1] - 2) < 1e-2f, "kind %d: %g, %g", (int)kinds[i],
-                  (double)w[0], (double)w[1]);
+        cr_expect(fabsf(w[0] - 1) < 1e-2f && fabsf(w[1] - 2) < 1e-2f, "kind %d: %g, %g",
+                  (int)kinds[i], (double)w[0], (double)w[1]);
         cb_arena_deinit(&arena);
     }
 }

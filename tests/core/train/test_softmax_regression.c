@@ -25,10 +25,17 @@ static void set_up(struct world *w, uint64_t seed)
         w->labels[i] = i % CLASSES;
         w->weight[i] = 1 + (float)(i % 2);
         for (int k = 0; k < INPUTS; k++)
-            w->x[i * INPUTS + k] = k == INPUTS - 1 ? 1 : cb_rng_normal(&rng) + (k == w->labels[i] ? 1.5f : 0);
+            w->x[i * INPUTS + k] =
+                k == INPUTS - 1 ? 1 : cb_rng_normal(&rng) + (k == w->labels[i] ? 1.5f : 0);
     }
-    w->r = (struct cb_regression){ .engine = &w->engine, .scratch = &w->arena, .n = N, .inputs = INPUTS,
-                                   .classes = CLASSES, .labels = w->labels, .weight = w->weight, .l2 = 0.3,
+    w->r = (struct cb_regression){ .engine = &w->engine,
+                                   .scratch = &w->arena,
+                                   .n = N,
+                                   .inputs = INPUTS,
+                                   .classes = CLASSES,
+                                   .labels = w->labels,
+                                   .weight = w->weight,
+                                   .l2 = 0.3,
                                    .max_steps = 200 };
     cr_assert_eq(cb_regression_init(&w->r, w->x).code, CB_OK);
 }
@@ -48,8 +55,9 @@ Test(softmax_regression, gradient_agrees_with_finite_differences)
         p[i] = kept - h;
         const double down = cb_regression_loss(&w.r, p, unused);
         p[i] = kept;
-        cr_expect_float_eq((up - down) / (2 * (double)h), (double)gradient[i], 2e-4, "parameter %d: %g, %g", i,
-                           (up - down) / (2 * (double)h), (double)gradient[i]);
+        cr_expect_float_eq((up - down) / (2 * (double)h), (double)gradient[i], 2e-4,
+                           "parameter %d: %g, %g", i, (up - down) / (2 * (double)h),
+                           (double)gradient[i]);
     }
     cb_arena_deinit(&w.arena);
 }

@@ -66,7 +66,8 @@ Test(split, folds_are_even_and_leave_held_out_and_lonely_examples_alone)
     }
     for (int k = 0; k < 4; k++) {
         cr_expect(size[k] == 20 || size[k] == 21, "fold %d has %d", k, size[k]);
-        cr_expect(of_last[k] == 12 || of_last[k] == 13, "fold %d has %d of the last class", k, of_last[k]);
+        cr_expect(of_last[k] == 12 || of_last[k] == 13, "fold %d has %d of the last class", k,
+                  of_last[k]);
     }
     cb_arena_deinit(&arena);
 }

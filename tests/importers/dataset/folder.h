@@ -55,7 +55,8 @@ static inline void folder_put_photo(struct folder *f, const char *name, int shad
 static inline bool folder_rejected(const struct folder *f, const char *file, const char *reason)
 {
     for (int i = 0; i < f->rejections.n_listed; i++)
-        if (strstr(f->rejections.list[i].file, file) && strstr(f->rejections.list[i].reason, reason))
+        if (strstr(f->rejections.list[i].file, file) &&
+            strstr(f->rejections.list[i].reason, reason))
             return true;
     return false;
 }

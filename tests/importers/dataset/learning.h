@@ -1,4 +1,5 @@
-/* tests/importers/dataset/learning.h - a small network and a dataset of noisy colours: what training is tested on. */
+/* tests/importers/dataset/learning.h - a small network and a dataset of noisy colours: what
+ * training is tested on. */
 #pragma once
 
 #include "core/base/rng.h"
@@ -21,7 +22,8 @@ static inline void learning_begin(struct learning *l, int each, size_t threads)
 {
     static const char *const labels[] = { "blue", "green", "red" };
     folder_begin(&l->f);
-    l->engine = (struct cb_engine){ .kernels = cb_kernels_for(cb_isa_best()), .plan_budget = (size_t)1 << 30 };
+    l->engine = (struct cb_engine){ .kernels = cb_kernels_for(cb_isa_best()),
+                                    .plan_budget = (size_t)1 << 30 };
     cr_assert_eq(cb_threads_create(threads, &l->engine.threads).code, CB_OK);
     for (int c = 0; c < 3; c++)
         for (int i = 0; i < each; i++) {
@@ -37,7 +39,8 @@ static inline void learning_begin(struct learning *l, int each, size_t threads)
     l->builder = onnx_begin(17);
     onnx_small_classifier(&l->builder, 9, 10, 3);
     onnx_property(&l->builder, "cambium.recipe",
-                  "{\"resize\":{\"height\":9,\"width\":9},\"range\":[0,1],\"mean\":[0.4,0.4,0.4],\"std\":[0.2,0.2,0.2]}");
+                  "{\"resize\":{\"height\":9,\"width\":9},\"range\":[0,1],\"mean\":[0.4,0.4,0.4],"
+                  "\"std\":[0.2,0.2,0.2]}");
     const struct cb_model_source source = { .bytes = onnx_end(&l->builder), .name = "small" };
     const struct cb_status st = cb_model_load(&source, &l->model);
     cr_assert_eq(st.code, CB_OK, "%s", st.msg);

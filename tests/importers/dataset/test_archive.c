@@ -3,12 +3,14 @@
 #include "importers/dataset/entry_name.h"
 #include "tests/importers/dataset/folder.h"
 
-static struct cb_status add_bytes(struct folder *f, struct cb_bytes bytes, const struct cb_dataset_limits *limits)
+static struct cb_status add_bytes(struct folder *f, struct cb_bytes bytes,
+                                  const struct cb_dataset_limits *limits)
 {
     struct cb_dataset_store *store;
     struct cb_status st, closed;
     cr_assert_eq(cb_dataset_store_open(f->path, limits, &store).code, CB_OK);
-    st = cb_dataset_store_add_archive(store, &(struct cb_archive_source){ .bytes = bytes }, &f->rejections);
+    st = cb_dataset_store_add_archive(store, &(struct cb_archive_source){ .bytes = bytes },
+                                      &f->rejections);
     closed = cb_dataset_store_close(store);
     cr_expect_eq(closed.code, CB_OK, "%s", closed.msg);
     return st;
@@ -57,7 +59,9 @@ Test(archive, a_file_is_read_as_well_as_bytes)
     folder_put(&from, "a.zip", bytes.data, bytes.len);
     snprintf(path, sizeof path, "%s/a.zip", from.path);
     cr_assert_eq(cb_dataset_store_open(f.path, &cb_dataset_limits_default, &store).code, CB_OK);
-    cr_expect_eq(cb_dataset_store_add_archive(store, &(struct cb_archive_source){ .path = path }, NULL).code, CB_OK);
+    cr_expect_eq(
+        cb_dataset_store_add_archive(store, &(struct cb_archive_source){ .path = path }, NULL).code,
+        CB_OK);
     cr_expect_eq(cb_dataset_store_close(store).code, CB_OK);
     cr_expect_eq(folder_open(&f, f.path).n_photos, 1);
     archive_drop(&maker);
@@ -100,8 +104,13 @@ Test(archive, hidden_files_and_those_of_other_systems_are_passed_over)
 Test(archive, nothing_leaves_the_folder)
 {
     static const char *const names[] = {
-        "../evil/1.png", "ant/../../evil/1.png", "/tmp/cambium-evil/1.png", "ant/../bee/1.png", "C:/ant/1.png",
-        "\\\\host\\ant/1.png", "..",
+        "../evil/1.png",
+        "ant/../../evil/1.png",
+        "/tmp/cambium-evil/1.png",
+        "ant/../bee/1.png",
+        "C:/ant/1.png",
+        "\\\\host\\ant/1.png",
+        "..",
     };
     for (enum archive_form form = 0; form < ARCHIVE_FORMS; form++) {
         struct folder f;
@@ -157,7 +166,8 @@ Test(archive, bad_photos_are_named_and_the_good_ones_kept)
     folder_end(&f);
 }
 
-static struct cb_bytes zeros(struct archive_maker *maker, enum archive_form form, size_t len, int entries)
+static struct cb_bytes zeros(struct archive_maker *maker, enum archive_form form, size_t len,
+                             int entries)
 {
     char *nothing = calloc(1, len + 1), name[32];
     archive_begin(maker, form);
@@ -171,8 +181,14 @@ static struct cb_bytes zeros(struct archive_maker *maker, enum archive_form form
 
 Test(archive, bombs_are_refused_before_anything_is_written)
 {
-    static const struct { enum archive_form form; size_t len; int entries; } bombs[] = {
-        { ARCHIVE_ZIP, (size_t)32 << 20, 1 }, { ARCHIVE_TAR_GZ, (size_t)8 << 20, 4 }, { ARCHIVE_TAR_GZ, 4096, 2000 },
+    static const struct {
+        enum archive_form form;
+        size_t len;
+        int entries;
+    } bombs[] = {
+        { ARCHIVE_ZIP, (size_t)32 << 20, 1 },
+        { ARCHIVE_TAR_GZ, (size_t)8 << 20, 4 },
+        { ARCHIVE_TAR_GZ, 4096, 2000 },
     };
     for (size_t i = 0; i < CB_COUNT_OF(bombs); i++) {
         struct folder f;
@@ -180,7 +196,8 @@ Test(archive, bombs_are_refused_before_anything_is_written)
         folder_begin(&f);
         const struct cb_bytes bytes = zeros(&maker, bombs[i].form, bombs[i].len, bombs[i].entries);
         const struct cb_status st = add_bytes(&f, bytes, &cb_dataset_limits_default);
-        cr_expect_eq(st.code, CB_ERR_TOO_LARGE, "bomb %zu of %zu bytes: %d %s", i, bytes.len, st.code, st.msg);
+        cr_expect_eq(st.code, CB_ERR_TOO_LARGE, "bomb %zu of %zu bytes: %d %s", i, bytes.len,
+                     st.code, st.msg);
         cr_expect_eq(folder_open(&f, f.path).n_photos, 0);
         archive_drop(&maker);
         folder_end(&f);
@@ -198,7 +215,8 @@ Test(archive, limits_on_entries_and_bytes_hold)
         limits.max_entries = 2999;
         cr_expect_eq(add_bytes(&f, bytes, &limits).code, CB_ERR_TOO_LARGE);
         limits.max_entries = 3000;
-        cr_expect_eq(add_bytes(&f, bytes, &limits).code, CB_OK, "thousands of empty files are only rejected");
+        cr_expect_eq(add_bytes(&f, bytes, &limits).code, CB_OK,
+                     "thousands of empty files are only rejected");
         cr_expect_eq(f.rejections.count, 3000);
         f.rejections.n_listed = 0; /* room for more */
         archive_drop(&maker);
@@ -217,13 +235,15 @@ Test(archive, limits_on_entries_and_bytes_hold)
 
 Test(archive, what_is_none_is_said_to_be_none)
 {
-    static const char *const none[] = { "", "hello", "\xff\xd8\xff\xe0 a jpeg", "\x1f\x8b\x08 no gzip", "7z\xbc\xaf\x27\x1c" };
+    static const char *const none[] = { "", "hello", "\xff\xd8\xff\xe0 a jpeg",
+                                        "\x1f\x8b\x08 no gzip", "7z\xbc\xaf\x27\x1c" };
     for (size_t i = 0; i < CB_COUNT_OF(none); i++) {
         struct folder f;
         folder_begin(&f);
         const struct cb_bytes bytes = { (const uint8_t *)none[i], strlen(none[i]) };
         const struct cb_status st = add_bytes(&f, bytes, &cb_dataset_limits_default);
-        cr_expect(st.code == CB_ERR_MEDIA || st.code == CB_ERR_CONTENT, "%zu: %d %s", i, st.code, st.msg);
+        cr_expect(st.code == CB_ERR_MEDIA || st.code == CB_ERR_CONTENT, "%zu: %d %s", i, st.code,
+                  st.msg);
         folder_end(&f);
     }
 }
@@ -235,7 +255,8 @@ Test(archive, damaged_ones_hurt_nobody)
         struct archive_maker maker;
         archive_begin(&maker, form);
         for (int i = 0; i < 4; i++)
-            archive_add_photo(&maker, (const char *[]){ "a/1.png", "a/2.png", "b/1.png", "b/2.png" }[i], i);
+            archive_add_photo(&maker,
+                              (const char *[]){ "a/1.png", "a/2.png", "b/1.png", "b/2.png" }[i], i);
         const struct cb_bytes whole = archive_end(&maker);
         uint8_t *copy = malloc(whole.len);
         for (size_t k = 0; k < 40; k++) {
@@ -277,12 +298,16 @@ Test(archive, labels_of_all_scripts_are_kept)
         struct archive_maker maker;
         folder_begin(&f);
         archive_begin(&maker, form);
-        archive_add_photo(&maker, "Sch\xc3\xa4" "ferhund/1.png", 1);
+        archive_add_photo(&maker,
+                          "Sch\xc3\xa4"
+                          "ferhund/1.png",
+                          1);
         cr_expect_eq(add_made(&f, &maker).code, CB_OK);
         const struct cb_dataset d = folder_open(&f, f.path);
         cr_assert_eq(d.n_classes, 1, "form %d: %s", (int)form,
                      f.rejections.n_listed ? f.rejections.list[0].reason : "");
-        cr_expect_str_eq(d.classes[0], "Sch\xc3\xa4" "ferhund");
+        cr_expect_str_eq(d.classes[0], "Sch\xc3\xa4"
+                                       "ferhund");
         folder_end(&f);
     }
 }

@@ -37,7 +37,8 @@ static bool has(const struct cb_feature_cache *cache, int i)
 {
     float features[D];
     const struct cb_digest digest = digest_of(i);
-    return cb_feature_cache_find(cache, &digest, features) && features[0] == (float)i && features[4] == (float)-i;
+    return cb_feature_cache_find(cache, &digest, features) && features[0] == (float)i &&
+           features[4] == (float)-i;
 }
 
 static int count(const struct cb_feature_cache *cache, int to)

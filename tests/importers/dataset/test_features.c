@@ -8,8 +8,9 @@
 static struct cb_feature_set make(struct learning *l, const char *cache)
 {
     struct cb_feature_set set;
-    const struct cb_feature_job job = { .engine = &l->engine, .model = l->model, .dataset = &l->dataset,
-                                        .cache = cache };
+    const struct cb_feature_job job = {
+        .engine = &l->engine, .model = l->model, .dataset = &l->dataset, .cache = cache
+    };
     const struct cb_status st = cb_dataset_features(&job, &l->f.arena, &l->f.rejections, &set);
     cr_assert_eq(st.code, CB_OK, "%s", st.msg);
     return set;
@@ -29,8 +30,10 @@ Test(dataset_features, are_those_of_each_photo_alone)
         float want[4];
         cr_expect(set.photo[i] == i && set.labels[i] == i / 13);
         cr_assert_eq(cb_file_map(l.dataset.photos[i].path, &file).code, CB_OK);
-        cr_assert_eq(cb_image_decode(&l.f.arena, file, &cb_decode_defaults, cb_recipe_wanted_side(&l.model->recipe),
-                                     &photo).code, CB_OK);
+        cr_assert_eq(cb_image_decode(&l.f.arena, file, &cb_decode_defaults,
+                                     cb_recipe_wanted_side(&l.model->recipe), &photo)
+                         .code,
+                     CB_OK);
         cr_assert_eq(cb_features(predictor, &photo.image, 1, want).code, CB_OK);
         cb_expect_close(4, set.features + 4 * i, want, "photo %d", i);
         cb_file_unmap(&file);
@@ -90,8 +93,9 @@ Test(dataset_features, can_be_cancelled)
     struct cb_feature_set set;
     const atomic_bool cancel = true;
     learning_begin(&l, 2, 1);
-    const struct cb_feature_job job = { .engine = &l.engine, .model = l.model, .dataset = &l.dataset,
-                                        .cancel = &cancel };
+    const struct cb_feature_job job = {
+        .engine = &l.engine, .model = l.model, .dataset = &l.dataset, .cancel = &cancel
+    };
     cr_expect_eq(cb_dataset_features(&job, &l.f.arena, NULL, &set).code, CB_ERR_CANCELLED);
     learning_end(&l);
 }
@@ -101,7 +105,9 @@ Test(dataset_features, probabilities_sum_to_one)
     struct learning l;
     struct cb_feature_set set;
     learning_begin(&l, 2, 1);
-    const struct cb_feature_job job = { .engine = &l.engine, .model = l.model, .dataset = &l.dataset };
+    const struct cb_feature_job job = { .engine = &l.engine,
+                                        .model = l.model,
+                                        .dataset = &l.dataset };
     cr_assert_eq(cb_dataset_probabilities(&job, &l.f.arena, NULL, &set).code, CB_OK);
     cr_assert(set.n == 6 && set.d == 10);
     for (int i = 0; i < set.n; i++) {

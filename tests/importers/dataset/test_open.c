@@ -72,7 +72,11 @@ Test(dataset_open, an_empty_folder_is_an_empty_table_and_none_is_not_found)
 Test(dataset_open, a_damaged_manifest_is_refused)
 {
     static const char *const manifests[] = {
-        "", "something else\n", "cambium-dataset 1\nant", "cambium-dataset 1\n../ant\n", "cambium-dataset 1\n\n",
+        "",
+        "something else\n",
+        "cambium-dataset 1\nant",
+        "cambium-dataset 1\n../ant\n",
+        "cambium-dataset 1\n\n",
         "cambium-dataset 1\n a\n",
     };
     for (size_t i = 0; i < CB_COUNT_OF(manifests); i++) {
@@ -80,7 +84,8 @@ Test(dataset_open, a_damaged_manifest_is_refused)
         struct cb_dataset d;
         folder_begin(&f);
         folder_put(&f, "cambium-dataset.txt", manifests[i], strlen(manifests[i]));
-        cr_expect_eq(cb_dataset_open(f.path, &f.arena, NULL, &d).code, CB_ERR_CONTENT, "%s", manifests[i]);
+        cr_expect_eq(cb_dataset_open(f.path, &f.arena, NULL, &d).code, CB_ERR_CONTENT, "%s",
+                     manifests[i]);
         folder_end(&f);
     }
 }
@@ -105,7 +110,8 @@ Test(dataset_open, no_memory_is_said_at_every_budget)
 Test(dataset, a_label_is_readable_text_that_is_no_path)
 {
     static const char *const good[] = { "ant", "German shepherd", "n01440764", "été", "花", "a.b" };
-    static const char *const bad[] = { "", ".", "..", ".ant", "a/b", "a\\b", "a\nb", " a", "a ", "\xff", "a\x7f" };
+    static const char *const bad[] = { "",     ".",  "..", ".ant", "a/b",  "a\\b",
+                                       "a\nb", " a", "a ", "\xff", "a\x7f" };
     char longest[CB_LABEL_MAX + 2];
     for (size_t i = 0; i < CB_COUNT_OF(good); i++)
         cr_expect(cb_label_ok(good[i]), "%s", good[i]);

@@ -17,7 +17,8 @@ static bool add(struct folder *f, struct cb_dataset_store *store, const char *la
     cb_buf_init(&photo, 1 << 20);
     archive_photo(shade, &photo);
     const struct cb_bytes bytes = { (const uint8_t *)photo.data, photo.len };
-    const struct cb_status st = cb_dataset_store_add(store, label, "some.png", bytes, &f->rejections, &added);
+    const struct cb_status st =
+        cb_dataset_store_add(store, label, "some.png", bytes, &f->rejections, &added);
     cr_expect_eq(st.code, CB_OK, "%s", st.msg);
     cb_buf_deinit(&photo);
     return added;
@@ -61,8 +62,13 @@ Test(dataset_store, can_be_opened_again_and_grown)
 
 Test(dataset_store, what_is_no_whole_photo_is_rejected_by_name)
 {
-    static const struct { const char *name, *bytes, *reason; } bad[] = {
-        { "a.bmp", "BM0123456789", "BMP" }, { "b.jpg", "hello", "" }, { "c.png", "", "" }, { "d.gif", "GIF89a..", "GIF" },
+    static const struct {
+        const char *name, *bytes, *reason;
+    } bad[] = {
+        { "a.bmp", "BM0123456789", "BMP" },
+        { "b.jpg", "hello", "" },
+        { "c.png", "", "" },
+        { "d.gif", "GIF89a..", "GIF" },
     };
     struct folder f;
     bool added;
@@ -71,14 +77,17 @@ Test(dataset_store, what_is_no_whole_photo_is_rejected_by_name)
     struct cb_dataset_store *store = open_store(&f);
     for (size_t i = 0; i < CB_COUNT_OF(bad); i++) {
         const struct cb_bytes bytes = { (const uint8_t *)bad[i].bytes, strlen(bad[i].bytes) };
-        cr_expect_eq(cb_dataset_store_add(store, "ant", bad[i].name, bytes, &f.rejections, &added).code, CB_OK);
+        cr_expect_eq(
+            cb_dataset_store_add(store, "ant", bad[i].name, bytes, &f.rejections, &added).code,
+            CB_OK);
         cr_expect_not(added);
         cr_expect(folder_rejected(&f, bad[i].name, bad[i].reason), "%s", bad[i].name);
     }
     cb_buf_init(&photo, 1 << 20);
     archive_photo(1, &photo);
     const struct cb_bytes cut = { (const uint8_t *)photo.data, photo.len / 2 };
-    cr_expect_eq(cb_dataset_store_add(store, "ant", "cut.png", cut, &f.rejections, &added).code, CB_OK);
+    cr_expect_eq(cb_dataset_store_add(store, "ant", "cut.png", cut, &f.rejections, &added).code,
+                 CB_OK);
     cr_expect_not(added);
     cr_expect(folder_rejected(&f, "cut.png", ""));
     cr_assert_eq(cb_dataset_store_close(store).code, CB_OK);
@@ -113,8 +122,11 @@ Test(dataset_store, bad_labels_are_an_error)
     bool added;
     folder_begin(&f);
     struct cb_dataset_store *store = open_store(&f);
-    cr_expect_eq(cb_dataset_store_add(store, "../x", "a", (struct cb_bytes){ 0 }, NULL, &added).code, CB_ERR_INPUT);
-    cr_expect_eq(cb_dataset_store_add(store, "", "a", (struct cb_bytes){ 0 }, NULL, &added).code, CB_ERR_INPUT);
+    cr_expect_eq(
+        cb_dataset_store_add(store, "../x", "a", (struct cb_bytes){ 0 }, NULL, &added).code,
+        CB_ERR_INPUT);
+    cr_expect_eq(cb_dataset_store_add(store, "", "a", (struct cb_bytes){ 0 }, NULL, &added).code,
+                 CB_ERR_INPUT);
     cr_assert_eq(cb_dataset_store_close(store).code, CB_OK);
     folder_end(&f);
 }
@@ -125,11 +137,13 @@ Test(dataset_store, a_folder_with_something_else_is_left_alone)
     struct cb_dataset_store *store;
     folder_begin(&f);
     folder_put(&f, "thesis.txt", "x", 1);
-    cr_expect_eq(cb_dataset_store_open(f.path, &cb_dataset_limits_default, &store).code, CB_ERR_CONTENT);
+    cr_expect_eq(cb_dataset_store_open(f.path, &cb_dataset_limits_default, &store).code,
+                 CB_ERR_CONTENT);
     folder_end(&f);
 }
 
-/* Photos of a crashed upload lie in a folder that no manifest names: the next label must not inherit them. */
+/* Photos of a crashed upload lie in a folder that no manifest names: the next label must not
+ * inherit them. */
 Test(dataset_store, what_a_crash_left_is_not_mixed_in)
 {
     struct folder f;
