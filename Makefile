@@ -5,7 +5,7 @@ CC      ?= cc
 PREFIX  ?= /usr/local
 OUT     := build/$(MODE)
 GEN     := build/proto
-PACKAGES := libmicrohttpd libcjson libprotobuf-c libturbojpeg libjpeg spng libwebp libwebpdemux libarchive sqlite3 nettle
+PACKAGES := libmicrohttpd libcjson libprotobuf-c libjpeg spng libwebp libwebpdemux libarchive sqlite3 nettle
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 FLAGS.release := -O2 -g
@@ -27,9 +27,6 @@ $(OUT)/core/ops/%: ISA = -O3 -fno-math-errno -fno-trapping-math
 # Only the kernel families get flags of an instruction set; nothing else may use it unasked.
 $(OUT)/core/kernels/avx2/%:   ISA = -O3 -mavx2 -mfma
 $(OUT)/core/kernels/avx512/%: ISA = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
-ifeq ($(MODE),fuzz) # their unrolled tiles take clang minutes with coverage in every branch; bytes from outside end before
-$(OUT)/core/kernels/%: FLAGS.fuzz := -O1
-endif
 
 # The unrolled kernels parse nothing, and take minutes to compile with a fuzzer's instruments.
 $(OUT)/core/kernels/%: FLAGS.fuzz = -O1 -g
@@ -157,9 +154,9 @@ check-layers:
 format:
 	@find core importers server cli tests bench tools -name '*.[ch]' | xargs clang-format -i
 
-DEBIAN := gcc libc6-dev clang libclang-rt-14-dev make pkg-config protobuf-c-compiler libprotobuf-c-dev libmicrohttpd-dev libcjson-dev libjpeg62-turbo-dev \
-          libspng-dev libwebp-dev libarchive-dev libsqlite3-dev nettle-dev libcriterion-dev \
-          libcurl4-gnutls-dev ca-certificates curl zip
+DEBIAN := gcc libc6-dev clang libclang-rt-14-dev make pkg-config protobuf-c-compiler libprotobuf-c-dev libmicrohttpd-dev \
+          libcjson-dev libjpeg62-turbo-dev libspng-dev libwebp-dev libarchive-dev libsqlite3-dev nettle-dev \
+          libcriterion-dev curl
 JOBS  = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -193,6 +190,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help replay check sanitize fuzz bench bench-kernels check-layers format deps test run seedling install clean
+.PHONY: all help replay check check-models sanitize fuzz bench bench-kernels check-layers format deps test run seedling install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
