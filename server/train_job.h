@@ -84,7 +84,7 @@ CB_MUST_USE struct cb_status cb_train_export(const struct cb_model *model,
                                              struct cb_bytes head_file, struct cb_buf *out);
 
 /* {"photos","cached","duplicates","features","classes":[...],"accuracy","held_out":{an evaluation},
- * "rejected_count","rejected":[...],"seconds":{"features","head"}}; "accuracy" is that on the held-out
+ * "rejected_count","rejected":[...],"seconds":{"features","head"}}; "accuracy": on the held-out
  * photos. NULL when out of memory. */
 cJSON *cb_train_report_json(const struct cb_train_report *report);
 
