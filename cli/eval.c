@@ -101,9 +101,7 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     const char *name = cli->args.n > 1 ? cli->args.item[0] : NULL;
     (void)given;
     CB_TRY(cb_cli_open_model(cli, name, CB_USE_IDENTITY, &model));
-    if (model->recipe.assumed)
-        cb_cli_warn(cli, "%s has no recipe: that of torchvision's networks is assumed",
-                    model->name);
+    cb_cli_tell_recipe(cli, model);
     struct cb_status st = cb_dataset_arg_open(cli->args.item[cli->args.n - 1], &data);
     if (st.code == CB_OK) {
         st = evaluate(cli, model, &data);

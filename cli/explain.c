@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/output.h"
-#include "cli/photos.h"
+#include "cli/photo_args.h"
 #include "cli/verbs.h"
 #include "core/explain/heatmap.h"
 #include "importers/image/encode_png.h"
@@ -40,7 +40,7 @@ static const struct cb_option rows[] = {
 /* clang-format on */
 
 struct work {
-    struct cb_photos photos;
+    struct cb_photo_args photos;
     struct cb_decoded photo;
     struct cb_cam cam;
     const struct options *options;
@@ -196,7 +196,7 @@ static struct cb_status explain(struct cb_cli *cli, struct work *w, unsigned wan
     if (w->options->layer && (layer = cb_graph_find(&model->graph, w->options->layer)) < 0)
         return cb_fail(CB_ERR_INPUT, "--layer: %s has no tensor \"%s\"", model->name,
                        w->options->layer);
-    CB_TRY(cb_photo_read(&w->photos, cli->args.item[0], true, &w->photo));
+    CB_TRY(cb_photo_args_read(&w->photos, cli->args.item[0], true, &w->photo));
     CB_TRY(cb_grad_cam(w->photos.predictor, &w->photo.image, class_index, layer, &w->photos.arena,
                        &w->cam));
     CB_TRY(write_all(w, wanted));
@@ -213,9 +213,9 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     if (strcmp(w.options->method, "grad-cam"))
         return cb_cli_usage(cli, "--method: there is no \"%s\", only grad-cam", w.options->method);
     CB_TRY(choose_formats(cli, w.options, &wanted));
-    CB_TRY(cb_photos_open(cli, &w.photos));
+    CB_TRY(cb_photo_args_open(cli, &w.photos));
     st = explain(cli, &w, wanted);
-    cb_photos_close(&w.photos);
+    cb_photo_args_close(&w.photos);
     return st;
 }
 

@@ -1,5 +1,5 @@
 /* cli/features.c - cambium features: the bottleneck's features of photos, as one array. */
-#include "cli/photos.h"
+#include "cli/photo_args.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
 #include "importers/tensor/npy.h"
@@ -19,7 +19,7 @@ static const struct cb_option rows[] = {
 static const struct options defaults;
 
 struct work {
-    struct cb_photos photos;
+    struct cb_photo_args photos;
     struct cb_progress progress;
     float *features; /* [photos, d] */
     int d, done;
@@ -44,7 +44,7 @@ static struct cb_status write_features(struct cb_cli *cli, struct work *w, const
     CB_TRY(
         cb_arena_get(&w->photos.arena, n * (size_t)w->d, sizeof(float), "features", &w->features));
     cb_progress_begin(&w->progress, "features", n);
-    CB_TRY(cb_photos_each(&w->photos, false, add_features, w));
+    CB_TRY(cb_photo_args_each(&w->photos, false, add_features, w));
     cb_progress_end(&w->progress, n, "");
     const struct cb_tensor out = { { 2, { cli->args.n, w->d } }, CB_FLOAT32, { w->features } };
     CB_TRY(cb_npy_save(path, &out));
@@ -62,9 +62,9 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     struct cb_status st;
     if (!options->output)
         return cb_cli_usage(cli, "-o OUT.npy is wanted");
-    CB_TRY(cb_photos_open(cli, &w.photos));
+    CB_TRY(cb_photo_args_open(cli, &w.photos));
     st = write_features(cli, &w, options->output);
-    cb_photos_close(&w.photos);
+    cb_photo_args_close(&w.photos);
     return st;
 }
 

@@ -108,11 +108,10 @@ const struct cb_tensor *cb_graph_run_output(const struct cb_graph_run *run, int 
 struct cb_status cb_tensor_file_read(const char *path, enum cb_dtype wanted, struct cb_arena *arena,
                                      struct cb_tensor *out)
 {
-    const size_t len = strlen(path);
     struct cb_bytes file;
     struct cb_status st;
     CB_TRY(cb_file_map(path, &file));
-    st = len > 4 && strcmp(path + len - 4, ".npy") == 0 ? cb_npy_read(arena, file, out)
+    st = cb_path_ending(path, ".npy") ? cb_npy_read(arena, file, out)
                                                         : cb_pb_read_as(arena, file, wanted, out);
     cb_file_unmap(&file);
     return cb_context(st, "%s", path);

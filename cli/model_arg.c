@@ -1,23 +1,10 @@
 #include "cli/model_arg.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/base/hash.h"
 #include "importers/model/folder.h"
 #include "importers/model/load.h"
-
-static bool is_regular_file(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t len = strlen(text), n = strlen(end);
-    return len >= n && strcmp(text + len - n, end) == 0;
-}
 
 /* A path that holds a model wins over a name in the models folder. */
 static struct cb_status find(const struct cb_cli *cli, const char *arg, struct cb_model_files *out)
@@ -27,7 +14,7 @@ static struct cb_status find(const struct cb_cli *cli, const char *arg, struct c
         return as_path;
     if (cb_model_name_ok(arg) && cb_model_files_of(cli->models, arg, out).code == CB_OK)
         return cb_ok();
-    if (strchr(arg, '/') || ends_with(arg, ".onnx") || !cb_model_name_ok(arg))
+    if (strchr(arg, '/') || cb_path_ending(arg, ".onnx") || !cb_model_name_ok(arg))
         return as_path;
     return cb_fail(CB_ERR_NOT_FOUND,
                    "%s: no such model file or folder, and no model of that name in %s", arg,
@@ -64,7 +51,7 @@ static const struct cb_model *find_trunk(void *ctx, const struct cb_digest *dige
         return load_trunk(cli, NULL);
     cb_digest_text(digest, text);
     kept = cb_arena_printf(&cli->arena, "%s/.trunks/%s.onnx", cli->models, text);
-    if (kept && is_regular_file(kept))
+    if (kept && cb_file_is_regular(kept))
         return load_trunk(cli, kept);
     if (cb_model_names(cli->models, &cli->arena, &names, &n).code)
         return NULL;
@@ -111,11 +98,18 @@ struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg, enum cb_
     return cb_context(cb_model_load(&source, out), "%s", arg);
 }
 
+void cb_cli_tell_recipe(const struct cb_cli *cli, const struct cb_model *model)
+{
+    if (model->recipe.assumed)
+        cb_cli_warn(cli, "%s has no recipe: that of torchvision's networks is assumed",
+                    model->name);
+}
+
 const char *cb_cli_take_model(struct cb_cli *cli)
 {
     struct cb_model_files files;
     const char *first = cli->args.n ? cli->args.item[0] : NULL;
-    if (!first || (is_regular_file(first) && !ends_with(first, ".onnx")))
+    if (!first || (cb_file_is_regular(first) && !cb_path_ending(first, ".onnx")))
         return NULL;
     if (find(cli, first, &files).code && cli->args.n == 1 && strcmp(first, CB_SEEDLING))
         return NULL; /* a photo that is not there */

@@ -19,6 +19,9 @@ enum cb_model_use {
 CB_MUST_USE struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg,
                                                enum cb_model_use use, struct cb_model **out);
 
+/* Says on stderr when the model's recipe is assumed. */
+void cb_cli_tell_recipe(const struct cb_cli *cli, const struct cb_model *model);
+
 /* Takes MODEL off the front of cli->args when the first of them is one; NULL when it is a photo or
  * there is none. */
 const char *cb_cli_take_model(struct cb_cli *cli);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cli/output.h"
-#include "cli/photos.h"
+#include "cli/photo_args.h"
 #include "cli/verbs.h"
 
 struct options {
@@ -21,7 +21,7 @@ static const struct cb_option rows[] = {
 /* clang-format on */
 
 struct work {
-    struct cb_photos photos;
+    struct cb_photo_args photos;
     struct cb_json json;
     float *probabilities; /* [CB_PHOTO_BATCH, classes] */
     int *best;            /* [classes] */
@@ -81,7 +81,7 @@ static struct cb_status predict_all(struct cb_cli *cli, struct work *w)
     CB_TRY(cb_arena_get(&cli->arena, classes, sizeof(int), "classes", &w->best));
     w->json = cb_output_begin(&answer);
     cb_json_open(&w->json, NULL, '[');
-    st = cb_photos_each(&w->photos, true, predict_batch, w);
+    st = cb_photo_args_each(&w->photos, true, predict_batch, w);
     cb_json_close(&w->json, ']');
     if (st.code == CB_OK && cli->json)
         return cb_output_json(&answer);
@@ -94,12 +94,12 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     const struct options *options = given;
     struct work w = { .top = options->top };
     struct cb_status st;
-    CB_TRY(cb_photos_open(cli, &w.photos));
+    CB_TRY(cb_photo_args_open(cli, &w.photos));
     st = predict_all(cli, &w);
     if (st.code == CB_OK && w.photos.failed)
         st = cb_fail(CB_ERR_CONTENT, "%d of %d photos could not be used", w.photos.failed,
                      cli->args.n);
-    cb_photos_close(&w.photos);
+    cb_photo_args_close(&w.photos);
     return st;
 }
 

@@ -1,15 +1,14 @@
 /* cli/verify.c - cambium verify: folders of test cases as ONNX's backend tests lay them out. */
 #include <dirent.h>
-#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/graph_run.h"
 #include "cli/model_arg.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
+#include "core/base/file.h"
 #include "importers/model/load.h"
 #include "importers/tensor/convert.h"
 
@@ -50,33 +49,12 @@ struct verify {
     int count[RESULT_COUNT];
 };
 
-static bool is_file(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
-}
-
-static bool is_folder(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-static bool print_path(char out[PATH_MAX], const char *folder, const char *name)
-{
-    const int n = snprintf(out, PATH_MAX, "%s/%s", folder, name);
-    return n >= 0 && n < PATH_MAX;
-}
-
 /* FOLDER/PREFIX_N.pb or .npy. */
 static bool find_tensor(const char *folder, const char *prefix, int n, char out[PATH_MAX])
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s_%d.pb", prefix, n);
-    if (print_path(out, folder, name) && is_file(out))
+    if (cb_path_print(out, "%s/%s_%d.pb", folder, prefix, n) && cb_file_is_regular(out))
         return true;
-    snprintf(name, sizeof name, "%s_%d.npy", prefix, n);
-    return print_path(out, folder, name) && is_file(out);
+    return cb_path_print(out, "%s/%s_%d.npy", folder, prefix, n) && cb_file_is_regular(out);
 }
 
 /* Real numbers as the declared type has them: rounded to 16 bits where it has 16. */
@@ -221,12 +199,11 @@ static struct cb_status run_case(struct verify *v, const char *folder, const cha
     const struct cb_model_source source = { .path = file, .graph_only = true };
     struct cb_model *model;
     struct cb_status st;
-    char path[PATH_MAX], name[32];
+    char path[PATH_MAX];
     int n = 0;
     CB_TRY(cb_model_load(&source, &model));
     for (st = cb_ok(); st.code == CB_OK; n++) {
-        snprintf(name, sizeof name, "test_data_set_%d", n);
-        if (!print_path(path, folder, name) || !is_folder(path))
+        if (!cb_path_print(path, "%s/test_data_set_%d", folder, n) || !cb_file_is_folder(path))
             break;
         st = run_data_set(v, model, path);
         cb_arena_rewind(&v->arena, 0);
@@ -270,7 +247,7 @@ static struct cb_status list_folders(struct cb_arena *arena, const char *folder,
     st = cb_arena_get(arena, MAX_ENTRIES, sizeof **names, "folders", names);
     for (const struct dirent *e; st.code == CB_OK && *n < MAX_ENTRIES && (e = readdir(dir));) {
         if (e->d_name[0] == '.' || strncmp(e->d_name, "test_data_set_", 14) == 0 ||
-            !print_path(path, folder, e->d_name) || !is_folder(path))
+            !cb_path_print(path, "%s/%s", folder, e->d_name) || !cb_file_is_folder(path))
             continue;
         if (!((*names)[(*n)++] = cb_arena_printf(arena, "%s", e->d_name)))
             st = cb_fail(CB_ERR_NOMEM, "%s: too many folders", folder);
@@ -289,14 +266,14 @@ static struct cb_status visit(struct verify *v, const char *folder, int depth)
     const char **names;
     char path[PATH_MAX];
     size_t n;
-    if (print_path(path, folder, "model.onnx") && is_file(path)) {
+    if (cb_path_print(path, "%s/model.onnx", folder) && cb_file_is_regular(path)) {
         const struct cb_status st = run_case(v, folder, path);
         report(v, folder, &st);
         return cb_ok();
     }
     CB_TRY(list_folders(arena, folder, &names, &n));
     for (size_t i = 0; i < n && depth < MAX_DEPTH; i++)
-        if (print_path(path, folder, names[i]))
+        if (cb_path_print(path, "%s/%s", folder, names[i]))
             CB_TRY(visit(v, path, depth + 1));
     cb_arena_rewind(arena, mark);
     return cb_ok();

@@ -1,8 +1,6 @@
 #include "server/body.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "server/store.h"
@@ -62,20 +60,6 @@ struct cb_status cb_body_open(struct cb_body *body, struct cb_arena *arena, size
     return body->spool < 0 ? no_room() : cb_ok();
 }
 
-static bool write_all(int fd, const char *data, size_t len)
-{
-    while (len) {
-        const ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
 struct cb_status cb_body_add(struct cb_body *body, const char *setting, const void *data,
                              size_t len)
 {
@@ -87,7 +71,7 @@ struct cb_status cb_body_add(struct cb_body *body, const char *setting, const vo
         memcpy(body->memory + body->received, data, len);
     } else {
         CB_TRY(hold(body, len));
-        if (!write_all(body->spool, data, len))
+        if (!cb_file_add(body->spool, data, len))
             return no_room();
     }
     body->received += len;
@@ -96,12 +80,9 @@ struct cb_status cb_body_add(struct cb_body *body, const char *setting, const vo
 
 struct cb_status cb_body_close(struct cb_body *body)
 {
-    void *p = body->memory;
-    if (body->received && !p) {
-        p = mmap(NULL, body->received, PROT_READ, MAP_PRIVATE, body->spool, 0);
-        if (p == MAP_FAILED)
-            return cb_fail(CB_ERR_BUSY, "there is no memory for the body");
-    }
-    body->bytes = (struct cb_bytes){ p, body->received };
+    body->bytes = (struct cb_bytes){ body->memory, body->received };
+    if (body->received && !body->memory &&
+        cb_file_map_open(body->spool, "body", &body->bytes).code)
+        return cb_fail(CB_ERR_BUSY, "there is no memory for the body");
     return cb_ok();
 }

@@ -69,7 +69,7 @@ static struct cb_status read_config(const char *text, struct cb_train_config *ou
     cJSON *json;
     struct cb_status st;
     *out = cb_train_config_default;
-    CB_TRY(cb_json_parse((struct cb_bytes){ (const uint8_t *)text, strlen(text) }, &json));
+    CB_TRY(cb_json_parse(cb_bytes_of_text(text), &json));
     st = cb_train_config_parse(out, json, NULL);
     cJSON_Delete(json);
     return st;

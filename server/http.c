@@ -1,11 +1,11 @@
 /* server/http.c - the states of a request, and who moves it:
  *
- *   begin_request      on_request      end_body            run_request          answer on_completed
- *   ------------> NEW ----------> BODY --------> WORKING ------------> ANSWER --------> SENT
- * ------------> (freed) |               |                ^ connection is       ^ |               |
- * suspended           |
- *                  +---------------+--------- refuse: REFUSED ------------+ (a small rest of the
- * body is read first)
+ *   begin_request    on_request     end_body         run_request      answer     on_completed
+ *   -----------> NEW --------> BODY --------> WORKING --------> ANSWER ----> SENT ----------> (freed)
+ *                 |             |             connection          ^
+ *                 |             |             is suspended        |
+ *                 +-------------+--- refuse: REFUSED -------------+
+ *                                    (a small rest of the body is read first)
  *
  * WORKING belongs to a worker thread, every other state to the network loop. A stream (reply->next)
  * that has nothing to send suspends its connection too and stands in http->waiting until

@@ -1,9 +1,9 @@
 #include "server/json.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
+
+#include "core/base/clock.h"
 
 #define MAX_DEPTH 32
 
@@ -107,17 +107,12 @@ void cb_json_raw(struct cb_json *json, const char *key, const char *text)
 
 void cb_json_time(struct cb_json *json, const char *key, int64_t wall_ms)
 {
-    const time_t seconds = (time_t)(wall_ms / 1000);
-    char text[40];
-    struct tm utc;
-    size_t len;
+    char text[CB_CLOCK_TEXT];
     if (wall_ms == 0) {
         cb_json_raw(json, key, NULL);
         return;
     }
-    gmtime_r(&seconds, &utc);
-    len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text + len, sizeof text - len, ".%03dZ", (int)(wall_ms % 1000));
+    cb_clock_text(wall_ms, text);
     cb_json_text(json, key, text);
 }
 
@@ -162,54 +157,13 @@ struct cb_status cb_json_parse(struct cb_bytes text, cJSON **out)
     return cb_ok();
 }
 
-static const cJSON *member(const cJSON *object, const char *key)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-    return item && !cJSON_IsNull(item) ? item : NULL;
-}
-
 struct cb_status cb_json_get_text(const cJSON *object, const char *key, const char *fallback,
                                   const char **out)
 {
-    const cJSON *item = member(object, key);
-    if (item && !cJSON_IsString(item))
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    const bool given = item && !cJSON_IsNull(item);
+    if (given && !cJSON_IsString(item))
         return cb_fail(CB_ERR_INPUT, "\"%s\" wants text", key);
-    *out = item ? item->valuestring : fallback;
-    return cb_ok();
-}
-
-struct cb_status cb_json_get_real(const cJSON *object, const char *key, double fallback, double lo,
-                                  double hi, double *out)
-{
-    const cJSON *item = member(object, key);
-    const double v = item ? item->valuedouble : fallback;
-    if (item && (!cJSON_IsNumber(item) || !(v >= lo && v <= hi)))
-        return cb_fail(CB_ERR_INPUT, "\"%s\" wants a number from %g to %g", key, lo, hi);
-    *out = v;
-    return cb_ok();
-}
-
-struct cb_status cb_json_get_int(const cJSON *object, const char *key, int64_t fallback, int64_t lo,
-                                 int64_t hi, int64_t *out)
-{
-    const cJSON *item = member(object, key);
-    if (!item) {
-        *out = fallback;
-        return cb_ok();
-    }
-    const double v = item->valuedouble;
-    if (!cJSON_IsNumber(item) || !(v >= (double)lo && v <= (double)hi) || v != floor(v))
-        return cb_fail(CB_ERR_INPUT, "\"%s\" wants a whole number from %lld to %lld", key,
-                       (long long)lo, (long long)hi);
-    *out = (int64_t)v;
-    return cb_ok();
-}
-
-struct cb_status cb_json_get_bool(const cJSON *object, const char *key, bool fallback, bool *out)
-{
-    const cJSON *item = member(object, key);
-    if (item && !cJSON_IsBool(item))
-        return cb_fail(CB_ERR_INPUT, "\"%s\" wants true or false", key);
-    *out = item ? cJSON_IsTrue(item) : fallback;
+    *out = given ? item->valuestring : fallback;
     return cb_ok();
 }

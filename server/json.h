@@ -32,13 +32,6 @@ void cb_json_time(struct cb_json *json, const char *key, int64_t wall_ms);
  * The caller releases `out` with cJSON_Delete. */
 CB_MUST_USE struct cb_status cb_json_parse(struct cb_bytes text, cJSON **out);
 
-/* Members of an object; absent or null gives the fallback. Errors: CB_ERR_INPUT names the key,
- * wanted and found. */
+/* A member of an object; absent or null gives the fallback. Errors: CB_ERR_INPUT names the key. */
 CB_MUST_USE struct cb_status cb_json_get_text(const cJSON *object, const char *key,
                                               const char *fallback, const char **out);
-CB_MUST_USE struct cb_status cb_json_get_real(const cJSON *object, const char *key, double fallback,
-                                              double lo, double hi, double *out);
-CB_MUST_USE struct cb_status cb_json_get_int(const cJSON *object, const char *key, int64_t fallback,
-                                             int64_t lo, int64_t hi, int64_t *out);
-CB_MUST_USE struct cb_status cb_json_get_bool(const cJSON *object, const char *key, bool fallback,
-                                              bool *out);

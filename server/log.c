@@ -2,7 +2,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
@@ -12,17 +11,12 @@ void cb_log(enum cb_level level, const char *fmt, ...)
     static const char *const name[] = {
         [CB_INFO] = "info", [CB_WARN] = "warn", [CB_ERROR] = "error"
     };
-    char line[1200];
-    const int64_t now = cb_clock_wall_ms();
-    const time_t seconds = (time_t)(now / 1000);
-    struct tm utc;
+    char line[1200], now[CB_CLOCK_TEXT];
     va_list args;
     size_t len;
     int n;
-    gmtime_r(&seconds, &utc);
-    len = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-    len += (size_t)snprintf(line + len, sizeof line - len, ".%03dZ level=%s ", (int)(now % 1000),
-                            name[level]);
+    cb_clock_text(cb_clock_wall_ms(), now);
+    len = (size_t)snprintf(line, sizeof line, "%s level=%s ", now, name[level]);
     va_start(args, fmt);
     n = vsnprintf(line + len, sizeof line - len - 1, fmt, args);
     va_end(args);

@@ -1,5 +1,6 @@
 #include "core/base/clock.h"
 
+#include <stdio.h>
 #include <time.h>
 
 static int64_t read_ns(clockid_t id)
@@ -22,4 +23,13 @@ double cb_clock_ms(void)
 int64_t cb_clock_wall_ms(void)
 {
     return read_ns(CLOCK_REALTIME) / 1000000;
+}
+
+void cb_clock_text(int64_t wall_ms, char out[CB_CLOCK_TEXT])
+{
+    const time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+    const size_t len = strftime(out, CB_CLOCK_TEXT, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(out + len, CB_CLOCK_TEXT - len, ".%03dZ", (int)(wall_ms % 1000));
 }

@@ -4,10 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,21 +17,24 @@ static struct cb_status fail_errno(const char *path)
                    strerror(errno));
 }
 
-/* Maps the file behind fd, and closes it. */
-static struct cb_status map_and_close(int fd, const char *path, struct cb_bytes *out)
+struct cb_status cb_file_map_open(int fd, const char *name, struct cb_bytes *out)
 {
     struct stat info;
     void *p = NULL;
-    struct cb_status st = cb_ok();
     if (fstat(fd, &info))
-        st = fail_errno(path);
-    else if (!S_ISREG(info.st_mode))
-        st = cb_fail(CB_ERR_IO, "%s: not a regular file", path);
-    else if (info.st_size > 0 &&
-             (p = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
-        st = fail_errno(path);
-    else
-        *out = (struct cb_bytes){ p, (size_t)info.st_size };
+        return fail_errno(name);
+    if (!S_ISREG(info.st_mode))
+        return cb_fail(CB_ERR_IO, "%s: not a regular file", name);
+    if (info.st_size > 0 &&
+        (p = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
+        return fail_errno(name);
+    *out = (struct cb_bytes){ p, (size_t)info.st_size };
+    return cb_ok();
+}
+
+static struct cb_status map_and_close(int fd, const char *path, struct cb_bytes *out)
+{
+    const struct cb_status st = cb_file_map_open(fd, path, out);
     close(fd);
     return st;
 }
@@ -92,15 +94,16 @@ void cb_file_let_go(const void *data, size_t len)
         madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
-static bool write_all(int fd, const uint8_t *data, size_t len)
+bool cb_file_add(int fd, const void *data, size_t len)
 {
+    const uint8_t *next = data;
     while (len) {
-        const ssize_t n = write(fd, data, len < (1u << 30) ? len : (1u << 30));
+        const ssize_t n = write(fd, next, len < (1u << 30) ? len : (1u << 30));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return false;
-        data += n;
+        next += n;
         len -= (size_t)n;
     }
     return true;
@@ -128,7 +131,7 @@ struct cb_status cb_file_write_parts(const char *path, const struct cb_bytes *pa
     if ((fd = mkstemp(temp)) < 0)
         return fail_errno(path);
     for (size_t i = 0; i < count && st.code == CB_OK; i++)
-        if (!write_all(fd, parts[i].data, parts[i].len))
+        if (!cb_file_add(fd, parts[i].data, parts[i].len))
             st = fail_errno(path);
     if (st.code == CB_OK && (fchmod(fd, 0644) || fsync(fd)))
         st = fail_errno(path);
@@ -153,10 +156,36 @@ bool cb_file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+bool cb_file_is_regular(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+bool cb_file_is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool cb_path_print(char out[PATH_MAX], const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    const int n = vsnprintf(out, PATH_MAX, fmt, args);
+    va_end(args);
+    return n >= 0 && n < PATH_MAX;
+}
+
+const char *cb_path_ending(const char *path, const char *ending)
+{
+    const size_t len = strlen(path), n = strlen(ending);
+    return len > n && strcmp(path + len - n, ending) == 0 ? path + len - n : NULL;
+}
+
 struct cb_status cb_folder_make(const char *path)
 {
     char part[PATH_MAX];
-    struct stat info;
     const size_t len = strlen(path);
     if (len == 0 || len >= sizeof part)
         return cb_fail(CB_ERR_IO, "%s: path is empty or too long", path);
@@ -165,7 +194,7 @@ struct cb_status cb_folder_make(const char *path)
             continue;
         memcpy(part, path, i);
         part[i] = 0;
-        if (mkdir(part, 0755) && (errno != EEXIST || stat(part, &info) || !S_ISDIR(info.st_mode)))
+        if (mkdir(part, 0755) && (errno != EEXIST || !cb_file_is_folder(part)))
             return fail_errno(part);
     }
     return cb_ok();

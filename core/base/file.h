@@ -4,9 +4,11 @@
  * the folder. Errors: CB_ERR_NOT_FOUND for a file that is not there, CB_ERR_IO, CB_ERR_TOO_LARGE. */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/base/status.h"
 
@@ -15,9 +17,17 @@ struct cb_bytes {
     size_t len;
 };
 
+static inline struct cb_bytes cb_bytes_of_text(const char *text)
+{
+    return (struct cb_bytes){ (const uint8_t *)text, strlen(text) };
+}
+
 /* A file mapped read-only (private); unmapped by cb_file_unmap. An empty file gives len 0. */
 CB_MUST_USE struct cb_status cb_file_map(const char *path, struct cb_bytes *out);
 void cb_file_unmap(struct cb_bytes *bytes);
+
+/* The same of a file that is open, and stays so; messages call it `name`. */
+CB_MUST_USE struct cb_status cb_file_map_open(int fd, const char *name, struct cb_bytes *out);
 
 /* The same for a path from outside, below `folder`. Errors: CB_ERR_INPUT for an absolute path, one with "..", or with a
  * link anywhere on the way. */
@@ -32,7 +42,19 @@ CB_MUST_USE struct cb_status cb_file_write(const char *path, const void *data, s
 CB_MUST_USE struct cb_status cb_file_write_parts(const char *path, const struct cb_bytes *parts,
                                                  size_t count);
 
+/* All of it to an open file; false when the disk is full or fails (errno). */
+bool cb_file_add(int fd, const void *data, size_t len);
+
+/* Something is there; a regular file is; a folder is. Links are followed. */
 bool cb_file_exists(const char *path);
+bool cb_file_is_regular(const char *path);
+bool cb_file_is_folder(const char *path);
+
+/* printf into a path; false when it is too long. */
+bool cb_path_print(char out[PATH_MAX], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Where the ending of a path begins, when something stands before it; NULL when it ends otherwise. */
+const char *cb_path_ending(const char *path, const char *ending);
 
 /* mkdir -p. */
 CB_MUST_USE struct cb_status cb_folder_make(const char *path);

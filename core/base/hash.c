@@ -2,6 +2,7 @@
 
 #include <nettle/sha2.h>
 #include <stdio.h>
+#include <string.h>
 
 struct cb_digest cb_digest_of2(const void *a, size_t a_len, const void *b, size_t b_len)
 {
@@ -25,4 +26,18 @@ void cb_digest_text(const struct cb_digest *digest, char out[CB_DIGEST_TEXT])
 {
     for (size_t i = 0; i < sizeof digest->byte; i++)
         snprintf(out + 2 * i, 3, "%02x", digest->byte[i]);
+}
+
+bool cb_digest_parse(const char *text, struct cb_digest *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    if (!text || strlen(text) != 2 * sizeof out->byte)
+        return false;
+    for (size_t i = 0; i < sizeof out->byte; i++) {
+        const char *high = strchr(hex, text[2 * i]), *low = strchr(hex, text[2 * i + 1]);
+        if (!high || !low)
+            return false;
+        out->byte[i] = (uint8_t)((high - hex) << 4 | (low - hex));
+    }
+    return true;
 }

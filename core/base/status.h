@@ -8,7 +8,7 @@ enum cb_code {
     CB_OK,
     CB_ERR_INPUT,       /* the client's data is wrong: parameter, JSON, request */
     CB_ERR_MEDIA,       /* bytes that are no picture, archive or tensor that we read */
-    CB_ERR_CONTENT,     /* readable but unusable: a photo cut short, a dataset with one class */
+    CB_ERR_CONTENT,     /* readable but unusable: a damaged photo, a dataset with one class */
     CB_ERR_MODEL,       /* the model file is malformed or contradicts itself */
     CB_ERR_UNSUPPORTED, /* valid, but not implemented here */
     CB_ERR_TOO_LARGE,   /* over a limit on size: body, pixels, entries */

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "core/base/clock.h"
 #include "core/exec/plan_internal.h"
 #include "core/exec/session_internal.h"
 
@@ -98,20 +97,6 @@ const struct cb_tensor *cb_session_value(const struct cb_session *session, int v
 void cb_session_run(struct cb_session *session)
 {
     const struct cb_graph *g = &session->plan->graph;
-    for (int i = 0; i < g->n_nodes; i++) {
-        const int64_t start = session->times ? cb_clock_ns() : 0;
+    for (int i = 0; i < g->n_nodes; i++)
         cb_op_get(g->nodes[i].op)->forward(&session->calls[i]);
-        if (session->times)
-            session->times[i] = cb_clock_ns() - start;
-    }
-}
-
-void cb_session_profile(struct cb_session *session, int64_t *times)
-{
-    session->times = times;
-}
-
-const struct cb_plan *cb_session_plan(const struct cb_session *session)
-{
-    return session->plan;
 }

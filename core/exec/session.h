@@ -15,10 +15,5 @@ const struct cb_tensor *cb_session_output(const struct cb_session *session, int 
 
 void cb_session_run(struct cb_session *session);
 
-/* Nanoseconds of each node of cb_plan_graph in the last run: set `times` ([n_nodes], caller's) or NULL for none. */
-void cb_session_profile(struct cb_session *session, int64_t *times);
-
-const struct cb_plan *cb_session_plan(const struct cb_session *session);
-
 /* The tensor of a value of the plan's graph that is kept (an output, or on the path to a `wrt`). */
 const struct cb_tensor *cb_session_value(const struct cb_session *session, int value);

@@ -9,5 +9,4 @@ struct cb_session {
     uint8_t *activations;
     struct cb_tensor *tensors; /* [n_values] */
     struct cb_op_call *calls;  /* [n_nodes], wired once */
-    int64_t *times;
 };

@@ -3,18 +3,19 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdlib.h>
-#include <sys/mman.h>
+
+#include "core/base/arena.h"
 
 struct block {
+    struct cb_arena arena; /* holds this struct and the data */
     uint64_t key;
-    size_t bytes;
     void *data;
     bool filled;
     struct block *next;
 };
 
 struct cb_weights {
+    struct cb_arena arena; /* holds this struct */
     atomic_int references;
     pthread_mutex_t lock; /* guards the list; filling happens outside it */
     pthread_cond_t filled;
@@ -24,9 +25,11 @@ struct cb_weights {
 
 struct cb_status cb_weights_create(struct cb_weights **out)
 {
-    struct cb_weights *w = calloc(1, sizeof *w);
-    if (!w)
-        return cb_fail(CB_ERR_NOMEM, "packed weights: out of memory");
+    struct cb_arena arena;
+    struct cb_weights *w;
+    CB_TRY(cb_arena_init(&arena, sizeof *w));
+    CB_TRY(cb_arena_get(&arena, 1, sizeof *w, "packed weights", &w));
+    w->arena = arena;
     atomic_init(&w->references, 1);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->filled, NULL);
@@ -42,30 +45,32 @@ struct cb_weights *cb_weights_acquire(struct cb_weights *weights)
 
 void cb_weights_release(struct cb_weights *weights)
 {
+    struct cb_arena arena;
     if (!weights || atomic_fetch_sub(&weights->references, 1) != 1)
         return;
     for (struct block *b = weights->blocks, *next; b; b = next) {
         next = b->next;
-        munmap(b->data, b->bytes);
-        free(b);
+        arena = b->arena;
+        cb_arena_deinit(&arena);
     }
     pthread_cond_destroy(&weights->filled);
     pthread_mutex_destroy(&weights->lock);
-    free(weights);
+    arena = weights->arena;
+    cb_arena_deinit(&arena);
 }
 
 /* A new, empty block at the head of the list; NULL without memory. Called with the lock held. */
 static struct block *add_block(struct cb_weights *weights, uint64_t key, size_t bytes)
 {
-    struct block *b = calloc(1, sizeof *b);
-    if (!b)
+    struct cb_arena arena;
+    struct block *b;
+    size_t budget;
+    if (__builtin_add_overflow(bytes, sizeof *b + 2 * CB_ALIGN, &budget) ||
+        cb_arena_init(&arena, budget).code)
         return NULL;
-    b->bytes = bytes ? bytes : 1;
-    b->data = mmap(NULL, b->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (b->data == MAP_FAILED) {
-        free(b);
-        return NULL;
-    }
+    b = cb_arena_alloc(&arena, 1, sizeof *b);
+    b->data = cb_arena_alloc(&arena, bytes, 1);
+    b->arena = arena;
     b->key = key;
     b->next = weights->blocks;
     weights->blocks = b;

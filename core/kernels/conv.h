@@ -1,8 +1,7 @@
 /* core/kernels/conv.h - convolution algorithms, channels last, one to three spatial axes.
  *
  * Each algorithm is a row of a table: whether it fits a shape, how it packs weights, what scratch
- * it wants, how it runs. cb_conv_choose takes the first that fits (fastest first). Winograd and
- * special first-layer forms are further rows. */
+ * it wants, how it runs. cb_conv_choose takes the first that fits (fastest first). */
 #pragma once
 
 #include <stdbool.h>

@@ -24,11 +24,6 @@ static inline size_t cb_conv_pixels(const struct cb_conv_shape *s)
     return cb_conv_lines(s) * s->out[2];
 }
 
-static inline size_t cb_conv_in_pixels(const struct cb_conv_shape *s)
-{
-    return s->n * s->in[0] * s->in[1] * s->in[2];
-}
-
 /* An output pixel; they are numbered in the order in which they lie. */
 struct cb_conv_pixel {
     size_t image, at[3];

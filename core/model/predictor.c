@@ -6,6 +6,7 @@
 #include "core/exec/session.h"
 #include "core/grad/grad.h"
 #include "core/image/preprocess.h"
+#include "core/model/softmax.h"
 
 #define MAX_LANES 6               /* plans kept ready; the least recently used goes */
 #define MAX_BATCH 16              /* photos of one run; more are run in parts */
@@ -212,22 +213,9 @@ static struct cb_status run_all(struct cb_predictor *p, enum purpose purpose, co
     return cb_ok();
 }
 
-static void softmax(const float *x, size_t n, float *y)
-{
-    float most = x[0];
-    double sum = 0;
-    for (size_t i = 1; i < n; i++)
-        most = x[i] > most ? x[i] : most;
-    for (size_t i = 0; i < n; i++)
-        sum += (double)(y[i] = expf(x[i] - most));
-    for (size_t i = 0; i < n; i++)
-        y[i] = (float)(y[i] / sum);
-}
-
 static void take_probabilities(const struct cb_tensor *logits, int n, size_t classes, float *out)
 {
-    for (int i = 0; i < n; i++)
-        softmax(logits->f + (size_t)i * classes, classes, out + (size_t)i * classes);
+    cb_softmax_rows((size_t)n, classes, logits->f, out);
 }
 
 struct cb_status cb_predict(struct cb_predictor *predictor, const struct cb_image *images, int n, float *probabilities)
@@ -318,7 +306,7 @@ struct cb_status cb_grad_cam(struct cb_predictor *predictor, const struct cb_ima
     CB_TRY(run_lane(predictor, lane, image));
     logits = cb_session_output(lane->session, 0);
     CB_TRY(cb_arena_get(arena, (size_t)m->classes, sizeof(float), "Grad-CAM", &probabilities));
-    softmax(logits->f, (size_t)m->classes, probabilities);
+    cb_softmax_rows(1, (size_t)m->classes, logits->f, probabilities);
     if (cam.class_index < 0)
         cb_top_k(probabilities, m->classes, 1, &cam.class_index);
     cb_grad_clear(lane->grad);

@@ -4,7 +4,7 @@
 
 #include "core/ops/op.h"
 
-/* conv.c, pool.c, norm.c: channels last */
+/* conv.c, pool.c, global_pool.c, batch_norm.c, lrn.c: channels last */
 extern const struct cb_op_def cb_op_conv;
 extern const struct cb_op_def cb_op_max_pool;
 extern const struct cb_op_def cb_op_average_pool;
@@ -13,11 +13,11 @@ extern const struct cb_op_def cb_op_global_max_pool;
 extern const struct cb_op_def cb_op_batch_norm;
 extern const struct cb_op_def cb_op_lrn;
 
-/* dense.c */
+/* gemm.c, matmul.c */
 extern const struct cb_op_def cb_op_gemm;
 extern const struct cb_op_def cb_op_matmul;
 
-/* activation.c: one input, one output, elementwise */
+/* activation.c, clip.c, cast.c: one input, one output, elementwise */
 extern const struct cb_op_def cb_op_relu;
 extern const struct cb_op_def cb_op_leaky_relu;
 extern const struct cb_op_def cb_op_clip;
@@ -50,7 +50,7 @@ extern const struct cb_op_def cb_op_not;
 extern const struct cb_op_def cb_op_identity;
 extern const struct cb_op_def cb_op_cast;
 
-/* elementwise.c: two inputs with broadcasting */
+/* elementwise.c, where.c: inputs with broadcasting */
 extern const struct cb_op_def cb_op_add;
 extern const struct cb_op_def cb_op_sub;
 extern const struct cb_op_def cb_op_mul;
@@ -70,7 +70,7 @@ extern const struct cb_op_def cb_op_or;
 extern const struct cb_op_def cb_op_xor;
 extern const struct cb_op_def cb_op_where;
 
-/* reduce.c, softmax.c */
+/* reduce.c, argmax.c, softmax.c */
 extern const struct cb_op_def cb_op_reduce_sum;
 extern const struct cb_op_def cb_op_reduce_mean;
 extern const struct cb_op_def cb_op_reduce_max;
@@ -92,7 +92,7 @@ extern const struct cb_op_def cb_op_flatten;
 extern const struct cb_op_def cb_op_squeeze;
 extern const struct cb_op_def cb_op_unsqueeze;
 
-/* shaping.c: elements moved, copied or left out */
+/* transpose.c, concat.c, slice.c, pad.c, expand.c, gather.c: elements moved, copied, left out */
 extern const struct cb_op_def cb_op_transpose;
 extern const struct cb_op_def cb_op_concat;
 extern const struct cb_op_def cb_op_split;

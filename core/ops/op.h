@@ -17,27 +17,27 @@
 #define CB_MAX_SPATIAL 3
 
 enum cb_op {
-    /* conv.c, pool.c, norm.c: channels last */
+    /* conv.c, pool.c, global_pool.c, batch_norm.c, lrn.c: channels last */
     CB_OP_CONV, CB_OP_MAX_POOL, CB_OP_AVERAGE_POOL, CB_OP_GLOBAL_AVERAGE_POOL, CB_OP_GLOBAL_MAX_POOL,
     CB_OP_BATCH_NORM, CB_OP_LRN,
-    /* dense.c */
+    /* gemm.c, matmul.c */
     CB_OP_GEMM, CB_OP_MATMUL,
-    /* activation.c: one input, one output, elementwise */
+    /* activation.c, clip.c, cast.c: one input, one output, elementwise */
     CB_OP_RELU, CB_OP_LEAKY_RELU, CB_OP_CLIP, CB_OP_SIGMOID, CB_OP_TANH, CB_OP_EXP, CB_OP_LOG, CB_OP_SQRT,
     CB_OP_RECIPROCAL, CB_OP_ABS, CB_OP_NEG, CB_OP_SIGN, CB_OP_FLOOR, CB_OP_CEIL, CB_OP_ROUND, CB_OP_ERF,
     CB_OP_HARD_SIGMOID, CB_OP_HARD_SWISH, CB_OP_ELU, CB_OP_SELU, CB_OP_CELU, CB_OP_SOFTPLUS, CB_OP_SOFTSIGN,
     CB_OP_THRESHOLDED_RELU, CB_OP_GELU, CB_OP_MISH, CB_OP_SIN, CB_OP_COS, CB_OP_NOT, CB_OP_IDENTITY, CB_OP_CAST,
-    /* elementwise.c: two inputs with broadcasting */
+    /* elementwise.c, where.c: inputs with broadcasting */
     CB_OP_ADD, CB_OP_SUB, CB_OP_MUL, CB_OP_DIV, CB_OP_POW, CB_OP_MOD, CB_OP_MIN, CB_OP_MAX, CB_OP_PRELU,
     CB_OP_EQUAL, CB_OP_GREATER, CB_OP_LESS, CB_OP_GREATER_EQUAL, CB_OP_LESS_EQUAL, CB_OP_AND, CB_OP_OR, CB_OP_XOR,
     CB_OP_WHERE,
-    /* reduce.c, softmax.c */
+    /* reduce.c, argmax.c, softmax.c */
     CB_OP_REDUCE_SUM, CB_OP_REDUCE_MEAN, CB_OP_REDUCE_MAX, CB_OP_REDUCE_MIN, CB_OP_REDUCE_PROD, CB_OP_REDUCE_L1,
     CB_OP_REDUCE_L2, CB_OP_REDUCE_LOG_SUM, CB_OP_REDUCE_LOG_SUM_EXP, CB_OP_REDUCE_SUM_SQUARE, CB_OP_ARG_MAX,
     CB_OP_ARG_MIN, CB_OP_SOFTMAX, CB_OP_LOG_SOFTMAX,
     /* view.c: the same elements under another shape */
     CB_OP_RESHAPE, CB_OP_FLATTEN, CB_OP_SQUEEZE, CB_OP_UNSQUEEZE,
-    /* shaping.c: elements moved, copied or left out */
+    /* transpose.c, concat.c, slice.c, pad.c, expand.c, gather.c: elements moved, copied, left out */
     CB_OP_TRANSPOSE, CB_OP_CONCAT, CB_OP_SPLIT, CB_OP_SLICE, CB_OP_PAD, CB_OP_EXPAND, CB_OP_TILE, CB_OP_GATHER,
     /* shape_ops.c: numbers about shapes, made when the plan is made */
     CB_OP_SHAPE, CB_OP_SIZE, CB_OP_CONSTANT_OF_SHAPE, CB_OP_RANGE,

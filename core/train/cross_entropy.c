@@ -1,6 +1,6 @@
 #include "core/train/cross_entropy.h"
 
-#include <math.h>
+#include "core/model/softmax.h"
 
 #define ROWS_A_PIECE                                                                               \
     64 /* rows summed in order by one thread; pieces are summed in order after them */
@@ -12,26 +12,6 @@ struct loop {
     double scale; /* 1 / sum of weights */
     double loss[PIECES_A_LOOP];
 };
-
-/* Softmax of the `classes` numbers that lie `stride` apart, into `out` (NULL: not wanted); gives
- * log(sum(exp(row))). */
-static double softmax(size_t classes, size_t stride, const float *row, float *out)
-{
-    float top = row[0];
-    double sum = 0;
-    for (size_t k = 1; k < classes; k++)
-        top = row[k * stride] > top ? row[k * stride] : top;
-    for (size_t k = 0; k < classes; k++) {
-        const float e = expf(row[k * stride] - top);
-        sum += (double)e;
-        if (out)
-            out[k * stride] = e;
-    }
-    const float scale = (float)(1 / sum);
-    for (size_t k = 0; out && k < classes; k++)
-        out[k * stride] *= scale;
-    return log(sum) + (double)top;
-}
 
 static double one_row(const struct loop *loop, size_t i)
 {
@@ -47,7 +27,7 @@ static double one_row(const struct loop *loop, size_t i)
             gradient[k * stride] = 0;
         return 0;
     }
-    const double loss = softmax(c->classes, stride, row, gradient) - score;
+    const double loss = cb_softmax(c->classes, stride, row, gradient) - score;
     if (gradient)
         gradient[label] -= 1;
     for (size_t k = 0; gradient && k < c->classes; k++)
@@ -82,10 +62,4 @@ double cb_cross_entropy(const struct cb_cross_entropy *c, struct cb_threads *thr
             sum += loop.loss[k];
     }
     return sum * loop.scale;
-}
-
-void cb_softmax_rows(size_t n, size_t classes, const float *logits, float *probabilities)
-{
-    for (size_t i = 0; i < n; i++)
-        softmax(classes, 1, logits + i * classes, probabilities + i * classes);
 }

@@ -1,4 +1,4 @@
-/* core/train/cross_entropy.h - softmax and its loss: rows of logits and labels to a loss and its
+/* core/train/cross_entropy.h - the loss of softmax: rows of logits and labels to a loss and its
  * gradient. */
 #pragma once
 
@@ -19,6 +19,3 @@ struct cb_cross_entropy {
 /* sum of weight x -log softmax(logits)[label] / sum of weights; 0 when no row counts. The sum does
  * not depend on the number of threads. */
 double cb_cross_entropy(const struct cb_cross_entropy *c, struct cb_threads *threads);
-
-/* probabilities[n, classes] = softmax of each row; may be the same memory. */
-void cb_softmax_rows(size_t n, size_t classes, const float *logits, float *probabilities);

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/train/cross_entropy.h"
+#include "core/model/softmax.h"
 #include "core/train/hidden_layer.h"
 #include "core/train/softmax_regression.h"
 #include "core/train/split.h"

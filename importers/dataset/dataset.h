@@ -3,9 +3,10 @@
  *
  * The class of a photo is the folder right above it. Two forms of folder are opened:
  *   plain    class folders as a person lays them out; folders above the class folders are allowed,
- * hidden files and links are passed over stored   what cb_dataset_store made of an archive or an
- * upload (store.h): folders c0000, c0001, ... whose labels stand in its manifest, so that no name
- * from outside is ever part of a path */
+ *            hidden files and links are passed over
+ *   stored   what cb_dataset_store made of an archive or an upload (store.h): folders c0000, c0001,
+ *            ... whose labels stand in its manifest, so that no name from outside is ever part of a
+ *            path */
 #pragma once
 
 #include <stdbool.h>

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,10 +104,9 @@ static struct cb_status open_file(struct cb_feature_cache *c, size_t *size)
 static struct cb_status read_index(struct cb_feature_cache *c, size_t size)
 {
     const size_t count = (size - sizeof c->header) / c->record_bytes;
-    void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, c->fd, 0);
-    if (p == MAP_FAILED)
-        return cb_fail(CB_ERR_IO, "%s: %s", c->path, strerror(errno));
-    c->mapped = (struct cb_bytes){ p, size };
+    CB_TRY(cb_file_map_open(c->fd, c->path, &c->mapped));
+    if (c->mapped.len < size)
+        return cb_fail(CB_ERR_IO, "%s: became shorter", c->path);
     CB_TRY(cb_arena_get(&c->arena, count, sizeof *c->index, "feature cache", &c->index));
     for (size_t i = 0; i < count; i++)
         c->index[c->n++] = (const void *)(c->mapped.data + sizeof c->header + i * c->record_bytes);
@@ -224,8 +222,7 @@ static bool remove_oldest(const struct cb_feature_cache *c)
     int files = 0;
     DIR *dir = opendir(c->folder);
     for (struct dirent *entry; dir && files < MOST_FILES && (entry = readdir(dir));) {
-        const size_t len = strlen(entry->d_name);
-        if (len <= strlen(ENDING) || strcmp(entry->d_name + len - strlen(ENDING), ENDING) ||
+        if (!cb_path_ending(entry->d_name, ENDING) ||
             fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW))
             continue;
         files++;

@@ -1,8 +1,9 @@
 /* importers/dataset/store.h - photos from outside into a folder of our own: uploads and archives.
  *
- *   FOLDER/cambium-dataset.txt      the manifest: a first line of its own, then one label a line;
- * line k is folder k FOLDER/c0000/SHA256.jpg ...     photos by the digest of their content; twice
- * the same in a class counts once
+ *   FOLDER/cambium-dataset.txt    the manifest: a first line of its own, then one label a line;
+ *                                 line k is folder k
+ *   FOLDER/c0000/SHA256.jpg ...   photos by the digest of their content; twice the same in a class
+ *                                 counts once
  *
  * Every photo is decoded before it is kept: what cannot be read is reported by name and reason, and
  * left out. A store is open in one place at a time; the caller sees to that. What was added is

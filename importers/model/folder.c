@@ -2,37 +2,13 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/base/file.h"
 
 #define MAX_NAMES 100000
-
-static bool is_file(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
-}
-
-static bool is_folder(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-__attribute__((format(printf, 2, 3))) static bool print_path(char out[PATH_MAX], const char *fmt,
-                                                             ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    const int n = vsnprintf(out, PATH_MAX, fmt, args);
-    va_end(args);
-    return n >= 0 && n < PATH_MAX;
-}
 
 static bool is_name_char(char c)
 {
@@ -50,13 +26,6 @@ bool cb_model_name_ok(const char *name)
     return true;
 }
 
-/* What is left of a file name without what it ends with; NULL when it does not end so. */
-static const char *ending(const char *text, const char *end)
-{
-    const size_t len = strlen(text), n = strlen(end);
-    return len > n && strcmp(text + len - n, end) == 0 ? text + len - n : NULL;
-}
-
 static void make_name(const char *text, size_t len, char out[CB_NAME_MAX + 1])
 {
     size_t n = 0;
@@ -71,43 +40,42 @@ static void make_name(const char *text, size_t len, char out[CB_NAME_MAX + 1])
  * The path exists. */
 static void name_of(const char *path, char out[CB_NAME_MAX + 1])
 {
-    char *real = realpath(path, NULL), *base, *slash;
+    char real[PATH_MAX], *base, *slash;
     const char *end;
-    if (!real)
+    if (!realpath(path, real))
         return;
     if ((slash = strrchr(real, '/')) && strcmp(slash, "/model.onnx") == 0)
         *slash = 0;
     base = (slash = strrchr(real, '/')) ? slash + 1 : real;
-    end = ending(base, ".onnx");
+    end = cb_path_ending(base, ".onnx");
     make_name(base, end ? (size_t)(end - base) : strlen(base), out);
-    free(real);
 }
 
 /* `out` becomes the first of the two that is a file, "" when none is. */
 static bool pick(char out[PATH_MAX], const char *own, const char *shared)
 {
-    const char *found = is_file(own) ? own : is_file(shared) ? shared : "";
-    return print_path(out, "%s", found);
+    const char *found = cb_file_is_regular(own) ? own : cb_file_is_regular(shared) ? shared : "";
+    return cb_path_print(out, "%s", found);
 }
 
 static bool find_beside(const char *file, struct cb_model_files *out)
 {
     char own[PATH_MAX], shared[PATH_MAX];
-    const char *slash = strrchr(file, '/'), *end = ending(file, ".onnx");
+    const char *slash = strrchr(file, '/'), *end = cb_path_ending(file, ".onnx");
     const int folder = slash ? (int)(slash + 1 - file) : 0,
               stem = end ? (int)(end - file) : (int)strlen(file);
-    return print_path(own, "%.*s.labels.txt", stem, file) &&
-           print_path(shared, "%.*slabels.txt", folder, file) && pick(out->labels, own, shared) &&
-           print_path(own, "%.*s.recipe.json", stem, file) &&
-           print_path(shared, "%.*srecipe.json", folder, file) && pick(out->recipe, own, shared);
+    return cb_path_print(own, "%.*s.labels.txt", stem, file) &&
+           cb_path_print(shared, "%.*slabels.txt", folder, file) && pick(out->labels, own, shared) &&
+           cb_path_print(own, "%.*s.recipe.json", stem, file) &&
+           cb_path_print(shared, "%.*srecipe.json", folder, file) && pick(out->recipe, own, shared);
 }
 
 /* FOLDER/model.onnx or FOLDER/head.onnx. */
 static bool find_in(const char *folder, struct cb_model_files *out)
 {
-    if (print_path(out->onnx, "%s/model.onnx", folder) && is_file(out->onnx))
+    if (cb_path_print(out->onnx, "%s/model.onnx", folder) && cb_file_is_regular(out->onnx))
         return true;
-    out->is_head = print_path(out->onnx, "%s/head.onnx", folder) && is_file(out->onnx);
+    out->is_head = cb_path_print(out->onnx, "%s/head.onnx", folder) && cb_file_is_regular(out->onnx);
     return out->is_head;
 }
 
@@ -130,7 +98,7 @@ static bool find_version(const char *folder, struct cb_model_files *out)
         char path[PATH_MAX];
         const int version = version_of(entry->d_name);
         found.is_head = false;
-        if (version > best && print_path(path, "%s/%s", folder, entry->d_name) &&
+        if (version > best && cb_path_print(path, "%s/%s", folder, entry->d_name) &&
             find_in(path, &found)) {
             best = out->version = version;
             out->is_head = found.is_head;
@@ -144,12 +112,12 @@ static bool find_version(const char *folder, struct cb_model_files *out)
 struct cb_status cb_model_files_find(const char *path, struct cb_model_files *out)
 {
     *out = (struct cb_model_files){ .version = 1 };
-    if (!print_path(out->path, "%s", path))
+    if (!cb_path_print(out->path, "%s", path))
         return cb_fail(CB_ERR_INPUT, "the model's path is too long");
-    if (is_folder(path)) {
+    if (cb_file_is_folder(path)) {
         if (!find_in(path, out) && !find_version(path, out))
             return cb_fail(CB_ERR_NOT_FOUND, "%s: no model.onnx in this folder", path);
-    } else if (!is_file(path)) {
+    } else if (!cb_file_is_regular(path)) {
         return cb_fail(CB_ERR_NOT_FOUND, "%s: no such model file or folder", path);
     } else {
         memcpy(out->onnx, out->path, sizeof out->onnx);
@@ -164,9 +132,9 @@ struct cb_status cb_model_files_of(const char *folder, const char *name, struct 
     char path[PATH_MAX];
     if (!cb_model_name_ok(name))
         return cb_fail(CB_ERR_NOT_FOUND, "\"%.80s\" is no model's name", name);
-    if (print_path(path, "%s/%s.onnx", folder, name) && is_file(path))
+    if (cb_path_print(path, "%s/%s.onnx", folder, name) && cb_file_is_regular(path))
         return cb_model_files_find(path, out);
-    if (print_path(path, "%s/%s", folder, name) && is_folder(path))
+    if (cb_path_print(path, "%s/%s", folder, name) && cb_file_is_folder(path))
         return cb_model_files_find(path, out);
     return cb_fail(CB_ERR_NOT_FOUND, "no model \"%s\" in %s", name, folder);
 }
@@ -181,7 +149,7 @@ static struct cb_status add_name(struct cb_arena *arena, const char *folder, con
                                  const char **names, int *n)
 {
     struct cb_model_files files;
-    const char *end = ending(entry, ".onnx");
+    const char *end = cb_path_ending(entry, ".onnx");
     const char *name = cb_arena_text(arena, entry, end ? (size_t)(end - entry) : strlen(entry));
     if (!name)
         return cb_fail(CB_ERR_NOMEM, "%s: too many models", folder);

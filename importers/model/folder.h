@@ -1,8 +1,9 @@
 /* importers/model/folder.h - where the files of a model are, by the rules of the model folder:
  *
- *   NAME.onnx                      beside it NAME.labels.txt or labels.txt, NAME.recipe.json or
- * recipe.json FOLDER/model.onnx              beside it labels.txt, recipe.json
- *   FOLDER/VERSION/model.onnx      VERSION is a whole number; the highest counts
+ *   NAME.onnx                   beside it NAME.labels.txt or labels.txt,
+ *                               NAME.recipe.json or recipe.json
+ *   FOLDER/model.onnx           beside it labels.txt, recipe.json
+ *   FOLDER/VERSION/model.onnx   VERSION is a whole number; the highest counts
  *
  * A folder may hold head.onnx instead of model.onnx: a head trained here. */
 #pragma once

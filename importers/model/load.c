@@ -36,11 +36,6 @@ struct loading {
     const char *labels, *recipe;   /* metadata; NULL: none */
 };
 
-static struct cb_bytes text_bytes(const char *text)
-{
-    return (struct cb_bytes){ (const uint8_t *)text, strlen(text) };
-}
-
 /* The model in an arena of its own, with the file it comes from. */
 static struct cb_status begin(struct loading *l)
 {
@@ -97,21 +92,6 @@ static struct cb_status read_graph(struct loading *l)
     return cb_weights_create(&m->weights);
 }
 
-/* 64 lower-case hex digits. */
-static bool parse_digest(const char *text, struct cb_digest *out)
-{
-    static const char hex[] = "0123456789abcdef";
-    if (!text || strlen(text) != 2 * sizeof out->byte)
-        return false;
-    for (size_t i = 0; i < sizeof out->byte; i++) {
-        const char *high = strchr(hex, text[2 * i]), *low = strchr(hex, text[2 * i + 1]);
-        if (!high || !low)
-            return false;
-        out->byte[i] = (uint8_t)((high - hex) << 4 | (low - hex));
-    }
-    return true;
-}
-
 /* The trunk's graph with the head behind its bottleneck. */
 static struct cb_status attach_head(struct loading *l, const struct cb_model *trunk)
 {
@@ -144,7 +124,7 @@ static struct cb_status read_head(struct loading *l)
     struct cb_digest digest;
     char text[CB_DIGEST_TEXT];
     CB_TRY(cb_onnx_read_head(l->owner->file, &l->model->arena, &l->head));
-    if (!parse_digest(cb_onnx_head_property(&l->head, trunk_key), &digest))
+    if (!cb_digest_parse(cb_onnx_head_property(&l->head, trunk_key), &digest))
         return cb_fail(CB_ERR_MODEL, "%s: the head does not say which trunk it belongs to",
                        l->model->name);
     cb_digest_text(&digest, text);
@@ -162,7 +142,7 @@ static struct cb_status read_head(struct loading *l)
 /* The file beside the model, else its metadata, else nothing: len 0. */
 static struct cb_status find_text(const char *path, const char *metadata, struct cb_bytes *out)
 {
-    *out = metadata ? text_bytes(metadata) : (struct cb_bytes){ 0 };
+    *out = metadata ? cb_bytes_of_text(metadata) : (struct cb_bytes){ 0 };
     return *path ? cb_file_map(path, out) : cb_ok();
 }
 

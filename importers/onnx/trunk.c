@@ -51,11 +51,6 @@ static int by_name(const void *a, const void *b)
     return compare(*(const struct cb_bytes *)a, *(const struct cb_bytes *)b);
 }
 
-static struct cb_bytes text_bytes(const char *text)
-{
-    return (struct cb_bytes){ (const uint8_t *)text, strlen(text) };
-}
-
 static bool is_bytes(const struct cb_wire_field *f, uint32_t number)
 {
     return f->number == number && f->type == CB_WIRE_BYTES;
@@ -91,7 +86,7 @@ static struct cb_status read_model(struct cb_bytes file, struct cb_trunk *t)
             t->graph = f.data;
         } else if (is_bytes(&f, CB_MODEL_OPSET)) {
             const struct cb_bytes domain = text_field(f.data, CB_OPSET_DOMAIN);
-            if (domain.len == 0 || compare(domain, text_bytes("ai.onnx")) == 0)
+            if (domain.len == 0 || compare(domain, cb_bytes_of_text("ai.onnx")) == 0)
                 t->opset = int_field(f.data, CB_OPSET_VERSION);
         }
     }
@@ -276,8 +271,8 @@ struct cb_status cb_trunk_find(struct cb_bytes file, const char *wanted, struct 
     CB_TRY(read_model(file, &trunk));
     CB_TRY(count(&w));
     CB_TRY(list_makers(&w));
-    CB_TRY(walk_back(&w, text_bytes(wanted)));
-    CB_TRY(gather(&w, text_bytes(wanted)));
+    CB_TRY(walk_back(&w, cb_bytes_of_text(wanted)));
+    CB_TRY(gather(&w, cb_bytes_of_text(wanted)));
     *out = trunk;
     return cb_ok();
 }

@@ -7,8 +7,7 @@
 
 #include "core/base/hash.h"
 #include "importers/dataset/store.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+#include "tests/fuzz/fuzz.h"
 
 static const struct cb_dataset_limits limits = {
     .max_entries = 500,
@@ -17,12 +16,6 @@ static const struct cb_dataset_limits limits = {
     .max_ratio = 100,
     .max_pixels = 1000000,
 };
-
-static void require(bool condition)
-{
-    if (!condition)
-        __builtin_trap();
-}
 
 static void check_photo(const char *folder, const struct cb_dataset_photo *photo)
 {

@@ -3,14 +3,7 @@
 #include <string.h>
 
 #include "importers/onnx/save.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-static void require(bool condition)
-{
-    if (!condition)
-        __builtin_trap();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void read_twice(struct cb_bytes bytes, struct cb_arena *arena)
 {

@@ -5,18 +5,11 @@
 
 #include "core/image/preprocess.h"
 #include "importers/image/decode.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+#include "tests/fuzz/fuzz.h"
 
 static const struct cb_decode_limits limits = { .max_pixels = 4000000,
                                                 .max_side = 30000,
                                                 .max_scans = 100 };
-
-static void require(bool condition)
-{
-    if (!condition)
-        __builtin_trap();
-}
 
 static bool is_whole(const struct cb_decoded *d)
 {

@@ -5,11 +5,10 @@
 
 #include "core/exec/session.h"
 #include "importers/onnx/load.h"
+#include "tests/fuzz/fuzz.h"
 
 #define MAX_INPUTS 8
 #define MAX_ELEMENTS 4096 /* of an input: a run shall take milliseconds */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 /* The inputs' types and shapes, and elements (zeros and ones) for those that a plan must know. */
 static bool make_inputs(struct cb_arena *arena, const struct cb_onnx_model *m,

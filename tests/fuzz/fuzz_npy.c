@@ -3,8 +3,7 @@
 #include <string.h>
 
 #include "importers/tensor/npy.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+#include "tests/fuzz/fuzz.h"
 
 static void check(struct cb_arena *arena, const struct cb_tensor *t)
 {

@@ -5,14 +5,7 @@
 
 #include "importers/onnx/load.h"
 #include "importers/tensor/pb.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-static void require(bool condition)
-{
-    if (!condition)
-        __builtin_trap();
-}
+#include "tests/fuzz/fuzz.h"
 
 /* Reads all of it, so that a sanitizer sees what lies outside. */
 static uint64_t sum_of(const struct cb_tensor *t)

@@ -3,8 +3,7 @@
 
 #include "importers/model/labels.h"
 #include "importers/model/load.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {

@@ -15,10 +15,9 @@
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "tests/fuzz/fuzz.h"
 
 #define SLOW_MS 10000.0
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 /* nftw passes no context: what it counts must be here. */
 static struct {

@@ -1,37 +1,35 @@
-#include "cli/photos.h"
+#include "cli/photo_args.h"
 
 #include "cli/model_arg.h"
 #include "importers/model/load.h"
 
 #define PIXEL_BUDGET ((size_t)8 << 30) /* address space */
 
-struct cb_status cb_photos_open(struct cb_cli *cli, struct cb_photos *out)
+struct cb_status cb_photo_args_open(struct cb_cli *cli, struct cb_photo_args *out)
 {
-    struct cb_photos photos = { .cli = cli };
+    struct cb_photo_args photos = { .cli = cli };
     const char *name = cb_cli_take_model(cli);
     struct cb_status st = cb_cli_open_model(cli, name, CB_USE_PHOTOS, &photos.model);
     if (st.code)
         return st;
-    if (photos.model->recipe.assumed)
-        cb_cli_warn(cli, "%s has no recipe: that of torchvision's networks is assumed",
-                    photos.model->name);
+    cb_cli_tell_recipe(cli, photos.model);
     st = cb_arena_init(&photos.arena, PIXEL_BUDGET);
     if (st.code == CB_OK)
         st = cb_predictor_create(&cli->engine, photos.model, &photos.predictor);
     *out = photos;
     if (st.code)
-        cb_photos_close(out);
+        cb_photo_args_close(out);
     return st;
 }
 
-void cb_photos_close(struct cb_photos *photos)
+void cb_photo_args_close(struct cb_photo_args *photos)
 {
     cb_predictor_destroy(photos->predictor);
     cb_model_destroy(photos->model);
     cb_arena_deinit(&photos->arena);
 }
 
-struct cb_status cb_photo_read(struct cb_photos *photos, const char *path, bool full,
+struct cb_status cb_photo_args_read(struct cb_photo_args *photos, const char *path, bool full,
                                struct cb_decoded *out)
 {
     struct cb_bytes file;
@@ -46,7 +44,7 @@ struct cb_status cb_photo_read(struct cb_photos *photos, const char *path, bool 
     return cb_context(st, "%s", path);
 }
 
-static void pass_over(struct cb_photos *photos, const struct cb_status *why)
+static void pass_over(struct cb_photo_args *photos, const struct cb_status *why)
 {
     photos->failed++;
     cb_cli_warn(photos->cli, "%s", why->msg);
@@ -60,13 +58,13 @@ struct batch {
 };
 
 /* The photos from `*next` on, as many as a batch holds. */
-static struct cb_status read_batch(struct cb_photos *photos, bool go_on, int *next,
+static struct cb_status read_batch(struct cb_photo_args *photos, bool go_on, int *next,
                                    struct batch *out)
 {
     const struct cb_texts *args = &photos->cli->args;
     for (out->n = 0; *next < args->n && out->n < CB_PHOTO_BATCH; ++*next) {
         struct cb_decoded photo;
-        const struct cb_status st = cb_photo_read(photos, args->item[*next], false, &photo);
+        const struct cb_status st = cb_photo_args_read(photos, args->item[*next], false, &photo);
         if (st.code && !go_on)
             return st;
         if (st.code) {
@@ -80,8 +78,8 @@ static struct cb_status read_batch(struct cb_photos *photos, bool go_on, int *ne
 }
 
 /* fn for the whole batch; when that fails, for each photo alone, so that the message names it. */
-static struct cb_status use_batch(struct cb_photos *photos, bool go_on, const struct batch *batch,
-                                  cb_photos_fn *fn, void *ctx)
+static struct cb_status use_batch(struct cb_photo_args *photos, bool go_on, const struct batch *batch,
+                                  cb_photo_args_fn *fn, void *ctx)
 {
     if (batch->n == 0 || fn(ctx, batch->images, batch->files, batch->n).code == CB_OK)
         return cb_ok();
@@ -96,7 +94,7 @@ static struct cb_status use_batch(struct cb_photos *photos, bool go_on, const st
     return cb_ok();
 }
 
-struct cb_status cb_photos_each(struct cb_photos *photos, bool go_on, cb_photos_fn *fn, void *ctx)
+struct cb_status cb_photo_args_each(struct cb_photo_args *photos, bool go_on, cb_photo_args_fn *fn, void *ctx)
 {
     const size_t mark = photos->arena.used;
     struct batch batch;
