@@ -144,7 +144,7 @@ build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libcambium.a
 
 ## bench: this build's speed on the models of MODELS (files or folders)
 bench: all
-	@for m in $(MODELS); do echo "$$m"; build/cambium bench "$$m" --seconds 2; done
+	@for m in $(or $(MODELS),seedling); do echo "$$m"; build/cambium bench "$$m" --seconds 2; done
 
 ## check-layers: every include points sideways or down
 check-layers:
