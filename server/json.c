@@ -1,6 +1,8 @@
 #include "server/json.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -85,11 +87,23 @@ void cb_json_int(struct cb_json *json, const char *key, int64_t v)
     cb_buf_printf(json->out, "%lld", (long long)v);
 }
 
+/* The shortest text, of 6 to 9 digits, that reads back as the same float: 0.2, not 0.200000003. */
+static void print_real(struct cb_buf *out, double v)
+{
+    char text[32];
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtof(text, NULL) == (float)v)
+            break;
+    }
+    cb_buf_add(out, text, strlen(text));
+}
+
 void cb_json_real(struct cb_json *json, const char *key, double v)
 {
     begin(json, key);
     if (isfinite(v))
-        cb_buf_printf(json->out, "%.9g", v);
+        print_real(json->out, v);
     else
         cb_buf_add(json->out, "null", 4);
 }
