@@ -193,7 +193,7 @@ static struct cb_status answer(const struct cb_cli *cli, const struct bench *b)
     cb_json_real(&json, "load_ms", b->load_ms);
     cb_json_int(&json, "runs", b->runs);
     cb_json_close(&json, '}');
-    return cb_output_json(&text);
+    return cb_output_json(&text, cb_ok());
 }
 
 static struct cb_status run(struct cb_cli *cli, const void *given)

@@ -4,6 +4,7 @@
 #include "cli/dataset_arg.h"
 #include "cli/evaluation.h"
 #include "cli/model_arg.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
 #include "importers/dataset/features.h"
@@ -72,10 +73,13 @@ static struct cb_status judge(struct cb_cli *cli, const struct cb_model *model,
 static struct cb_status print_json(const struct cb_evaluation *e, const char *const *labels,
                                    const struct cb_rejections *rejections)
 {
-    cJSON *json = cb_evaluation_json(e, labels);
-    if (json)
-        cJSON_AddItemToObject(json, "rejected", cb_rejections_json(rejections));
-    return cb_cjson_print(json);
+    struct cb_buf text;
+    struct cb_json json = cb_output_begin(&text);
+    cb_json_open(&json, NULL, '{');
+    const struct cb_status st = cb_evaluation_write(e, labels, &json);
+    cb_rejections_write(rejections, &json);
+    cb_json_close(&json, '}');
+    return cb_output_json(&text, st);
 }
 
 static struct cb_status evaluate(struct cb_cli *cli, const struct cb_model *model,

@@ -62,14 +62,3 @@ struct cb_status cb_evaluation_print(struct cb_cli *cli, const struct cb_evaluat
         print_confusion(e, labels, seen, n);
     return cb_ok();
 }
-
-struct cb_status cb_cjson_print(cJSON *json)
-{
-    char *text = json ? cJSON_PrintUnformatted(json) : NULL;
-    cJSON_Delete(json);
-    if (!text)
-        return cb_fail(CB_ERR_NOMEM, "no memory for the answer");
-    printf("%s\n", text);
-    cJSON_free(text);
-    return cb_ok();
-}

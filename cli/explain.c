@@ -182,7 +182,7 @@ static struct cb_status answer(const struct work *w, const char *file)
     cb_json_text(&json, "output", w->options->output);
     add_cam(&json, w, false);
     cb_json_close(&json, '}');
-    return cb_output_json(&text);
+    return cb_output_json(&text, cb_ok());
 }
 
 static struct cb_status explain(struct cb_cli *cli, struct work *w, unsigned wanted)

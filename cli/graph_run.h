@@ -13,8 +13,7 @@ struct cb_graph_run {
     const int *extra; /* values wanted besides the graph's outputs */
     int n_extra;
     bool no_passes;
-    bool
-        any_shape; /* inputs may have other shapes than the graph declares, where its nodes agree */
+    bool any_shape; /* inputs may differ from the declared shapes where the nodes agree */
     struct cb_arena *arena; /* for what lives as long as the run */
     /* Made. */
     struct cb_plan *plan;

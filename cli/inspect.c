@@ -186,7 +186,7 @@ static struct cb_status print_json(const struct report *r)
     cb_json_open(&json, "unsupported", '[');
     cb_json_close(&json, ']');
     cb_json_close(&json, '}');
-    return cb_output_json(&text);
+    return cb_output_json(&text, cb_ok());
 }
 
 static void print_value(const char *what, const struct cb_graph *graph, int value)
@@ -292,7 +292,7 @@ static struct cb_status print_unsupported(struct cb_cli *cli, const char *name, 
     cb_json_text(&json, NULL, what);
     cb_json_close(&json, ']');
     cb_json_close(&json, '}');
-    return cb_output_json(&text);
+    return cb_output_json(&text, cb_ok());
 }
 
 static struct cb_status run(struct cb_cli *cli, const void *given)

@@ -56,7 +56,7 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     }
     cb_json_close(&json, ']');
     if (cli->json)
-        return cb_output_json(&text);
+        return cb_output_json(&text, cb_ok());
     cb_buf_deinit(&text);
     return cb_ok();
 }

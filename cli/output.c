@@ -12,13 +12,14 @@ struct cb_json cb_output_begin(struct cb_buf *buf)
     return (struct cb_json){ .out = buf };
 }
 
-struct cb_status cb_output_json(struct cb_buf *buf)
+struct cb_status cb_output_json(struct cb_buf *buf, struct cb_status st)
 {
-    const bool failed = buf->failed;
-    if (!failed)
+    if (st.code == CB_OK && buf->failed)
+        st = cb_fail(CB_ERR_NOMEM, "the JSON answer takes too much memory");
+    if (st.code == CB_OK)
         puts(buf->data);
     cb_buf_deinit(buf);
-    return failed ? cb_fail(CB_ERR_NOMEM, "the JSON answer takes too much memory") : cb_ok();
+    return st;
 }
 
 const char *cb_output_clean(const char *text, char *out, size_t room)

@@ -4,9 +4,10 @@
 
 #include "server/json.h"
 
-/* A writer whose text grows in `buf`; cb_output_json prints it as one line and releases it. */
+/* A writer whose text grows in `buf`; cb_output_json releases it, and prints it as one line when all
+ * went well so far. Errors: `st`; CB_ERR_NOMEM. */
 struct cb_json cb_output_begin(struct cb_buf *buf);
-CB_MUST_USE struct cb_status cb_output_json(struct cb_buf *buf);
+CB_MUST_USE struct cb_status cb_output_json(struct cb_buf *buf, struct cb_status st);
 
 /* `text` with control characters as '?', into `out`. Returns out. */
 const char *cb_output_clean(const char *text, char *out, size_t room);

@@ -83,8 +83,8 @@ static struct cb_status predict_all(struct cb_cli *cli, struct work *w)
     cb_json_open(&w->json, NULL, '[');
     st = cb_photo_args_each(&w->photos, true, predict_batch, w);
     cb_json_close(&w->json, ']');
-    if (st.code == CB_OK && cli->json)
-        return cb_output_json(&answer);
+    if (cli->json)
+        return cb_output_json(&answer, st);
     cb_buf_deinit(&answer);
     return st;
 }

@@ -59,8 +59,8 @@ static struct cb_status read_inputs(const struct cb_graph *graph, const struct c
     return cb_ok();
 }
 
-/* Where output i goes: by number, or for one asked for by name under that name without '/' and ':'.
- */
+/* Where output i goes: by number, or for one asked for by name under that name without '/' and
+ * ':'. */
 static struct cb_status output_path(const struct options *options, int i, int n_outputs,
                                     char out[PATH_MAX])
 {
@@ -102,8 +102,8 @@ static struct cb_status write_outputs(const struct cb_cli *cli, const struct cb_
         cb_json_close(&json, '}');
     }
     cb_json_close(&json, ']');
-    if (st.code == CB_OK && cli->json)
-        return cb_output_json(&text);
+    if (cli->json)
+        return cb_output_json(&text, st);
     cb_buf_deinit(&text);
     return st;
 }

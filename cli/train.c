@@ -6,6 +6,7 @@
 #include "cli/dataset_arg.h"
 #include "cli/evaluation.h"
 #include "cli/model_arg.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/verbs.h"
 #include "importers/model/load.h"
@@ -119,15 +120,22 @@ static void on_progress(void *ctx, const struct cb_train_progress *p)
     cb_progress_step(&s->progress, s->done, s->note);
 }
 
+static struct cb_status print_json(const struct cb_train_report *r, const char *output)
+{
+    struct cb_buf text;
+    struct cb_json json = cb_output_begin(&text);
+    cb_json_open(&json, NULL, '{');
+    const struct cb_status st = cb_train_report_write(r, &json);
+    cb_json_text(&json, "model", output);
+    cb_json_close(&json, '}');
+    return cb_output_json(&text, st);
+}
+
 static struct cb_status print_report(struct cb_cli *cli, const struct cb_train_report *r,
                                      const char *output)
 {
-    if (cli->json) {
-        cJSON *json = cb_train_report_json(r);
-        if (json)
-            cJSON_AddStringToObject(json, "model", output);
-        return cb_cjson_print(json);
-    }
+    if (cli->json)
+        return print_json(r, output);
     printf(
         "%d photos of %d classes (%d features each, %d from the cache, %d duplicates left out)\n",
         r->photos, r->classes, r->inputs, r->cached, r->duplicates);

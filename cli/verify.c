@@ -298,7 +298,7 @@ static struct cb_status verify_all(struct verify *v)
     cb_json_int(&v->json, "unsupported", v->count[RESULT_UNSUPPORTED]);
     cb_json_close(&v->json, '}');
     if (v->cli->json)
-        return cb_output_json(&text);
+        return cb_output_json(&text, cb_ok());
     cb_buf_deinit(&text);
     printf("%d passed, %d failed, %d unsupported\n", v->count[RESULT_OK], v->count[RESULT_FAIL],
            v->count[RESULT_UNSUPPORTED]);

@@ -1,5 +1,5 @@
-/* server/app.h - owns everything of a running server; the only place that wires its parts together.
- */
+/* server/app.h - owns everything of a running server; the only place that wires its parts
+ * together. */
 #pragma once
 
 #include "core/base/arena.h"

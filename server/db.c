@@ -14,16 +14,15 @@ struct cb_db {
     sqlite3 *file;
 };
 
-static const char schema[] = "CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, base TEXT, "
-                             "dataset TEXT, name TEXT, config TEXT,"
-                             " state TEXT, created INTEGER, started INTEGER, finished INTEGER, "
-                             "error TEXT, metrics TEXT, events TEXT);"
-                             "CREATE TABLE IF NOT EXISTS datasets(id TEXT PRIMARY KEY, name TEXT, "
-                             "created INTEGER, classes TEXT,"
-                             " photos INTEGER);"
-                             "CREATE TABLE IF NOT EXISTS models(name TEXT PRIMARY KEY, created "
-                             "INTEGER, base TEXT, job TEXT, metrics TEXT);"
-                             "PRAGMA user_version = 1;";
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS jobs(id TEXT PRIMARY KEY, base TEXT, dataset TEXT, name TEXT,"
+    " config TEXT, state TEXT, created INTEGER, started INTEGER, finished INTEGER, error TEXT,"
+    " metrics TEXT, events TEXT);"
+    "CREATE TABLE IF NOT EXISTS datasets(id TEXT PRIMARY KEY, name TEXT, created INTEGER,"
+    " classes TEXT, photos INTEGER);"
+    "CREATE TABLE IF NOT EXISTS models(name TEXT PRIMARY KEY, created INTEGER, base TEXT, job TEXT,"
+    " metrics TEXT);"
+    "PRAGMA user_version = 1;";
 
 static struct cb_status fail(sqlite3 *file, const char *what)
 {

@@ -1,6 +1,5 @@
 #include "server/finetune.h"
 
-#include <cjson/cJSON.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,16 +107,13 @@ static struct cb_status publish_head(struct work *w, const struct cb_buf *head)
     return st;
 }
 
-/* The report as text, with what the job adds. */
 static struct cb_status print_report(const struct cb_train_report *report, struct cb_buf *out)
 {
-    cJSON *json = cb_train_report_json(report);
-    char *text = json ? cJSON_PrintUnformatted(json) : NULL;
-    if (text)
-        cb_buf_add(out, text, strlen(text));
-    cJSON_free(text);
-    cJSON_Delete(json);
-    return text && !out->failed ? cb_ok() : cb_fail(CB_ERR_NOMEM, "no memory for the report");
+    struct cb_json json = { .out = out };
+    cb_json_open(&json, NULL, '{');
+    CB_TRY(cb_train_report_write(report, &json));
+    cb_json_close(&json, '}');
+    return out->failed ? cb_fail(CB_ERR_NOMEM, "no memory for the report") : cb_ok();
 }
 
 static struct cb_status train(struct work *w, struct cb_arena *arena, struct cb_buf *metrics)

@@ -1,7 +1,7 @@
 /* server/http.c - the states of a request, and who moves it:
  *
  *   begin_request    on_request     end_body         run_request      answer     on_completed
- *   -----------> NEW --------> BODY --------> WORKING --------> ANSWER ----> SENT ----------> (freed)
+ *   -----------> NEW --------> BODY --------> WORKING --------> ANSWER ----> SENT --------> (freed)
  *                 |             |             connection          ^
  *                 |             |             is suspended        |
  *                 +-------------+--- refuse: REFUSED -------------+
@@ -33,8 +33,8 @@
 #include "server/router.h"
 #include "server/workers.h"
 
-#define ARENA_EXTRA                                                                                \
-    ((size_t)1 << 20) /* besides request-memory: the exchange itself, target, headers */
+/* Besides request-memory: the exchange itself, target, headers. */
+#define ARENA_EXTRA ((size_t)1 << 20)
 
 enum phase { NEW, BODY, REFUSED, WORKING, ANSWER, SENT };
 
@@ -69,8 +69,8 @@ struct cb_http {
     atomic_size_t busy;
     struct cb_body_pool bodies;
     atomic_uint_fast64_t count;
-    pthread_mutex_t
-        mutex; /* guards all below; may be held while a stream's `next` takes its own lock */
+    /* Guards all below; may be held while a stream's `next` takes its own lock. */
+    pthread_mutex_t mutex;
     struct exchange *waiting;
     struct peer *peer; /* config->connections of them */
 };

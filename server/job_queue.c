@@ -19,8 +19,8 @@
 #include "server/ids.h"
 #include "server/log.h"
 
-#define EVENTS_MAX                                                                                 \
-    ((size_t)1 << 20) /* of one job; progress beyond it is not told, changes of state are */
+/* Of one job; progress beyond it is not told, changes of state are. */
+#define EVENTS_MAX ((size_t)1 << 20)
 #define EVENTS_KEEP ((size_t)1 << 12) /* kept free for those */
 #define TEXT_MAX ((size_t)64 << 20)
 #define HEARTBEAT_NS 9000000000
@@ -210,8 +210,8 @@ static struct cb_status load_all(struct cb_job_queue *q)
                      "error, metrics, events"
                      " FROM jobs ORDER BY state IN ('queued','running') DESC, created DESC",
                      load_row, q, ""));
-    for (int i = 0; i < q->n / 2;
-         i++) { /* the open and the newest came first, for the case of too many */
+    /* The open and the newest came first, for the case of too many. */
+    for (int i = 0; i < q->n / 2; i++) {
         struct job *job = q->job[i];
         q->job[i] = q->job[q->n - 1 - i];
         q->job[q->n - 1 - i] = job;

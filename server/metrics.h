@@ -1,5 +1,5 @@
-/* server/metrics.h - what is counted, and how Prometheus reads it (text format 0.0.4). Lock-free.
- */
+/* server/metrics.h - what is counted, and how Prometheus reads it (text format 0.0.4).
+ * Lock-free. */
 #pragma once
 
 #include <stddef.h>

@@ -12,8 +12,8 @@ bool cb_multipart_is(const struct cb_request *req)
     return cb_request_is(req, "multipart/form-data");
 }
 
-/* The value of `key` in "type; key=value; key="quoted \" value"", in the arena; NULL when absent.
- */
+/* The value of `key` in "type; key=value; key="quoted \" value"", in the arena; NULL when
+ * absent. */
 static const char *attribute(struct cb_arena *arena, const char *header, const char *key)
 {
     const size_t key_len = strlen(key);

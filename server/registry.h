@@ -84,6 +84,6 @@ bool cb_registry_info(struct cb_registry *registry, size_t i, struct cb_model_in
 CB_MUST_USE struct cb_status cb_registry_find(struct cb_registry *registry, const char *name,
                                               struct cb_model_info *out);
 
-/* True when a stored model stands on the trunk of that digest, or might (it could not be loaded).
- */
+/* True when a stored model stands on the trunk of that digest, or might (it could not be
+ * loaded). */
 bool cb_registry_needs_trunk(struct cb_registry *registry, const struct cb_digest *digest);

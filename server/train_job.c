@@ -8,8 +8,8 @@
 #include "importers/onnx/save.h"
 
 #define HEAD_FILE_LIMIT ((size_t)1 << 30)
-#define SCRATCH_BUDGET                                                                             \
-    ((size_t)1 << 30) /* address space for labels, recipe and weights of an export */
+/* Address space for labels, recipe and weights of an export. */
+#define SCRATCH_BUDGET ((size_t)1 << 30)
 
 static const char trunk_key[] = "cambium.trunk", bottleneck_key[] = "cambium.bottleneck";
 static const char labels_key[] = "cambium.labels", recipe_key[] = "cambium.recipe";

@@ -5,7 +5,6 @@
  * head as one file. Knows no HTTP and no job queue. */
 #pragma once
 
-#include <cjson/cJSON.h>
 #include <stdatomic.h>
 
 #include "core/base/buf.h"
@@ -14,6 +13,7 @@
 #include "core/model/model.h"
 #include "core/train/head_trainer.h"
 #include "importers/dataset/dataset.h"
+#include "server/json.h"
 
 enum cb_train_mode { CB_TRAIN_HEAD, CB_TRAIN_FULL };
 
@@ -39,8 +39,8 @@ CB_MUST_USE struct cb_status cb_train_config_parse(struct cb_train_config *confi
 CB_MUST_USE struct cb_status cb_train_config_check(const struct cb_train_config *config);
 
 struct cb_train_progress {
-    const char
-        *stage; /* "features": done of total photos; "head": done of total epochs, and `epoch` */
+    /* "features": done of total photos; "head": done of total epochs, and `epoch`. */
+    const char *stage;
     int done, total;
     const struct cb_epoch *epoch; /* NULL while features are made */
 };
@@ -83,20 +83,22 @@ CB_MUST_USE struct cb_status cb_train_run(const struct cb_train_job *job, struct
 CB_MUST_USE struct cb_status cb_train_export(const struct cb_model *model,
                                              struct cb_bytes head_file, struct cb_buf *out);
 
-/* {"photos","cached","duplicates","features","classes":[...],"accuracy","held_out":{an evaluation},
- * "rejected_count","rejected":[...],"seconds":{"features","head"}}; "accuracy": on the held-out
- * photos. NULL when out of memory. */
-cJSON *cb_train_report_json(const struct cb_train_report *report);
+/* Members of an open object: "photos","cached","duplicates","features","classes":[...],"accuracy",
+ * "held_out":{an evaluation},"rejected_count","rejected":[...],"seconds":{"features","head"};
+ * "accuracy" is that on the held-out photos. Errors: CB_ERR_NOMEM. */
+CB_MUST_USE struct cb_status cb_train_report_write(const struct cb_train_report *report,
+                                                   struct cb_json *json);
 
-/* An evaluation alone:
- * {"n","top1","top5","loss","per_class":[{"label","count","precision","recall","f1"}],
- * "confusion":{"labels":[...],"rows":[[...]]}}; rows are the true classes. Classes that no example
- * is of or was taken for are left out. NULL when out of memory. */
-cJSON *cb_evaluation_json(const struct cb_evaluation *evaluation, const char *const *labels);
+/* Members of an open object: "n","top1","top5","loss",
+ * "per_class":[{"label","count","precision","recall","f1"}],
+ * "confusion":{"labels":[...],"rows":[[...]]}; rows are the true classes. Classes that no example
+ * is of or was taken for are left out. Errors: CB_ERR_NOMEM. */
+CB_MUST_USE struct cb_status cb_evaluation_write(const struct cb_evaluation *evaluation,
+                                                 const char *const *labels, struct cb_json *json);
 
 /* seen[classes] gets the classes that some example is of or was taken for, in order; returns how
  * many. */
 int cb_evaluation_seen(const struct cb_evaluation *evaluation, int *seen);
 
-/* [{"file","reason"}]; NULL when out of memory. */
-cJSON *cb_rejections_json(const struct cb_rejections *rejections);
+/* The member "rejected":[{"file","reason"}] of an open object. */
+void cb_rejections_write(const struct cb_rejections *rejections, struct cb_json *json);

@@ -1,18 +1,23 @@
-/* What a training or an evaluation came to, as JSON: one form for the command line and the server.
- */
+/* What a training or an evaluation came to, as JSON: one form for the command line and the server. */
 #include <math.h>
 #include <stdbool.h>
 
 #include "server/train_job.h"
 
-static double round_to(double value, double steps)
+/* Six decimals: enough for shares and losses. */
+static void write_share(struct cb_json *json, const char *key, double value)
 {
-    return round(value * steps) / steps;
+    cb_json_real(json, key, round(value * 1e6) / 1e6);
+}
+
+static void write_seconds(struct cb_json *json, const char *key, double value)
+{
+    cb_json_real(json, key, round(value * 1e3) / 1e3);
 }
 
 static double share(int part, int whole)
 {
-    return whole ? round_to((double)part / whole, 1e6) : 0;
+    return whole ? (double)part / whole : 0;
 }
 
 static double f1_of(double precision, double recall)
@@ -38,87 +43,94 @@ int cb_evaluation_seen(const struct cb_evaluation *evaluation, int *seen)
     return n;
 }
 
-static void add_classes(cJSON *to, const struct cb_evaluation *e, const char *const *labels,
-                        const int *seen, int n)
+static void write_classes(struct cb_json *json, const struct cb_evaluation *e,
+                          const char *const *labels, const int *seen, int n)
 {
-    cJSON *list = cJSON_AddArrayToObject(to, "per_class");
+    cb_json_open(json, "per_class", '[');
     for (int i = 0; i < n; i++) {
         const int c = seen[i];
         const double precision = (double)e->precision[c], recall = (double)e->recall[c];
-        cJSON *row = cJSON_CreateObject();
-        cJSON_AddStringToObject(row, "label", labels[c]);
-        cJSON_AddNumberToObject(row, "count", e->count[c]);
-        cJSON_AddNumberToObject(row, "precision", round_to(precision, 1e6));
-        cJSON_AddNumberToObject(row, "recall", round_to(recall, 1e6));
-        cJSON_AddNumberToObject(row, "f1", round_to(f1_of(precision, recall), 1e6));
-        cJSON_AddItemToArray(list, row);
+        cb_json_open(json, NULL, '{');
+        cb_json_text(json, "label", labels[c]);
+        cb_json_int(json, "count", e->count[c]);
+        write_share(json, "precision", precision);
+        write_share(json, "recall", recall);
+        write_share(json, "f1", f1_of(precision, recall));
+        cb_json_close(json, '}');
     }
+    cb_json_close(json, ']');
 }
 
-static void add_confusion(cJSON *to, const struct cb_evaluation *e, const char *const *labels,
-                          const int *seen, int n)
+static void write_confusion(struct cb_json *json, const struct cb_evaluation *e,
+                            const char *const *labels, const int *seen, int n)
 {
-    cJSON *confusion = cJSON_AddObjectToObject(to, "confusion");
-    cJSON *names = cJSON_AddArrayToObject(confusion, "labels"),
-          *rows = cJSON_AddArrayToObject(confusion, "rows");
+    cb_json_open(json, "confusion", '{');
+    cb_json_open(json, "labels", '[');
+    for (int t = 0; t < n; t++)
+        cb_json_text(json, NULL, labels[seen[t]]);
+    cb_json_close(json, ']');
+    cb_json_open(json, "rows", '[');
     for (int t = 0; t < n; t++) {
-        cJSON *row = cJSON_CreateArray();
-        cJSON_AddItemToArray(names, cJSON_CreateString(labels[seen[t]]));
+        const int *row = e->confusion + (size_t)seen[t] * (size_t)e->classes;
+        cb_json_open(json, NULL, '[');
         for (int p = 0; p < n; p++)
-            cJSON_AddItemToArray(
-                row, cJSON_CreateNumber(
-                         e->confusion[(size_t)seen[t] * (size_t)e->classes + (size_t)seen[p]]));
-        cJSON_AddItemToArray(rows, row);
+            cb_json_int(json, NULL, row[seen[p]]);
+        cb_json_close(json, ']');
     }
+    cb_json_close(json, ']');
+    cb_json_close(json, '}');
 }
 
-cJSON *cb_evaluation_json(const struct cb_evaluation *evaluation, const char *const *labels)
+struct cb_status cb_evaluation_write(const struct cb_evaluation *evaluation,
+                                     const char *const *labels, struct cb_json *json)
 {
-    int *seen = cJSON_malloc((size_t)evaluation->classes * sizeof *seen);
-    cJSON *json = seen ? cJSON_CreateObject() : NULL;
-    if (!json) {
-        cJSON_free(seen);
-        return NULL;
-    }
+    const size_t classes = (size_t)evaluation->classes;
+    struct cb_arena arena;
+    int *seen;
+    CB_TRY(cb_arena_init(&arena, classes * sizeof *seen));
+    CB_TRY(cb_arena_get(&arena, classes, sizeof *seen, "classes", &seen));
     const int n = cb_evaluation_seen(evaluation, seen);
-    cJSON_AddNumberToObject(json, "n", evaluation->n);
-    cJSON_AddNumberToObject(json, "top1", share(evaluation->correct, evaluation->n));
-    cJSON_AddNumberToObject(json, "top5", share(evaluation->correct5, evaluation->n));
-    cJSON_AddNumberToObject(json, "loss", round_to(evaluation->loss, 1e6));
-    add_classes(json, evaluation, labels, seen, n);
-    add_confusion(json, evaluation, labels, seen, n);
-    cJSON_free(seen);
-    return json;
+    cb_json_int(json, "n", evaluation->n);
+    write_share(json, "top1", share(evaluation->correct, evaluation->n));
+    write_share(json, "top5", share(evaluation->correct5, evaluation->n));
+    write_share(json, "loss", evaluation->loss);
+    write_classes(json, evaluation, labels, seen, n);
+    write_confusion(json, evaluation, labels, seen, n);
+    cb_arena_deinit(&arena);
+    return cb_ok();
 }
 
-cJSON *cb_rejections_json(const struct cb_rejections *rejections)
+void cb_rejections_write(const struct cb_rejections *rejections, struct cb_json *json)
 {
-    cJSON *list = cJSON_CreateArray();
+    cb_json_open(json, "rejected", '[');
     for (int i = 0; rejections && i < rejections->n_listed; i++) {
-        cJSON *row = cJSON_CreateObject();
-        cJSON_AddStringToObject(row, "file", rejections->list[i].file);
-        cJSON_AddStringToObject(row, "reason", rejections->list[i].reason);
-        cJSON_AddItemToArray(list, row);
+        cb_json_open(json, NULL, '{');
+        cb_json_text(json, "file", rejections->list[i].file);
+        cb_json_text(json, "reason", rejections->list[i].reason);
+        cb_json_close(json, '}');
     }
-    return list;
+    cb_json_close(json, ']');
 }
 
-cJSON *cb_train_report_json(const struct cb_train_report *report)
+struct cb_status cb_train_report_write(const struct cb_train_report *report, struct cb_json *json)
 {
-    cJSON *json = cJSON_CreateObject(), *seconds;
-    cJSON_AddNumberToObject(json, "photos", report->photos);
-    cJSON_AddNumberToObject(json, "cached", report->cached);
-    cJSON_AddNumberToObject(json, "duplicates", report->duplicates);
-    cJSON_AddNumberToObject(json, "features", report->inputs);
-    cJSON_AddItemToObject(json, "classes",
-                          cJSON_CreateStringArray(report->labels, report->classes));
-    cJSON_AddNumberToObject(json, "accuracy", share(report->held_out.correct, report->held_out.n));
-    cJSON_AddItemToObject(json, "held_out", cb_evaluation_json(&report->held_out, report->labels));
-    cJSON_AddNumberToObject(json, "rejected_count",
-                            report->rejections ? report->rejections->count : 0);
-    cJSON_AddItemToObject(json, "rejected", cb_rejections_json(report->rejections));
-    seconds = cJSON_AddObjectToObject(json, "seconds");
-    cJSON_AddNumberToObject(seconds, "features", round_to(report->seconds_features, 1e3));
-    cJSON_AddNumberToObject(seconds, "head", round_to(report->seconds_head, 1e3));
-    return json;
+    cb_json_int(json, "photos", report->photos);
+    cb_json_int(json, "cached", report->cached);
+    cb_json_int(json, "duplicates", report->duplicates);
+    cb_json_int(json, "features", report->inputs);
+    cb_json_open(json, "classes", '[');
+    for (int c = 0; c < report->classes; c++)
+        cb_json_text(json, NULL, report->labels[c]);
+    cb_json_close(json, ']');
+    write_share(json, "accuracy", share(report->held_out.correct, report->held_out.n));
+    cb_json_open(json, "held_out", '{');
+    CB_TRY(cb_evaluation_write(&report->held_out, report->labels, json));
+    cb_json_close(json, '}');
+    cb_json_int(json, "rejected_count", report->rejections ? report->rejections->count : 0);
+    cb_rejections_write(report->rejections, json);
+    cb_json_open(json, "seconds", '{');
+    write_seconds(json, "features", report->seconds_features);
+    write_seconds(json, "head", report->seconds_head);
+    cb_json_close(json, '}');
+    return cb_ok();
 }

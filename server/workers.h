@@ -1,5 +1,5 @@
-/* server/workers.h - a bounded queue and the threads that empty it. A full queue refuses at once.
- */
+/* server/workers.h - a bounded queue and the threads that empty it. A full queue refuses at
+ * once. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* core/base/utf8.h - text from outside: which bytes are characters that people can read (RFC 3629).
- */
+/* core/base/utf8.h - text from outside: which bytes are characters that people can read (RFC
+ * 3629). */
 #pragma once
 
 #include <stdbool.h>

@@ -53,8 +53,8 @@ const char *cb_recipe_preset_name(size_t i)
     return i < sizeof presets / sizeof *presets ? presets[i].name : NULL;
 }
 
-/* The other side of a photo whose short side becomes `wanted`; a line of pixels may grow very long.
- */
+/* The other side of a photo whose short side becomes `wanted`; a line of pixels may grow very
+ * long. */
 static int partner(int wanted, int short_side, int long_side)
 {
     const int64_t n = (int64_t)wanted * long_side / short_side;

@@ -41,8 +41,8 @@ static struct cb_status add_node(struct attaching *a, enum cb_op op, const union
     return cb_ok();
 }
 
-/* Whatever its rank, [N, C, ...] becomes [N, C]: C and the rest are parted, the rest is averaged.
- */
+/* Whatever its rank, [N, C, ...] becomes [N, C]: C and the rest are parted, the rest is
+ * averaged. */
 static struct cb_status add_pooling(struct attaching *a, int bottleneck, int *out)
 {
     union cb_attr cast = cb_attr_default(CB_OP_CAST), parted = cb_attr_default(CB_OP_RESHAPE),

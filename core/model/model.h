@@ -2,7 +2,7 @@
  *
  * The anatomy is found by walking back from the output (anatomy.c); the recipe may name the tensors instead:
  *   logits      the scores before the closing softmax; what Grad-CAM and our own softmax start from
- *   bottleneck  the tensor that enters the classifier; the trunk is what makes it, the head what follows
+ *   bottleneck  the tensor that enters the classifier; the trunk makes it, the head follows
  *   cam_layer   the last tensor whose height and width are both above 1 */
 #pragma once
 

@@ -44,6 +44,6 @@ CB_MUST_USE struct cb_status cb_args_number(const struct cb_node *node, const st
 int64_t cb_args_int_at(const struct cb_tensor *known, size_t k);
 double cb_args_number_at(const struct cb_tensor *known, size_t k);
 
-/* value as an int64: towards zero; what does not fit, and NaN, becomes the nearest end (0 for NaN).
- */
+/* value as an int64: towards zero; what does not fit, and NaN, becomes the nearest end (0 for
+ * NaN). */
 int64_t cb_args_to_int(double value);

@@ -30,8 +30,8 @@ static struct cb_status concat_infer(struct cb_node *node, const struct cb_arg i
     return cb_args_out(node, &out[0], in[0].dtype, &y);
 }
 
-/* The size of part i along the axis: as given; or of equal parts, of which the last may be smaller.
- */
+/* The size of part i along the axis: as given; or of equal parts, of which the last may be
+ * smaller. */
 static int64_t part_size(const struct cb_node *node, int64_t dim, int i)
 {
     const int64_t each = (dim + node->n_out - 1) / node->n_out, left = dim - each * i;

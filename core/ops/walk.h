@@ -17,8 +17,8 @@
 struct cb_walk {
     int rank, operands;
     size_t dim[CB_WALK_RANK];
-    ptrdiff_t step[CB_WALK_OPERANDS]
-                  [CB_WALK_RANK]; /* elements to move for one step along an axis */
+    /* Elements to move for one step along an axis. */
+    ptrdiff_t step[CB_WALK_OPERANDS][CB_WALK_RANK];
 };
 
 /* One row: n elements; operand k begins at element at[k] and moves by step[k]. */
@@ -43,8 +43,8 @@ void cb_walk_add_steps(struct cb_walk *walk, const ptrdiff_t step[]);
  * when two rows write to one place). A row may be cut in two. */
 void cb_walk_run(const struct cb_walk *walk, struct cb_threads *threads, cb_walk_fn *fn, void *ctx);
 
-/* Operand 0 is copied, element by element of `size` bytes (4 or 8), to operand 1; or added to it.
- */
+/* Operand 0 is copied, element by element of `size` bytes (4 or 8), to operand 1; or added to
+ * it. */
 void cb_walk_copy(const struct cb_walk *walk, struct cb_threads *threads, size_t size,
                   const void *from, void *to);
 void cb_walk_accumulate(const struct cb_walk *walk, struct cb_threads *threads, const float *from,

@@ -2,8 +2,8 @@
 
 #include "core/model/softmax.h"
 
-#define ROWS_A_PIECE                                                                               \
-    64 /* rows summed in order by one thread; pieces are summed in order after them */
+/* Rows summed in order by one thread; pieces are summed in order after them. */
+#define ROWS_A_PIECE 64
 #define PIECES_A_LOOP 256
 
 struct loop {

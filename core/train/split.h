@@ -13,8 +13,8 @@ CB_MUST_USE struct cb_status cb_split_held_out(struct cb_arena *arena, const int
                                                bool **held_out);
 
 /* fold[n]: 0 to folds-1 for cross-validation, each class dealt out evenly; -1 for an example that
- * is held out, or the only one of its class that is not (it always teaches). Errors: CB_ERR_NOMEM.
- */
+ * is held out, or the only one of its class that is not (it always teaches). Errors:
+ * CB_ERR_NOMEM. */
 CB_MUST_USE struct cb_status cb_split_folds(struct cb_arena *arena, const int *labels, int n,
                                             int classes, const bool *held_out, int folds,
                                             uint64_t seed, int **fold);

@@ -57,8 +57,8 @@ bool cb_label_ok(const char *label);
 
 /* Lists a folder of either form; table and names lie in `arena`, the photos' bytes are not read.
  * Errors: CB_ERR_NOT_FOUND no such folder; CB_ERR_TOO_LARGE too many classes or photos;
- * CB_ERR_CONTENT a damaged manifest; CB_ERR_IO; CB_ERR_NOMEM. An empty folder gives an empty table.
- */
+ * CB_ERR_CONTENT a damaged manifest; CB_ERR_IO; CB_ERR_NOMEM. An empty folder gives an empty
+ * table. */
 CB_MUST_USE struct cb_status cb_dataset_open(const char *folder, struct cb_arena *arena,
                                              struct cb_rejections *rejections,
                                              struct cb_dataset *out);

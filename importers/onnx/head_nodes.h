@@ -45,8 +45,8 @@ struct cb_head_nodes {
     bool cast, pool, flatten; /* what stands before the products */
 };
 
-/* Appends the fields. Weights are declared as inputs too where the IR version wants that (below 4).
- */
+/* Appends the fields. Weights are declared as inputs too where the IR version wants that (below
+ * 4). */
 void cb_head_nodes_put(const struct cb_head_nodes *nodes, struct cb_buf *graph);
 
 /* A ValueInfoProto: float of those dimensions, -1 written as "N". */

@@ -12,8 +12,8 @@
 #define CB_ONNX_MAX_TENSORS 65536 /* initialisers; as many again as attributes */
 #define CB_ONNX_MAX_ATTRIBUTES 524288
 #define CB_ONNX_MAX_ARGS 524288  /* names of nodes' inputs, and of their outputs */
-#define CB_ONNX_MAX_VALUES 65536 /* declared inputs, and outputs; old files declare initialisers   \
-                                  */
+#define CB_ONNX_MAX_VALUES 65536 /* declared inputs, and outputs; old files declare initialisers  
+                                  * \ */
 #define CB_ONNX_MAX_DIMS 524288
 #define CB_ONNX_MAX_PROPS 4096     /* metadata entries */
 #define CB_ONNX_MAX_FUNCTIONS 1024 /* each refused node is looked up among them */

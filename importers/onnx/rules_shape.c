@@ -228,8 +228,8 @@ struct cb_status cb_onnx_import_constant(struct cb_onnx_node *node)
 }
 
 /* The mask of a Dropout that drops nothing, in x's shape: from opset 12 ones (what is kept); before
- * it ONNX does not say, and ONNX Runtime gives zeros. bool from opset 10, before it the type of x.
- */
+ * it ONNX does not say, and ONNX Runtime gives zeros. bool from opset 10, before it the type of
+ * x. */
 static struct cb_status add_mask(struct cb_onnx_node *node)
 {
     union cb_attr mask = cb_attr_default(CB_OP_CONSTANT_OF_SHAPE);

@@ -202,8 +202,8 @@ static bool is_narrow_type(int64_t type)
     return type == TYPE_FLOAT16 || type == TYPE_DOUBLE || type == TYPE_BFLOAT16;
 }
 
-/* Whether a node brings in reals that are not 32 bits wide: a constant's tensor, or Cast's target.
- */
+/* Whether a node brings in reals that are not 32 bits wide: a constant's tensor, or Cast's
+ * target. */
 static bool is_narrow_node(struct cb_bytes node)
 {
     for (struct cb_wire_field f; cb_wire_next(&node, &f);)

@@ -1,6 +1,7 @@
 #include "server/handlers/dataset_input.h"
 
 #include "server/multipart.h"
+#include "server/train_job.h"
 
 static struct cb_status add_archive(struct cb_dataset_store *store, struct cb_bytes bytes,
                                     struct cb_rejections *rejections)
@@ -48,14 +49,7 @@ struct cb_status cb_dataset_input_reply(struct cb_datasets *datasets, const char
                                         struct cb_json *json)
 {
     CB_TRY(cb_datasets_write(datasets, id, json));
-    cb_json_open(json, "rejected", '[');
-    for (int i = 0; i < rejections->n_listed; i++) {
-        cb_json_open(json, NULL, '{');
-        cb_json_text(json, "file", rejections->list[i].file);
-        cb_json_text(json, "reason", rejections->list[i].reason);
-        cb_json_close(json, '}');
-    }
-    cb_json_close(json, ']');
+    cb_rejections_write(rejections, json);
     if (rejections->count > rejections->n_listed)
         cb_json_int(json, "rejected_count", rejections->count);
     return cb_ok();

@@ -1,5 +1,5 @@
-/* server/handlers/dataset_input.h - the labelled photos of a request, in whatever form they came.
- */
+/* server/handlers/dataset_input.h - the labelled photos of a request, in whatever form they
+ * came. */
 #pragma once
 
 #include "server/datasets.h"

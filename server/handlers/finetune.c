@@ -12,8 +12,8 @@
 #include "server/registry.h"
 #include "server/train_job.h"
 
-#define TABLE_MEMORY                                                                               \
-    ((size_t)256 << 20) /* address space for the dataset's table and what was rejected */
+/* Address space for the dataset's table and what was rejected. */
+#define TABLE_MEMORY ((size_t)256 << 20)
 
 static const char *const not_config[] = { "base", "dataset", "name", NULL };
 

@@ -1,5 +1,5 @@
-/* server/handlers/models.c - GET /models, GET PUT DELETE /models/NAME, GET /models/NAME/model.onnx
- */
+/* server/handlers/models.c - GET /models, GET PUT DELETE /models/NAME, GET
+ * /models/NAME/model.onnx */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

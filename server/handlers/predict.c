@@ -10,8 +10,8 @@
 #include "server/photos.h"
 #include "server/registry.h"
 
-#define GROUP                                                                                      \
-    8 /* photos decoded and computed together; what they take is given back before the next */
+/* Photos decoded and computed together; what they take is given back before the next. */
+#define GROUP 8
 
 /* One request under way. */
 struct work {

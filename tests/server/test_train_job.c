@@ -200,6 +200,15 @@ Test(train_job, tells_progress_and_can_be_cancelled)
     learning_end(&t.l);
 }
 
+/* What `out` has got, read again; it is released. */
+static cJSON *read_again(struct cb_buf *out)
+{
+    cJSON *json = cJSON_Parse(out->data);
+    cr_assert_not_null(json);
+    cb_buf_deinit(out);
+    return json;
+}
+
 Test(train_report, json_has_what_the_contract_promises)
 {
     struct training t;
@@ -210,8 +219,13 @@ Test(train_report, json_has_what_the_contract_promises)
     snprintf(path, sizeof path, "%s/set", t.l.f.path);
     t.l.dataset = folder_open(&t.l.f, path);
     run_ok(&t);
-    cJSON *json = cb_train_report_json(&t.result.report);
-    cr_assert_not_null(json);
+    struct cb_buf out;
+    struct cb_json writer = { .out = &out };
+    cb_buf_init(&out, 1 << 20);
+    cb_json_open(&writer, NULL, '{');
+    cr_assert_eq(cb_train_report_write(&t.result.report, &writer).code, CB_OK);
+    cb_json_close(&writer, '}');
+    cJSON *json = read_again(&out);
     const cJSON *held_out = cJSON_GetObjectItem(json, "held_out");
     cr_expect_eq(cJSON_GetObjectItem(json, "photos")->valueint, 18);
     cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(json, "classes")), 3);
@@ -239,7 +253,13 @@ Test(train_report, classes_that_do_not_occur_are_left_out)
     const char *const names[4] = { "a", "b", "c", "d" };
     cr_assert_eq(cb_arena_init(&arena, 1 << 16).code, CB_OK);
     cr_assert_eq(cb_evaluate(&arena, p[0], labels, 2, 4, &e).code, CB_OK);
-    cJSON *json = cb_evaluation_json(&e, names);
+    struct cb_buf out;
+    struct cb_json writer = { .out = &out };
+    cb_buf_init(&out, 1 << 16);
+    cb_json_open(&writer, NULL, '{');
+    cr_assert_eq(cb_evaluation_write(&e, names, &writer).code, CB_OK);
+    cb_json_close(&writer, '}');
+    cJSON *json = read_again(&out);
     char *text = cJSON_PrintUnformatted(cJSON_GetObjectItem(json, "confusion"));
     cr_expect_str_eq(text, "{\"labels\":[\"b\",\"d\"],\"rows\":[[1,0],[1,0]]}");
     cJSON_free(text);

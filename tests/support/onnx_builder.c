@@ -75,8 +75,8 @@ static void close_node(struct onnx_builder *b)
     b->open = false;
 }
 
-/* ValueInfoProto: name, type.tensor_type { elem_type, shape { dim { dim_value or dim_param } } }.
- */
+/* ValueInfoProto: name, type.tensor_type { elem_type, shape { dim { dim_value or dim_param } }
+ * }. */
 static void put_value(struct onnx_builder *b, uint32_t field, const char *name, enum onnx_type type,
                       const struct onnx_dims *dims)
 {

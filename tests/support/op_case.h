@@ -70,8 +70,8 @@ void op_case_forward(struct op_case *c); /* after op_case_infer */
 void op_case_run(struct op_case *c);     /* both */
 
 /* Backward after forward: fills dout with random numbers unless they are there, adds to din, which
- * it makes zero unless they are there. Float inputs only; parameters and `frozen` ones have no din.
- */
+ * it makes zero unless they are there. Float inputs only; parameters and `frozen` ones have no
+ * din. */
 void op_case_backward(struct op_case *c);
 
 /* Sets din to zero, or makes it. */

@@ -1,5 +1,5 @@
-/* tests/support/program.h - runs the program under test ($CAMBIUM_BIN), and folders to run it in.
- */
+/* tests/support/program.h - runs the program under test ($CAMBIUM_BIN), and folders to run it
+ * in. */
 #pragma once
 
 #include "core/base/status.h"

@@ -48,8 +48,8 @@ static struct op_case case_of(enum cb_op op, const struct form *f)
     return c;
 }
 
-/* The definition for one element of y: average and largest, the latter's place as ONNX numbers it.
- */
+/* The definition for one element of y: average and largest, the latter's place as ONNX numbers
+ * it. */
 struct answer {
     double sum, largest;
     int64_t count, padded, index;

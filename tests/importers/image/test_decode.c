@@ -174,8 +174,8 @@ Test(decode_jpeg, inks_become_rgb_as_pillow_does)
     expect_near(&out.image, &image, 1);
 }
 
-/* Where (x, y) of the picture in the file lies upright, for a file of 3 x 2; from EXIF 2.3, 4.6.4.
- */
+/* Where (x, y) of the picture in the file lies upright, for a file of 3 x 2; from EXIF 2.3,
+ * 4.6.4. */
 Test(decode, every_orientation_is_turned_upright)
 {
     static const int where[9][2][3] = {
