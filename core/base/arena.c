@@ -28,7 +28,7 @@ void cb_arena_deinit(struct cb_arena *arena)
 void *cb_arena_alloc(struct cb_arena *arena, size_t count, size_t size)
 {
     size_t bytes;
-    const size_t start = (arena->used + (CB_ALIGN - 1)) & ~(size_t)(CB_ALIGN - 1);
+    const size_t start = cb_align_up(arena->used);
     if (!arena->base || __builtin_mul_overflow(count, size, &bytes) || start > arena->budget ||
         bytes > arena->budget - start)
         return NULL;

@@ -11,6 +11,12 @@
 
 #define CB_ALIGN 64
 
+/* `bytes` rounded up to CB_ALIGN. */
+static inline size_t cb_align_up(size_t bytes)
+{
+    return (bytes + CB_ALIGN - 1) & ~(size_t)(CB_ALIGN - 1);
+}
+
 struct cb_arena {
     uint8_t *base;
     size_t used, budget;

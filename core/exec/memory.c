@@ -36,7 +36,7 @@ static void find_last_uses(struct layout *l)
 
 static void open_block(struct layout *l, int value, int at)
 {
-    const size_t bytes = (value_bytes(l->plan, value) + CB_ALIGN - 1) & ~(size_t)(CB_ALIGN - 1);
+    const size_t bytes = cb_align_up(value_bytes(l->plan, value));
     l->blocks[l->n_blocks] = (struct block){
         .first = at, .last = l->last[value] > at ? l->last[value] : at, .bytes = bytes
     };

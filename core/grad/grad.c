@@ -17,7 +17,7 @@ struct cb_grad {
 
 static size_t padded_bytes(const struct cb_tensor *t)
 {
-    return (cb_tensor_bytes(t) + CB_ALIGN - 1) & ~(size_t)(CB_ALIGN - 1);
+    return cb_align_up(cb_tensor_bytes(t));
 }
 
 /* Values with a gradient on the path: they depend on a wrt and are read or made by a node there, or are a wrt. */

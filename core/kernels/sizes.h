@@ -28,7 +28,7 @@ static inline size_t cb_size_bytes(size_t count, size_t size)
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - CB_ALIGN)
         return SIZE_MAX;
-    return (bytes + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
+    return cb_align_up(bytes);
 }
 
 /* a + b; SIZE_MAX when it overflows. */

@@ -58,11 +58,11 @@ struct norm {
 
 static size_t scratch(const struct cb_op_call *call, bool backward)
 {
-    const size_t c = channels_of(&call->in[X]->shape), n = cb_tensor_count(call->in[X]);
+    const size_t c = channels_of(&call->in[X]->shape);
     const union cb_attr *attr = &call->node->attr;
     const size_t masked =
-        backward ? cb_clamp_floats(attr->batch_norm.lo, attr->batch_norm.hi, n) : 0;
-    return c * 4 * sizeof(double) + (c * 2 + masked) * sizeof(float);
+        backward ? cb_clamp_bytes(call, attr->batch_norm.lo, attr->batch_norm.hi) : 0;
+    return c * (4 * sizeof(double) + 2 * sizeof(float)) + masked;
 }
 
 static struct norm norm_of(const struct cb_op_call *call)

@@ -2,14 +2,16 @@
 
 #include <math.h>
 
+#include "core/base/arena.h"
+
 static bool is_identity(float lo, float hi)
 {
     return isinf(lo) && lo < 0 && isinf(hi) && hi > 0;
 }
 
-size_t cb_clamp_floats(float lo, float hi, size_t n)
+size_t cb_clamp_bytes(const struct cb_op_call *call, float lo, float hi)
 {
-    return is_identity(lo, hi) ? 0 : n;
+    return is_identity(lo, hi) ? 0 : cb_align_up(cb_tensor_count(call->out[0]) * sizeof(float));
 }
 
 const float *cb_clamp_gradient(const struct cb_op_call *call, float lo, float hi, float *scratch)

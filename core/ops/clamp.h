@@ -4,8 +4,8 @@
 
 #include "core/ops/op.h"
 
-/* Floats of scratch that cb_clamp_gradient wants for n outputs: 0 without an activation. */
-size_t cb_clamp_floats(float lo, float hi, size_t n);
+/* Bytes of scratch that cb_clamp_gradient wants, rounded up to CB_ALIGN: 0 without an activation. */
+size_t cb_clamp_bytes(const struct cb_op_call *call, float lo, float hi);
 
 /* d loss / d v from d loss / d y: it passes where lo < y < hi. dout itself when there is no
  * activation, else `scratch`. */

@@ -87,11 +87,6 @@ static struct cb_conv_shape shape_of(const struct cb_op_call *call)
     return s;
 }
 
-static size_t aligned(size_t bytes)
-{
-    return (bytes + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
-}
-
 static const struct cb_tensor *input(const struct cb_op_call *call, int i)
 {
     return i < call->node->n_in ? call->in[i] : NULL;
@@ -129,10 +124,7 @@ static void pack(const struct cb_op_call *call, void *packed)
 /* Bytes of the masked gradient at the start of backward's scratch. */
 static size_t masked_bytes(const struct cb_op_call *call)
 {
-    const struct cb_node *node = call->node;
-    return aligned(
-        cb_clamp_floats(node->attr.conv.lo, node->attr.conv.hi, cb_tensor_count(call->out[0])) *
-        sizeof(float));
+    return cb_clamp_bytes(call, call->node->attr.conv.lo, call->node->attr.conv.hi);
 }
 
 static size_t scratch(const struct cb_op_call *call, bool backward)
@@ -141,7 +133,7 @@ static size_t scratch(const struct cb_op_call *call, bool backward)
     const size_t threads = cb_threads_count(call->threads);
     if (backward)
         return masked_bytes(call) + cb_conv_backward_scratch_bytes(call->kernels, &s, threads);
-    return aligned(call->packed ? 0 : packed_bytes(call)) +
+    return cb_align_up(call->packed ? 0 : packed_bytes(call)) +
            cb_conv_choose(call->kernels, &s)->scratch_bytes(call->kernels, &s, threads);
 }
 
@@ -163,7 +155,7 @@ static void forward(const struct cb_op_call *call)
     if (!call->packed) {
         pack(call, call->scratch);
         conv.packed = call->scratch;
-        conv.scratch = (char *)call->scratch + aligned(packed_bytes(call));
+        conv.scratch = (char *)call->scratch + cb_align_up(packed_bytes(call));
     }
     cb_conv_choose(call->kernels, &s)->run(call->kernels, &conv);
 }

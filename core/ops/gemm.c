@@ -122,7 +122,7 @@ static struct addend addend_of(const struct cb_op_call *call)
 
 static size_t addend_bytes(const struct addend *s, size_t n)
 {
-    return s->as_it_lies ? 0 : (s->rows * n * sizeof(float) + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
+    return s->as_it_lies ? 0 : cb_align_up(s->rows * n * sizeof(float));
 }
 
 /* beta * C as [rows,n]. */
@@ -224,9 +224,7 @@ static struct cb_product product_for_b(const struct cb_op_call *call, const floa
 
 static size_t masked_bytes(const struct cb_op_call *call)
 {
-    const union cb_attr *attr = &call->node->attr;
-    const size_t n = cb_clamp_floats(attr->gemm.lo, attr->gemm.hi, cb_tensor_count(call->out[0]));
-    return (n * sizeof(float) + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
+    return cb_clamp_bytes(call, call->node->attr.gemm.lo, call->node->attr.gemm.hi);
 }
 
 static size_t scratch(const struct cb_op_call *call, bool backward)

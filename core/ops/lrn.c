@@ -35,7 +35,7 @@ struct lrn {
 
 static size_t worker_bytes(size_t c)
 {
-    return (2 * c * sizeof(float) + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
+    return cb_align_up(2 * c * sizeof(float));
 }
 
 static size_t scratch(const struct cb_op_call *call, bool backward)

@@ -204,10 +204,7 @@ static struct cb_product product_for_b(const struct cb_product *p, const float *
 
 static size_t masked_bytes(const struct cb_op_call *call)
 {
-    const union cb_attr *attr = &call->node->attr;
-    const size_t n =
-        cb_clamp_floats(attr->matmul.lo, attr->matmul.hi, cb_tensor_count(call->out[0]));
-    return (n * sizeof(float) + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
+    return cb_clamp_bytes(call, call->node->attr.matmul.lo, call->node->attr.matmul.hi);
 }
 
 static size_t scratch(const struct cb_op_call *call, bool backward)

@@ -71,9 +71,7 @@ static struct pool pool_of(const struct cb_op_call *call)
 
 static size_t worker_bytes(const struct pool *p)
 {
-    const size_t bytes =
-        p->max_taps * (sizeof(size_t) + sizeof(float *)) + p->block * sizeof(float);
-    return (bytes + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
+    return cb_align_up(p->max_taps * (sizeof(size_t) + sizeof(float *)) + p->block * sizeof(float));
 }
 
 static size_t scratch(const struct cb_op_call *call, bool backward)

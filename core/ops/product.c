@@ -9,14 +9,9 @@
  * together then take little more than one of them. */
 #define STEP_ELEMENTS ((size_t)4 << 20)
 
-static size_t aligned(size_t bytes)
-{
-    return (bytes + CB_ALIGN - 1) / CB_ALIGN * CB_ALIGN;
-}
-
 size_t cb_product_rows_bytes(const struct cb_product *p)
 {
-    return p->a.column == 1 && p->alpha == 1 ? 0 : aligned(p->m * p->k * sizeof(float));
+    return p->a.column == 1 && p->alpha == 1 ? 0 : cb_align_up(p->m * p->k * sizeof(float));
 }
 
 const float *cb_product_rows(const struct cb_product *p, struct cb_threads *threads, float *scratch,
@@ -40,7 +35,7 @@ const float *cb_product_rows(const struct cb_product *p, struct cb_threads *thre
 
 size_t cb_product_packed_bytes(const struct cb_product *p, const struct cb_kernels *kernels)
 {
-    return aligned(cb_gemm_packed_bytes(kernels, p->k, p->n));
+    return cb_align_up(cb_gemm_packed_bytes(kernels, p->k, p->n));
 }
 
 void cb_product_pack(const struct cb_product *p, const struct cb_op_call *call, void *packed)

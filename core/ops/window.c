@@ -2,7 +2,8 @@
 
 #include <inttypes.h>
 
-#define MAX_SIZE ((int64_t)1 << 31) /* of kernel, stride, dilation, padding: products of two stay within 63 bits */
+/* Of kernel, stride, dilation, padding: products of two stay within 63 bits. */
+#define MAX_SIZE ((int64_t)1 << 31)
 
 static struct cb_status check_rank(const struct cb_node *node, struct cb_window *w,
                                    const struct cb_shape *in)

@@ -56,6 +56,21 @@ static double correlation(const float *a, const float *b, size_t n)
     return aa == 0 && bb == 0 ? 1 : ab / sqrt(aa * bb);
 }
 
+/* Grad-CAM's map of image 0 from the layer a [N,C,h,w] and the gradient g there. */
+static void weigh(const struct cb_tensor *a, const float *g, float *map)
+{
+    const size_t channels = (size_t)a->shape.dim[1], area = cb_shape_span(&a->shape, 2, 4);
+    for (size_t c = 0; c < channels; c++) {
+        double mean = 0;
+        for (size_t i = 0; i < area; i++)
+            mean += (double)g[c * area + i] / (double)area;
+        for (size_t i = 0; i < area; i++)
+            map[i] += (float)mean * a->f[c * area + i];
+    }
+    for (size_t i = 0; i < area; i++)
+        map[i] = fmaxf(0, map[i]);
+}
+
 /* The output of both images, and the map of the first. */
 static void check_network(const char *folder, enum cb_isa isa)
 {
@@ -96,19 +111,10 @@ static void check_network(const char *folder, enum cb_isa isa)
     read_npz(path, "cls.npy", &arena, &cls);
     cb_grad_seed(grad, 1)->f[cls.i[0]] = 1; /* image 0's row */
     cb_grad_run(grad);
-    const size_t channels = (size_t)a->shape.dim[1], area = cb_tensor_count(&map);
-    const float *g = cb_grad_of(grad, 0)->f;
+    const size_t area = cb_tensor_count(&map);
     float *cam = cb_arena_alloc(&arena, area, sizeof *cam);
     cr_assert_eq((size_t)(a->shape.dim[2] * a->shape.dim[3]), area, "%s: the CAM layer has another size", folder);
-    for (size_t c = 0; c < channels; c++) {
-        double mean = 0;
-        for (size_t i = 0; i < area; i++)
-            mean += (double)g[c * area + i] / (double)area;
-        for (size_t i = 0; i < area; i++)
-            cam[i] += (float)mean * a->f[c * area + i];
-    }
-    for (size_t i = 0; i < area; i++)
-        cam[i] = fmaxf(0, cam[i]);
+    weigh(a, cb_grad_of(grad, 0)->f, cam);
     const double r = correlation(cam, map.f, area);
     printf("%-40s %-8s output within %.2g of its largest, map's correlation %.6f\n", folder, engine.kernels.name,
            worst / most, r);
