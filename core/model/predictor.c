@@ -31,6 +31,7 @@ struct cb_predictor {
     const struct cb_model *model;
     struct lane lanes[MAX_LANES];
     uint64_t clock;
+    bool singly;              /* the network turned out to take one photo at a time */
     struct cb_arena *scratch; /* one per worker */
     size_t workers;
 };
@@ -116,7 +117,7 @@ static struct cb_status get_lane(struct cb_predictor *p, const struct lane *want
     close_lane(oldest);
     *oldest = *want;
     oldest->used = ++p->clock;
-    st = open_lane(p, oldest);
+    st = cb_context(open_lane(p, oldest), "%s at %dx%d", p->model->name, want->width, want->height);
     if (st.code)
         close_lane(oldest);
     else
@@ -167,19 +168,10 @@ static void image_size(const struct cb_predictor *p, const struct cb_image *imag
     cb_recipe_output_size(&p->model->recipe, image->width, image->height, width, height);
 }
 
-static struct cb_status check_size(const struct cb_predictor *p, int height, int width)
-{
-    const struct cb_model *m = p->model;
-    if ((m->height && m->height != height) || (m->width && m->width != width))
-        return cb_fail(CB_ERR_INPUT, "%s wants pictures of %dx%d, its recipe makes %dx%d", m->name, m->width, m->height,
-                       width, height);
-    return cb_ok();
-}
-
 /* How many of the next photos go into one run: a power of two of the same size, so that few plans serve all. */
 static int next_batch(const struct cb_predictor *p, const struct cb_image *images, int n, int height, int width)
 {
-    int same = 1, batch = 1, limit = p->model->batch ? p->model->batch : MAX_BATCH;
+    int same = 1, batch = 1, limit = p->singly ? 1 : p->model->batch ? p->model->batch : MAX_BATCH;
     for (; same < n && same < limit && same < MAX_BATCH; same++) {
         int h, w;
         image_size(p, &images[same], &h, &w);
@@ -193,37 +185,52 @@ static int next_batch(const struct cb_predictor *p, const struct cb_image *image
 
 typedef void take_fn(const struct cb_tensor *tensor, int n, size_t per_image, float *out);
 
+/* Whether y has a row of `per_image` numbers, or of as many maps, for each of n photos. A network that was made for one
+ * size may give more or fewer at another. */
+static struct cb_status check_rows(const struct cb_predictor *p, const struct lane *lane, const struct cb_tensor *y,
+                                   size_t per_image)
+{
+    const size_t n = (size_t)lane->n, count = cb_tensor_count(y);
+    char shape[CB_SHAPE_TEXT];
+    if (y->shape.rank > 0 && y->shape.dim[0] == lane->n &&
+        (count == n * per_image || (y->shape.rank > 2 && count && (size_t)y->shape.dim[1] == per_image)))
+        return cb_ok();
+    return cb_fail(CB_ERR_INPUT, "%s: %d pictures of %dx%d give %s, where %zu numbers for each were wanted",
+                   p->model->name, lane->n, lane->width, lane->height, cb_shape_text(&y->shape, shape), per_image);
+}
+
+/* Plans for the next photos, all of one size, and runs them; *done says how many they were. */
+static struct cb_status run_part(struct cb_predictor *p, enum purpose purpose, const struct cb_image *images, int n,
+                                 size_t per_image, struct lane **lane, int *done)
+{
+    struct lane want = { .purpose = purpose, .layer = -1 };
+    struct cb_status st;
+    image_size(p, images, &want.height, &want.width);
+    want.n = next_batch(p, images, n, want.height, want.width);
+    st = get_lane(p, &want, lane);
+    if (!st.code)
+        st = check_rows(p, *lane, cb_session_output((*lane)->session, 0), per_image);
+    if (st.code && want.n > 1) { /* its own shapes may insist on one */
+        p->singly = true;
+        return run_part(p, purpose, images, n, per_image, lane, done);
+    }
+    CB_TRY(st);
+    *done = want.n;
+    return run_lane(p, *lane, images);
+}
+
+typedef void take_fn(const struct cb_tensor *tensor, int n, size_t per_image, float *out);
+
 /* Runs n photos in parts; each part's output goes through `take` into out [n, per_image]. */
 static struct cb_status run_all(struct cb_predictor *p, enum purpose purpose, const struct cb_image *images, int n,
                                 size_t per_image, take_fn *take, float *out)
 {
     for (int done = 0, part; done < n; done += part) {
-        struct lane want = { .purpose = purpose, .layer = -1 }, *lane;
-        const struct cb_tensor *y;
-        image_size(p, &images[done], &want.height, &want.width);
-        CB_TRY(check_size(p, want.height, want.width));
-        part = want.n = next_batch(p, &images[done], n - done, want.height, want.width);
-        CB_TRY(get_lane(p, &want, &lane));
-        CB_TRY(run_lane(p, lane, &images[done]));
-        y = cb_session_output(lane->session, 0);
-        if (y->shape.rank < 1 || cb_tensor_count(y) % (size_t)part || y->shape.dim[0] != part)
-            return cb_fail(CB_ERR_UNSUPPORTED, "%s: its output has no row for each of %d photos", p->model->name, part);
-        take(y, part, per_image, out + (size_t)done * per_image);
+        struct lane *lane;
+        CB_TRY(run_part(p, purpose, &images[done], n - done, per_image, &lane, &part));
+        take(cb_session_output(lane->session, 0), part, per_image, out + (size_t)done * per_image);
     }
     return cb_ok();
-}
-
-static void take_probabilities(const struct cb_tensor *logits, int n, size_t classes, float *out)
-{
-    cb_softmax_rows((size_t)n, classes, logits->f, out);
-}
-
-struct cb_status cb_predict(struct cb_predictor *predictor, const struct cb_image *images, int n, float *probabilities)
-{
-    const struct cb_model *m = predictor->model;
-    if (m->logits < 0 || m->classes < 1)
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s has no classifier: train a head on it", m->name);
-    return run_all(predictor, SCORES, images, n, (size_t)m->classes, take_probabilities, probabilities);
 }
 
 /* [n, C, spatial...] averaged over space, or flat. */
@@ -236,6 +243,20 @@ static void take_features(const struct cb_tensor *x, int n, size_t length, float
             sum += (double)x->f[i * area + k];
         out[i] = (float)(sum / (double)area);
     }
+}
+
+static void take_probabilities(const struct cb_tensor *logits, int n, size_t classes, float *out)
+{
+    take_features(logits, n, classes, out);
+    cb_softmax_rows((size_t)n, classes, out, out);
+}
+
+struct cb_status cb_predict(struct cb_predictor *predictor, const struct cb_image *images, int n, float *probabilities)
+{
+    const struct cb_model *m = predictor->model;
+    if (m->logits < 0 || m->classes < 1)
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s has no classifier: train a head on it", m->name);
+    return run_all(predictor, SCORES, images, n, (size_t)m->classes, take_probabilities, probabilities);
 }
 
 struct cb_status cb_feature_length(struct cb_predictor *predictor, int *out)
@@ -270,6 +291,15 @@ static struct cb_status check_cam(const struct cb_model *m, int class_index, int
     return cb_ok();
 }
 
+/* The class's score is the mean of its map, where the network gives one. */
+static void seed_class(struct cb_tensor *seed, size_t classes, size_t class_index)
+{
+    const size_t area = cb_tensor_count(seed) / classes;
+    memset(seed->f, 0, cb_tensor_bytes(seed));
+    for (size_t i = 0; i < area; i++)
+        seed->f[class_index * area + i] = 1 / (float)area;
+}
+
 /* arXiv:1610.02391, equations 1 and 2: relu(sum over c of mean(dy/dA_c) A_c). */
 static void weigh(const struct cb_tensor *activation, const struct cb_tensor *gradient, float *map)
 {
@@ -296,21 +326,20 @@ struct cb_status cb_grad_cam(struct cb_predictor *predictor, const struct cb_ima
     float *probabilities;
     CB_TRY(check_cam(m, class_index, want.layer));
     image_size(predictor, image, &want.height, &want.width);
-    CB_TRY(check_size(predictor, want.height, want.width));
     CB_TRY(get_lane(predictor, &want, &lane));
+    logits = cb_session_output(lane->session, 0);
     activation = cb_session_value(lane->session, want.layer);
     gradient = cb_grad_of(lane->grad, 0);
     if (activation->shape.rank != 4 || !activation->data || !gradient->data)
         return cb_fail(CB_ERR_INPUT, "layer '%s' of %s is no [N,C,H,W] tensor on the way to the scores",
                        m->graph.values[want.layer].name, m->name);
     CB_TRY(run_lane(predictor, lane, image));
-    logits = cb_session_output(lane->session, 0);
+    CB_TRY(check_rows(predictor, lane, logits, (size_t)m->classes));
     CB_TRY(cb_arena_get(arena, (size_t)m->classes, sizeof(float), "Grad-CAM", &probabilities));
-    cb_softmax_rows(1, (size_t)m->classes, logits->f, probabilities);
+    take_probabilities(logits, 1, (size_t)m->classes, probabilities);
     if (cam.class_index < 0)
         cb_top_k(probabilities, m->classes, 1, &cam.class_index);
-    cb_grad_clear(lane->grad);
-    cb_grad_seed(lane->grad, 0)->f[cam.class_index] = 1;
+    seed_class(cb_grad_seed(lane->grad, 0), (size_t)m->classes, (size_t)cam.class_index);
     cb_grad_run(lane->grad);
     cam.probability = probabilities[cam.class_index];
     cam.height = (int)activation->shape.dim[2];

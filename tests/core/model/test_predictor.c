@@ -212,3 +212,57 @@ Test(grad_cam, refuses_a_class_or_a_layer_that_is_not_there)
     onnx_free(&b);
     cb_arena_deinit(&arena);
 }
+
+/* Convolution, ReLU, a window of 4x4 averaged: at 4x4 one score a class, at other sizes maps or nothing. */
+static struct cb_model *windowed_model(struct onnx_builder *b, int side)
+{
+    struct cb_model *m = NULL;
+    char recipe[128];
+    *b = onnx_begin(13);
+    onnx_input(b, "x", ONNX_FLOAT, ONNX_DIMS(-1, 3, 4, 4));
+    onnx_random(b, "w", ONNX_DIMS(6, 3, 1, 1), 3);
+    onnx_node(b, "Conv", "x w", "conv");
+    onnx_node(b, "Relu", "conv", "relu");
+    onnx_node(b, "AveragePool", "relu", "scores");
+    onnx_attr_ints(b, "kernel_shape", ONNX_DIMS(4, 4));
+    onnx_output(b, "scores", ONNX_FLOAT);
+    snprintf(recipe, sizeof recipe, "{\"resize\":{\"height\":%d,\"width\":%d}}", side, side);
+    onnx_property(b, "cambium.recipe", recipe);
+    const struct cb_status st = cb_model_load(&(struct cb_model_source){ .bytes = onnx_end(b), .name = "net" }, &m);
+    cr_assert(st.code == CB_OK, "%s", st.msg);
+    return m;
+}
+
+Test(predictor, takes_sizes_other_than_the_files_own_where_the_network_allows_them)
+{
+    const struct cb_engine engine = engine_of(cb_isa_best());
+    static const int sides[] = { 4, 9, 3 };
+    static const enum cb_code want[] = { CB_OK, CB_OK, CB_ERR_MODEL };
+    for (size_t i = 0; i < CB_COUNT_OF(sides); i++) {
+        struct onnx_builder b;
+        struct cb_arena arena;
+        struct cb_predictor *p = NULL;
+        struct cb_model *m = windowed_model(&b, sides[i]);
+        struct cb_image images[3];
+        struct cb_cam cam;
+        float probabilities[18];
+        double sum = 0;
+        cr_assert(cb_arena_init(&arena, (size_t)1 << 26).code == CB_OK);
+        for (int k = 0; k < 3; k++)
+            images[k] = picture(&arena, 40 + k, (uint64_t)k + 5);
+        cr_assert(cb_predictor_create(&engine, m, &p).code == CB_OK);
+        const struct cb_status st = cb_predict(p, images, 3, probabilities);
+        cr_expect_eq(st.code, want[i], "%d pixels: %s", sides[i], st.msg);
+        for (int c = 0; c < 6 && !st.code; c++)
+            sum += (double)probabilities[6 + c];
+        if (!st.code) {
+            cr_expect_float_eq(sum, 1, 1e-5);
+            cr_expect_eq(cb_grad_cam(p, &images[1], -1, -1, &arena, &cam).code, CB_OK);
+            cr_expect_float_eq(cam.probability, probabilities[6 + cam.class_index], 1e-5f);
+        }
+        cb_predictor_destroy(p);
+        cb_model_destroy(m);
+        onnx_free(&b);
+        cb_arena_deinit(&arena);
+    }
+}
