@@ -5,6 +5,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* Under the address sanitizer the bytes between a block's end and the next one are out of bounds. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define FORBID(from, len) __asan_poison_memory_region(from, len)
+#define ALLOW(from, len) __asan_unpoison_memory_region(from, len)
+#else
+#define FORBID(from, len) ((void)(from), (void)(len))
+#define ALLOW(from, len) ((void)(from), (void)(len))
+#endif
+
 struct cb_status cb_arena_init(struct cb_arena *arena, size_t budget)
 {
     void *p;
@@ -18,10 +28,19 @@ struct cb_status cb_arena_init(struct cb_arena *arena, size_t budget)
     return cb_ok();
 }
 
+/* Where what is forbidden behind `used` bytes ends: at least one byte later, where there is one. */
+static size_t end_of_padding(const struct cb_arena *arena, size_t used)
+{
+    const size_t end = (used | (CB_ALIGN - 1)) + 1;
+    return end < arena->budget ? end : arena->budget;
+}
+
 void cb_arena_deinit(struct cb_arena *arena)
 {
-    if (arena->base)
+    if (arena->base) {
+        ALLOW(arena->base, end_of_padding(arena, arena->used));
         munmap(arena->base, arena->budget);
+    }
     *arena = (struct cb_arena){ 0 };
 }
 
@@ -33,6 +52,8 @@ void *cb_arena_alloc(struct cb_arena *arena, size_t count, size_t size)
         bytes > arena->budget - start)
         return NULL;
     arena->used = start + bytes;
+    ALLOW(arena->base + start, bytes);
+    FORBID(arena->base + arena->used, end_of_padding(arena, arena->used) - arena->used);
     return arena->base + start; /* mmap and rewind leave zeroes */
 }
 
@@ -77,6 +98,7 @@ void cb_arena_rewind(struct cb_arena *arena, size_t mark)
     const size_t used = arena->used;
     if (mark >= used)
         return;
+    ALLOW(arena->base + mark, end_of_padding(arena, used) - mark);
     memset(arena->base + mark, 0, (whole < used ? whole : used) - mark);
     if (whole < used)
         madvise(arena->base + whole, used - whole, MADV_DONTNEED);

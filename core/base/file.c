@@ -211,8 +211,12 @@ static struct cb_status remove_at(int parent, const char *name, int depth)
     if (errno != EISDIR && errno != EPERM)
         return fail_errno(name);
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || depth == 0)
+    if (fd < 0)
         return fail_errno(name);
+    if (depth == 0) {
+        close(fd);
+        return cb_fail(CB_ERR_IO, "%s: folders are nested too deep", name);
+    }
     if (!(dir = fdopendir(fd))) {
         close(fd);
         return fail_errno(name);
