@@ -104,9 +104,10 @@ static struct cb_status find_affine(struct cb_graph *g, const struct cb_node *n,
     return cb_ok();
 }
 
-/* The filter or matrix times `scale`: a new constant in temporary memory. Channels are its axis 0, or its last. */
-static struct cb_status scale_weights(struct cb_pass *pass, int weights, bool channels_first, const struct affine *a,
-                                      int *out)
+/* The filter or matrix times `scale`: a new constant in temporary memory, or one of ours (from `own` on) once more.
+ * Channels are its axis 0, or its last. */
+static struct cb_status scale_weights(struct cb_pass *pass, int weights, int own, bool channels_first,
+                                      const struct affine *a, int *out)
 {
     struct cb_graph *g = pass->graph;
     const struct cb_value w = g->values[weights];
@@ -114,12 +115,15 @@ static struct cb_status scale_weights(struct cb_pass *pass, int weights, bool ch
     const size_t channels = (size_t)w.shape.dim[channels_first ? 0 : w.shape.rank - 1];
     float *scaled;
     struct cb_tensor t = cb_value_tensor(&w);
-    CB_TRY(cb_arena_get(pass->temporary, count, sizeof *scaled, w.name, &scaled));
+    if (weights >= own)
+        scaled = (float *)(uintptr_t)w.data;
+    else
+        CB_TRY(cb_arena_get(pass->temporary, count, sizeof *scaled, w.name, &scaled));
     for (size_t i = 0; i < count; i++) {
         const size_t c = channels_first ? i / (count / channels) : i % channels;
         scaled[i] = read_float(&w, i) * a->scale[c];
     }
-    if (w.mapped)
+    if (w.mapped && weights < own)
         cb_file_let_go(w.data, count * sizeof *scaled);
     t.data = scaled;
     CB_TRY(cb_graph_add_constant(g, w.name, &t, out));
@@ -174,7 +178,7 @@ static bool takes_gemm(const struct cb_graph *g, const struct cb_node *n, size_t
 }
 
 /* node becomes node followed by the affine map; its output takes over. */
-static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node, const struct affine *a, int out)
+static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node, int own, const struct affine *a, int out)
 {
     struct cb_graph *g = pass->graph;
     const struct cb_shape *y = &g->values[out].shape;
@@ -189,7 +193,7 @@ static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node, co
         beta = node->attr.gemm.beta;
     CB_TRY(fold_bias(pass, node, beta, channels, a));
     if (a->scale)
-        CB_TRY(scale_weights(pass, node->in[1], conv || node->attr.gemm.trans_b, a, &node->in[1]));
+        CB_TRY(scale_weights(pass, node->in[1], own, conv || node->attr.gemm.trans_b, a, &node->in[1]));
     if (conv) {
         node->attr.conv.lo = a->lo;
         node->attr.conv.hi = a->hi;
@@ -205,6 +209,7 @@ static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node, co
 struct cb_status cb_pass_fold_affine(struct cb_pass *pass)
 {
     struct cb_graph *g = pass->graph;
+    const int own = g->n_values; /* constants from here on are this pass's, each for one node */
     int *producer, *uses, kept = 0;
     if (pass->train_weights)
         return cb_ok();
@@ -229,7 +234,9 @@ struct cb_status cb_pass_fold_affine(struct cb_pass *pass)
         if (!takes_conv(g, before) &&
             !takes_gemm(g, before, (size_t)g->values[data].shape.dim[g->values[data].shape.rank - 1]))
             continue;
-        CB_TRY(fold_into(pass, before, &a, n->out[0]));
+        if (a.scale && before->in[1] < own && uses[before->in[1]] > 1) /* shared weights are not copied for each */
+            continue;
+        CB_TRY(fold_into(pass, before, own, &a, n->out[0]));
         producer[n->out[0]] = p;
         kept--;
     }

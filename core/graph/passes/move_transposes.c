@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Constants that are rewritten, in all: one that many nodes read is written anew for each. */
+#define MAX_CONSTANT_BYTES ((size_t)128 << 20)
+
 struct origin {
     int value; /* -1: none */
     int perm[CB_MAX_RANK];
@@ -17,6 +20,7 @@ struct sweep {
     struct origin *origin; /* [cap] */
     int *replacement;      /* [cap] a value that took over for this one; itself otherwise */
     int cap;
+    size_t constant_bytes; /* of constants that were rewritten */
 };
 
 /* What an operator does with axes. */
@@ -144,6 +148,23 @@ static const struct origin *common_origin(const struct sweep *s, const struct cb
         common = o;
     }
     return common;
+}
+
+/* Whether the constants that would have to be rewritten for this node are within the limit; counts them. */
+static bool can_rewrite(struct sweep *s, const struct cb_node *node)
+{
+    size_t bytes = s->constant_bytes;
+    for (int k = 0; k < node->n_in; k++) {
+        const int v = node->in[k];
+        const struct cb_tensor t = v < 0 ? (struct cb_tensor){ 0 } : cb_value_tensor(&s->graph->values[v]);
+        if (v < 0 || s->origin[v].value >= 0 || cb_tensor_count(&t) == 1)
+            continue;
+        if (cb_tensor_bytes(&t) > MAX_CONSTANT_BYTES - bytes)
+            return false;
+        bytes += cb_tensor_bytes(&t);
+    }
+    s->constant_bytes = bytes;
+    return true;
 }
 
 static struct cb_status untranspose_inputs(struct sweep *s, struct cb_node *node, int rank, const int *perm)
@@ -310,6 +331,8 @@ static struct cb_status sweep_node(struct sweep *s, struct cb_node *node, struct
             become_view(s, node, common->value);
         return cb_ok();
     }
+    if (!can_rewrite(s, node))
+        return cb_ok();
     if ((rule == REDUCTION && reduce_origin(s, node)) || !map_attributes(node, rule, rank, common->perm))
         return cb_ok();
     return push_through(s, node, rank, *common, behind, n_behind);

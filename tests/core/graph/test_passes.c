@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "core/exec/plan_internal.h"
 #include "core/graph/passes/passes.h"
 #include "tests/support/close.h"
 #include "tests/support/net.h"
@@ -100,6 +101,37 @@ Test(passes, keep_a_value_that_is_an_output_too)
     cr_expect(negative);
     cb_session_destroy(s);
     cb_plan_destroy(plan);
+    net_free(&net);
+}
+
+Test(passes, one_constant_read_by_many_is_not_rewritten_for_all_of_them)
+{
+    struct net net = net_begin(8);
+    const struct cb_shape shape = { 3, { 64, 64, 256 } }, turned = { 3, { 256, 64, 64 } };
+    const int x = net_input(&net, "x", shape), k = net_constant(&net, "k", turned, -1, 1);
+    int v = net_op(&net, CB_OP_TRANSPOSE, "t", x, -1);
+    for (int i = 0; i < 40; i++) /* 4 MB each time */
+        v = net_op(&net, CB_OP_TANH, "y", net_op(&net, CB_OP_SUB, "s", v, k), -1);
+    cr_assert(cb_graph_add_output(&net.graph, v).code == CB_OK);
+    struct cb_plan *plan = plan_of(&net, false);
+    cr_expect_lt(plan->arena.used, (size_t)140 << 20);
+    cb_plan_destroy(plan);
+    net_free(&net);
+}
+
+Test(passes, weights_that_two_convolutions_share_stay_as_they_are)
+{
+    struct net net = net_begin(9);
+    const int x = net_input(&net, "x", (struct cb_shape){ 4, { 1, 3, 6, 5 } });
+    const int a = net_conv(&net, "a", x, 3, 3, 3, 1, true), w = net.graph.nodes[net.graph.n_nodes - 2].in[1];
+    int b = net_conv(&net, "b", net_batch_norm(&net, "m", a, 3), 3, 3, 3, 1, true);
+    net.graph.nodes[net.graph.n_nodes - 2].in[1] = w;
+    b = net_op(&net, CB_OP_MUL, "scale", b, net_constant(&net, "two", (struct cb_shape){ 0 }, 2, 3));
+    net.output = net_batch_norm(&net, "n", b, 3);
+    cr_assert(cb_graph_add_output(&net.graph, net.output).code == CB_OK);
+    const struct cb_tensor want = net_run(&net, CB_ISA_GENERIC, 1, true, false);
+    const struct cb_tensor got = net_run(&net, CB_ISA_GENERIC, 1, false, false);
+    cb_expect_close(cb_tensor_count(&want), got.f, want.f, "shared weights");
     net_free(&net);
 }
 
