@@ -7,6 +7,8 @@
 /* A constant larger than this is left to the run, unless shapes depend on it. */
 #define FOLD_MAX_ELEMENTS ((size_t)1 << 24)
 #define SMALL_ELEMENTS 4096
+/* All that is computed now is kept with the plan: a network of some bytes may ask for any amount. */
+#define FOLD_MAX_BYTES ((size_t)256 << 20)
 
 static bool is_parameter_slot(const struct cb_node *n, int k)
 {
@@ -67,6 +69,7 @@ struct cb_status cb_plan_known_inputs(const struct cb_graph *graph, struct cb_ar
 struct inference {
     struct cb_plan *plan;
     bool fold_all;
+    size_t folded_bytes;
     bool *parameter;             /* [n_values] */
     struct cb_arg *in, *out;     /* [widest] */
     struct cb_tensor *tensors;   /* [2 * widest] */
@@ -123,6 +126,7 @@ static struct cb_status fold(struct inference *f, const struct cb_node *n)
             continue;
         out[k] = (struct cb_tensor){ .shape = f->out[k].shape, .dtype = f->out[k].dtype };
         CB_TRY(cb_arena_get(&plan->arena, cb_tensor_count(&out[k]), cb_dtype_size(out[k].dtype), n->name, &out[k].data));
+        f->folded_bytes += cb_tensor_bytes(&out[k]);
         out_pointers[k] = &out[k];
     }
     call.in = (const struct cb_tensor *const *)f->pointers;
@@ -146,6 +150,20 @@ static bool is_small(const struct inference *f, const struct cb_node *n)
     for (int k = 0; k < n->n_out; k++)
         if (n->out[k] >= 0 && cb_shape_count(&f->out[k].shape) > FOLD_MAX_ELEMENTS)
             return false;
+    return true;
+}
+
+/* Whether the node's outputs fit beside all that was computed before. */
+static bool has_room(const struct inference *f, const struct cb_node *n)
+{
+    size_t left = FOLD_MAX_BYTES - f->folded_bytes;
+    for (int k = 0; k < n->n_out; k++) {
+        const size_t size = n->out[k] < 0 ? 0 : cb_dtype_size(f->out[k].dtype);
+        if (size && cb_shape_count(&f->out[k].shape) > left / size)
+            return false;
+        if (size)
+            left -= cb_shape_count(&f->out[k].shape) * size;
+    }
     return true;
 }
 
@@ -178,7 +196,11 @@ static struct cb_status infer_node(struct inference *f, struct cb_node *n, bool 
         g->values[n->out[k]].dtype = f->out[k].dtype;
         g->values[n->out[k]].shape = f->out[k].shape;
     }
-    *folded = (all_known || reads_shape_only(n)) && (is_parameter(f, n) || (f->fold_all && is_small(f, n)));
+    *folded = (all_known || reads_shape_only(n)) &&
+              (is_parameter(f, n) || (f->fold_all && is_small(f, n) && has_room(f, n)));
+    if (*folded && !has_room(f, n))
+        return cb_fail(CB_ERR_TOO_LARGE, "%s: what shapes depend on has more than %zu MB", n->name,
+                       FOLD_MAX_BYTES >> 20);
     if (*folded)
         return fold(f, n);
     for (int k = 0; k < n->n_in; k++)

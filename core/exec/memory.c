@@ -2,8 +2,12 @@
  * lives from the node that makes it to the last that reads it. Blocks are placed largest first, each at the lowest
  * offset where no block that lives at the same time lies ("greedy by size", arXiv:2001.03288). */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/exec/plan_internal.h"
+
+/* The search is quadratic: in a network of more blocks, the smallest ones share nothing. */
+#define MAX_SEARCHED 16384
 
 struct block {
     int first, last; /* nodes; an input is there before node 0 */
@@ -89,14 +93,33 @@ static int larger_first(const void *a, const void *b)
     return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : x->first - y->first;
 }
 
-static int lower_first(const void *a, const void *b)
+/* The lowest offset where b fits among n placed blocks, which stand by their offsets. */
+static void find_gap(struct block *b, struct block *const *placed, int n)
 {
-    const struct block *x = *(struct block *const *)a, *y = *(struct block *const *)b;
-    return x->offset != y->offset ? (x->offset < y->offset ? -1 : 1) : 0;
+    b->offset = 0;
+    for (int k = 0; k < n && placed[k]->offset < b->offset + b->bytes; k++) {
+        const struct block *p = placed[k];
+        if (p->first <= b->last && b->first <= p->last && p->offset + p->bytes > b->offset)
+            b->offset = p->offset + p->bytes;
+    }
 }
 
-/* The end of the arena that the blocks need. `order` and `near` have room for all blocks. */
-static size_t place_blocks(struct layout *l, struct block **order, struct block **near)
+static void insert_placed(struct block *b, struct block **placed, int n)
+{
+    int low = 0, high = n;
+    while (low < high) {
+        const int middle = low + (high - low) / 2;
+        if (placed[middle]->offset <= b->offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    memmove(placed + low + 1, placed + low, (size_t)(n - low) * sizeof *placed);
+    placed[low] = b;
+}
+
+/* The end of the arena that the blocks need. `order` and `placed` have room for all blocks. */
+static size_t place_blocks(struct layout *l, struct block **order, struct block **placed)
 {
     size_t end = 0;
     for (int i = 0; i < l->n_blocks; i++)
@@ -104,15 +127,11 @@ static size_t place_blocks(struct layout *l, struct block **order, struct block 
     qsort(order, (size_t)l->n_blocks, sizeof *order, larger_first);
     for (int i = 0; i < l->n_blocks; i++) {
         struct block *b = order[i];
-        size_t n_near = 0;
-        for (int k = 0; k < i; k++)
-            if (order[k]->first <= b->last && b->first <= order[k]->last)
-                near[n_near++] = order[k];
-        qsort(near, n_near, sizeof *near, lower_first);
-        b->offset = 0;
-        for (size_t k = 0; k < n_near && near[k]->offset < b->offset + b->bytes; k++)
-            if (near[k]->offset + near[k]->bytes > b->offset)
-                b->offset = near[k]->offset + near[k]->bytes;
+        b->offset = end;
+        if (i < MAX_SEARCHED) {
+            find_gap(b, placed, i);
+            insert_placed(b, placed, i);
+        }
         if (b->offset + b->bytes > end)
             end = b->offset + b->bytes;
     }
@@ -145,25 +164,25 @@ struct cb_status cb_plan_lay_out(struct cb_plan *plan)
     const struct cb_graph *g = &plan->graph;
     const size_t n_values = (size_t)g->n_values;
     struct layout l = { .plan = plan };
-    struct block **order, **near;
+    struct block **order, **placed;
     size_t scratch;
     CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *l.block_of, "plan", &l.block_of));
     CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *l.last, "plan", &l.last));
     CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *l.blocks, "plan", &l.blocks));
     CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *order, "plan", &order));
-    CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *near, "plan", &near));
+    CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *placed, "plan", &placed));
     CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *plan->offset, "plan", &plan->offset));
     for (int v = 0; v < g->n_values; v++)
         l.block_of[v] = -1;
     find_last_uses(&l);
     form_blocks(&l);
-    plan->scratch_offset = place_blocks(&l, order, near);
+    plan->scratch_offset = place_blocks(&l, order, placed);
     for (int v = 0; v < g->n_values; v++)
         plan->offset[v] = l.block_of[v] < 0 ? CB_NO_OFFSET : l.blocks[l.block_of[v]].offset;
     CB_TRY(largest_scratch(plan, &scratch));
     plan->activation_bytes = plan->scratch_offset + scratch;
     if (plan->activation_bytes > plan->engine->plan_budget)
-        return cb_fail(CB_ERR_NOMEM, "activations want %zu MB, the limit is %zu MB", plan->activation_bytes >> 20,
+        return cb_fail(CB_ERR_TOO_LARGE, "activations want %zu MB, the limit is %zu MB", plan->activation_bytes >> 20,
                        plan->engine->plan_budget >> 20);
     return cb_ok();
 }

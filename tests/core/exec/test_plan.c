@@ -1,4 +1,5 @@
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/exec/plan_internal.h"
@@ -60,11 +61,58 @@ Test(plan, every_budget_gives_a_result_or_says_that_memory_is_short)
         engine.plan_budget = budget;
         const struct cb_status st = cb_plan_create(&engine, &net.graph, net.weights,
                                                    &(struct cb_plan_options){ .inputs = &input }, &plan);
-        cr_expect(st.code == CB_OK || st.code == CB_ERR_NOMEM, "%s", st.msg);
+        cr_expect(st.code == CB_OK || st.code == CB_ERR_TOO_LARGE, "%s", st.msg);
         refused += st.code != CB_OK;
         cb_plan_destroy(plan);
     }
     cr_expect_gt(refused, 0);
+    net_free(&net);
+}
+
+Test(plan, more_values_than_are_searched_still_lie_apart)
+{
+    enum { N = 20000 };
+    struct net net = net_begin(2);
+    const struct cb_engine engine = engine_of(CB_ISA_GENERIC);
+    struct cb_tensor input = { .shape = { 1, { 3 } }, .dtype = CB_FLOAT32 };
+    const int x = net_input(&net, "x", input.shape);
+    for (int i = 0; i < N; i++)
+        cr_assert(cb_graph_add_output(&net.graph, net_op(&net, CB_OP_TANH, "y", x, -1)).code == CB_OK);
+    struct cb_plan *plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
+    bool *taken = calloc(N + 1, sizeof *taken);
+    for (int i = 0; i < plan->n_outputs; i++) {
+        const size_t slot = plan->offset[plan->outputs[i]] / CB_ALIGN;
+        cr_assert_lt(slot, N + 1);
+        cr_assert(!taken[slot], "output %d", i);
+        taken[slot] = true;
+    }
+    cr_expect_leq(plan->scratch_offset, (size_t)(N + 1) * CB_ALIGN);
+    free(taken);
+    cb_plan_destroy(plan);
+    net_free(&net);
+}
+
+Test(plan, what_shapes_depend_on_is_computed_only_while_it_is_small)
+{
+    struct net net = net_begin(2);
+    const struct cb_engine engine = engine_of(CB_ISA_GENERIC);
+    struct cb_tensor input = { .shape = { 1, { 2 } }, .dtype = CB_FLOAT32 };
+    int64_t *size;
+    struct cb_tensor dims = { .shape = { 1, { 1 } }, .dtype = CB_INT64 };
+    struct cb_plan *plan = NULL;
+    int shape;
+    const int x = net_input(&net, "x", input.shape);
+    cr_assert(cb_arena_get(&net.arena, 1, sizeof *size, "size", &size).code == CB_OK);
+    *size = 1 << 26;
+    dims.data = size;
+    cr_assert(cb_graph_add_constant(&net.graph, "size", &dims, &shape).code == CB_OK);
+    const int many = net_op(&net, CB_OP_EXPAND, "many", shape, shape);
+    cr_assert(cb_graph_add_output(&net.graph, net_op(&net, CB_OP_RESHAPE, "y", x, many)).code == CB_OK);
+    const struct cb_status st =
+        cb_plan_create(&engine, &net.graph, net.weights, &(struct cb_plan_options){ .inputs = &input }, &plan);
+    cr_expect_eq(st.code, CB_ERR_TOO_LARGE);
+    cr_expect(strstr(st.msg, "many"), "%s", st.msg);
+    cb_plan_destroy(plan);
     net_free(&net);
 }
 
