@@ -32,16 +32,19 @@ static const char *attribute(struct cb_arena *arena, const char *header, const c
             at = strchr(value, ';');
             continue;
         }
-        if (!(copy = to = cb_arena_text(arena, value, strlen(value))))
+        copy = to = here ? cb_arena_text(arena, value, strlen(value)) : NULL;
+        if (here && !copy)
             return NULL;
         for (value++; *value && *value != '"'; value++) {
             if (*value == '\\' && (value[1] == '"' || value[1] == '\\'))
                 value++;
-            *to++ = *value;
+            if (here)
+                *to++ = *value;
         }
-        *to = 0;
-        if (here)
+        if (here) {
+            *to = 0;
             return copy;
+        }
         at = strchr(value, ';');
     }
     return NULL;

@@ -473,6 +473,24 @@ static struct cb_status enter(struct cb_registry *r, const char *name, struct cb
     return st;
 }
 
+/* A first predictor with its plan, so that a network that cannot be computed is refused now. */
+static struct cb_status prepare(struct cb_registry *r, struct cb_served *served)
+{
+    struct cb_predictor *predictor;
+    struct cb_status st;
+    CB_TRY(cb_predictor_create(r->engine, served->model, &predictor));
+    st = cb_predictor_prepare(predictor);
+    if (st.code) {
+        cb_predictor_destroy(predictor);
+        return st;
+    }
+    pthread_mutex_lock(&r->mutex);
+    served->idle[served->n_idle++] = predictor;
+    served->n_made++;
+    pthread_mutex_unlock(&r->mutex);
+    return cb_ok();
+}
+
 struct cb_status cb_registry_add(struct cb_registry *r, const char *name, const char *folder,
                                  struct cb_status (*publish)(void *ctx), void *ctx)
 {
@@ -488,7 +506,9 @@ struct cb_status cb_registry_add(struct cb_registry *r, const char *name, const 
     if (cb_registry_has(r, name))
         return cb_fail(CB_ERR_CONFLICT, "there is a model '%s' already", name);
     CB_TRY(load_served(r, &source, &served));
-    st = enter(r, name, served, publish, ctx);
+    st = prepare(r, served);
+    if (st.code == CB_OK)
+        st = enter(r, name, served, publish, ctx);
     if (st.code)
         release(r, served);
     return st;

@@ -259,6 +259,16 @@ struct cb_status cb_predict(struct cb_predictor *predictor, const struct cb_imag
     return run_all(predictor, SCORES, images, n, (size_t)m->classes, take_probabilities, probabilities);
 }
 
+struct cb_status cb_predictor_prepare(struct cb_predictor *predictor)
+{
+    const struct cb_model *m = predictor->model;
+    struct lane want = { .purpose = m->logits < 0 ? FEATURES : SCORES, .layer = -1, .n = 1 }, *lane;
+    if (m->logits < 0 && m->bottleneck < 0)
+        return cb_ok();
+    cb_model_default_size(m, &want.height, &want.width);
+    return get_lane(predictor, &want, &lane);
+}
+
 struct cb_status cb_feature_length(struct cb_predictor *predictor, int *out)
 {
     const struct cb_model *m = predictor->model;

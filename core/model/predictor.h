@@ -14,6 +14,10 @@ CB_MUST_USE struct cb_status cb_predictor_create(const struct cb_engine *engine,
                                                  struct cb_predictor **out);
 void cb_predictor_destroy(struct cb_predictor *predictor);
 
+/* Makes the plan for one photo before one is there: what is too large in a network shows here, not in the first request.
+ * Errors: as cb_plan_create. */
+CB_MUST_USE struct cb_status cb_predictor_prepare(struct cb_predictor *predictor);
+
 /* probabilities [n, model->classes], softmax of the logits (a network whose output is already a distribution by another
  * last operator gives that). Photos whose recipe gives different sizes run one by one.
  * Errors: CB_ERR_UNSUPPORTED no classifier; CB_ERR_INPUT the photo's size does not fit; CB_ERR_NOMEM. */

@@ -156,6 +156,7 @@ static struct cb_status stage_files(const struct upload *up, struct cb_request *
     };
     struct cb_multipart multipart;
     struct cb_part part;
+    unsigned seen = 0;
     bool found;
     if (!cb_multipart_is(req))
         return write_file(up, "model.onnx", req->body);
@@ -170,6 +171,9 @@ static struct cb_status stage_files(const struct upload *up, struct cb_request *
         if (i == CB_COUNT_OF(known))
             return cb_fail(CB_ERR_INPUT, "form part '%.60s' is none of model, labels, recipe",
                            part.name);
+        if (seen & 1u << i)
+            return cb_fail(CB_ERR_INPUT, "form part '%s' comes twice", part.name);
+        seen |= 1u << i;
         CB_TRY(write_file(up, known[i].file, part.data));
     }
 }
@@ -198,6 +202,8 @@ struct cb_status cb_handle_model_put(struct cb_app *app, struct cb_request *req,
     st = stage_files(&up, req);
     if (st.code == CB_OK)
         st = cb_registry_add(app->registry, up.name, up.staged, publish, &up);
+    if (st.code == CB_ERR_NOMEM) /* over a budget that is the same next time */
+        st.code = CB_ERR_TOO_LARGE;
     if (st.code) {
         const struct cb_status removed = cb_folder_remove(up.staged);
         if (removed.code)

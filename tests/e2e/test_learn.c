@@ -275,6 +275,35 @@ Test(e2e_learn, names_all_operators_that_it_does_not_have)
     e2e_end(&server);
 }
 
+Test(e2e_learn, refuses_a_network_that_wants_more_memory_than_there_is)
+{
+    const int64_t times[4] = { 1, 1, 8192, 8192 };
+    struct onnx_builder b = onnx_begin(13);
+    struct cb_bytes file;
+    onnx_input(&b, "x", ONNX_FLOAT, ONNX_DIMS(1, 3, 8, 8));
+    onnx_wholes(&b, "times", ONNX_DIMS(4), times);
+    onnx_node(&b, "Tile", "x times", "many");
+    onnx_node(&b, "GlobalAveragePool", "many", "mean");
+    onnx_node(&b, "Flatten", "mean", "y");
+    onnx_output(&b, "y", ONNX_FLOAT);
+    file = onnx_end(&b);
+    e2e_expect_code(http_call(server.port, "PUT", "/models/huge", "", file.data, file.len), 413);
+    e2e_expect_code(http_get(server.port, "/models/huge"), 404);
+    onnx_free(&b);
+    e2e_end(&server);
+}
+
+Test(e2e_learn, refuses_a_form_with_two_models)
+{
+    static const char form[] = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nx\r\n"
+                               "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nx\r\n--b--\r\n";
+    e2e_expect_code(http_call(server.port, "PUT", "/models/two",
+                              "Content-Type: multipart/form-data; boundary=b\r\n", form,
+                              sizeof form - 1),
+                    400);
+    e2e_end(&server);
+}
+
 Test(e2e_learn, puts_a_running_job_back_when_asked_to_stop)
 {
     char id[64], body[200], job[64];
