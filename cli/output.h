@@ -4,8 +4,8 @@
 
 #include "server/json.h"
 
-/* A writer whose text grows in `buf`; cb_output_json releases it, and prints it as one line when all
- * went well so far. Errors: `st`; CB_ERR_NOMEM. */
+/* A writer whose text grows in `buf`; cb_output_json releases it, and prints it as one line when
+ * all went well so far. Errors: `st`; CB_ERR_NOMEM. */
 struct cb_json cb_output_begin(struct cb_buf *buf);
 CB_MUST_USE struct cb_status cb_output_json(struct cb_buf *buf, struct cb_status st);
 

@@ -78,8 +78,8 @@ static struct cb_status read_batch(struct cb_photo_args *photos, bool go_on, int
 }
 
 /* fn for the whole batch; when that fails, for each photo alone, so that the message names it. */
-static struct cb_status use_batch(struct cb_photo_args *photos, bool go_on, const struct batch *batch,
-                                  cb_photo_args_fn *fn, void *ctx)
+static struct cb_status use_batch(struct cb_photo_args *photos, bool go_on,
+                                  const struct batch *batch, cb_photo_args_fn *fn, void *ctx)
 {
     if (batch->n == 0 || fn(ctx, batch->images, batch->files, batch->n).code == CB_OK)
         return cb_ok();
@@ -94,7 +94,8 @@ static struct cb_status use_batch(struct cb_photo_args *photos, bool go_on, cons
     return cb_ok();
 }
 
-struct cb_status cb_photo_args_each(struct cb_photo_args *photos, bool go_on, cb_photo_args_fn *fn, void *ctx)
+struct cb_status cb_photo_args_each(struct cb_photo_args *photos, bool go_on, cb_photo_args_fn *fn,
+                                    void *ctx)
 {
     const size_t mark = photos->arena.used;
     struct batch batch;

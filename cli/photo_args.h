@@ -22,12 +22,12 @@ void cb_photo_args_close(struct cb_photo_args *photos);
 
 /* One photo; pixels in photos->arena. `full`: in its own size, else as small as the recipe allows.
  * A file cut short is a warning on stderr. */
-CB_MUST_USE struct cb_status cb_photo_args_read(struct cb_photo_args *photos, const char *path, bool full,
-                                           struct cb_decoded *out);
+CB_MUST_USE struct cb_status cb_photo_args_read(struct cb_photo_args *photos, const char *path,
+                                                bool full, struct cb_decoded *out);
 
 /* fn for all photos of cli->args, up to CB_PHOTO_BATCH at a time. With `go_on`, a photo that cannot
  * be read or used is a line on stderr and counted in photos->failed; without, it ends the walk. */
 typedef struct cb_status cb_photo_args_fn(void *ctx, const struct cb_image *images,
                                       const char *const *files, int n);
-CB_MUST_USE struct cb_status cb_photo_args_each(struct cb_photo_args *photos, bool go_on, cb_photo_args_fn *fn,
-                                            void *ctx);
+CB_MUST_USE struct cb_status cb_photo_args_each(struct cb_photo_args *photos, bool go_on,
+                                                cb_photo_args_fn *fn, void *ctx);

@@ -210,7 +210,8 @@ const struct cb_verb cb_verb_train = {
     .summary = "teach a network your own classes",
     .notes =
         "DATASET is a folder with a folder of photos for each class, or a .zip, .tar or .tar.gz\n"
-        "of one. The network's own classifier is replaced by a new head; its trunk stays as it is.\n"
+        "of one. The network's own classifier is replaced by a new head; its trunk stays as it "
+        "is.\n"
         "A part of each class is held out and judges a head that never saw it; the head that is\n"
         "written learned from all photos.\n",
     .examples = "  cambium train squeezenet1.1 pets/ -o pets.onnx\n"

@@ -1,4 +1,5 @@
-/* What a training or an evaluation came to, as JSON: one form for the command line and the server. */
+/* What a training or an evaluation came to, as JSON: one form for the command line and the server.
+ */
 #include <math.h>
 #include <stdbool.h>
 

@@ -1,11 +1,13 @@
-/* tools/seedling.c - makes the embedded model: draws pictures (core/image/shapes.h), trains a small convolutional network
- * on them from scratch with the project's own engine, and writes it as an ONNX file.
+/* tools/seedling.c - makes the embedded model: draws pictures (core/image/shapes.h), trains a small
+ * convolutional network on them from scratch with the project's own engine, and writes it as an
+ * ONNX file.
  *
  *     seedling OUT.onnx [STEPS]
  *
- * Four convolutions with ReLU and pooling, global average pooling, one product: 85,000 weights, He initialisation
- * (arXiv:1502.01852), Adam with a cosine schedule, a fresh batch of pictures at every step. Repeatable: the same number of
- * threads or not, the same instruction set gives the same file. */
+ * Four convolutions with ReLU and pooling, global average pooling, one product: 85,000 weights, He
+ * initialisation (arXiv:1502.01852), Adam with a cosine schedule, a fresh batch of pictures at
+ * every step. Repeatable: the same number of threads or not, the same instruction set gives the
+ * same file. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +68,8 @@ static struct weights initialise(struct cb_arena *arena, struct cb_rng *rng)
     return w;
 }
 
-static void add_layer(struct onnx_builder *b, size_t i, const struct weights *w, const char *in, const char *out)
+static void add_layer(struct onnx_builder *b, size_t i, const struct weights *w, const char *in,
+                      const char *out)
 {
     const int64_t k = layers[i].kernel, pad = k / 2;
     char weight[32], bias[32], inputs[128];
@@ -94,7 +97,8 @@ static void add_pool(struct onnx_builder *b, const char *in, const char *out)
 }
 
 static const char recipe[] =
-    "{\"resize\":{\"short_side\":64,\"interpolation\":\"bilinear\",\"antialias\":true},\"crop\":{\"height\":64,"
+    "{\"resize\":{\"short_side\":64,\"interpolation\":\"bilinear\",\"antialias\":true},\"crop\":{"
+    "\"height\":64,"
     "\"width\":64},\"color\":\"RGB\",\"range\":[-1,1],\"layout\":\"NCHW\"}";
 
 static struct onnx_builder build(const struct weights *w)
@@ -120,13 +124,15 @@ static struct onnx_builder build(const struct weights *w)
     add_layer(&b, LAYERS - 1, w, "flat", "logits");
     onnx_output(&b, "logits", ONNX_FLOAT);
     for (int c = 0; c < CB_SHAPE_CLASSES; c++)
-        snprintf(labels + strlen(labels), sizeof labels - strlen(labels), "%s%s", c ? "\n" : "", cb_shapes_label(c));
+        snprintf(labels + strlen(labels), sizeof labels - strlen(labels), "%s%s", c ? "\n" : "",
+                 cb_shapes_label(c));
     onnx_property(&b, "cambium.labels", labels);
     onnx_property(&b, "cambium.recipe", recipe);
     return b;
 }
 
-/* A plan with a session and gradients of all weights; w then points at the session's own weights. */
+/* A plan with a session and gradients of all weights; w then points at the session's own weights.
+ */
 struct trainer {
     struct cb_engine engine;
     struct cb_weights *packed;
@@ -139,9 +145,11 @@ struct trainer {
 
 static void open_trainer(struct trainer *t, struct cb_arena *arena, struct cb_bytes file)
 {
-    const struct cb_tensor input = { .shape = { 4, { BATCH, SIDE, SIDE, 3 } }, .dtype = CB_FLOAT32 };
+    const struct cb_tensor input = { .shape = { 4, { BATCH, SIDE, SIDE, 3 } },
+                                     .dtype = CB_FLOAT32 };
     int wrt[2 * LAYERS];
-    t->engine = (struct cb_engine){ .kernels = cb_kernels_for(cb_isa_best()), .plan_budget = (size_t)1 << 32 };
+    t->engine = (struct cb_engine){ .kernels = cb_kernels_for(cb_isa_best()),
+                                    .plan_budget = (size_t)1 << 32 };
     die(cb_threads_create(0, &t->engine.threads));
     die(cb_weights_create(&t->packed));
     die(cb_onnx_load(arena, file, &(struct cb_onnx_options){ 0 }, &t->model));
@@ -151,7 +159,8 @@ static void open_trainer(struct trainer *t, struct cb_arena *arena, struct cb_by
         wrt[i] = cb_graph_find(&t->model.graph, name);
     }
     die(cb_plan_create(&t->engine, &t->model.graph, t->packed,
-                       &(struct cb_plan_options){ .inputs = &input, .wrt = wrt, .n_wrt = 2 * LAYERS, .nhwc_input = true },
+                       &(struct cb_plan_options){
+                           .inputs = &input, .wrt = wrt, .n_wrt = 2 * LAYERS, .nhwc_input = true },
                        &t->plan));
     die(cb_session_create(t->plan, &t->session));
     die(cb_grad_create(t->session, &t->grad));
@@ -171,7 +180,9 @@ struct drawing {
 
 static void draw_one(void *ctx, size_t i, size_t worker)
 {
-    static const struct cb_recipe plain = { .color = CB_RGB, .range = { -1, 1 }, .std = { 1, 1, 1 } };
+    static const struct cb_recipe plain = { .color = CB_RGB,
+                                            .range = { -1, 1 },
+                                            .std = { 1, 1, 1 } };
     struct drawing *d = ctx;
     struct cb_rng rng = cb_rng_seed(SEED + d->first + i);
     struct cb_tensor *x = cb_session_input(d->trainer->session, 0);
@@ -206,7 +217,8 @@ static int run_batch(struct trainer *t, uint64_t first, double *loss)
         for (int c = 0; c < CB_SHAPE_CLASSES; c++)
             sum += exp((double)(logits[c] - logits[best]));
         for (int c = 0; c < CB_SHAPE_CLASSES; c++)
-            seed[c] = ((float)(exp((double)(logits[c] - logits[best])) / sum) - (c == d.label[i])) / BATCH;
+            seed[c] = ((float)(exp((double)(logits[c] - logits[best])) / sum) - (c == d.label[i])) /
+                      BATCH;
         *loss += log(sum) - (double)(logits[d.label[i]] - logits[best]);
         right += best == d.label[i];
     }
@@ -229,8 +241,8 @@ static void train(struct trainer *t, struct cb_arena *arena, int steps)
         cb_grad_run(t->grad);
         cb_optimizer_step(&optimizer, t->parameters, 2 * LAYERS, rate);
         if (step % 100 == 99) {
-            printf("step %d of %d: loss %.3f, right %.1f %%\n", step + 1, steps, loss / (100 * BATCH),
-                   100.0 * right / (100 * BATCH));
+            printf("step %d of %d: loss %.3f, right %.1f %%\n", step + 1, steps,
+                   loss / (100 * BATCH), 100.0 * right / (100 * BATCH));
             fflush(stdout);
             loss = right = 0;
         }
@@ -257,8 +269,8 @@ int main(int argc, char **argv)
     train(&t, &arena, steps);
     for (int i = 0; i < TEST_PICTURES / BATCH; i++) /* pictures far behind those trained on */
         right += run_batch(&t, ((uint64_t)1 << 40) + (uint64_t)i * BATCH, &loss);
-    printf("fresh pictures: %.1f %% of %d right, loss %.3f\n", 100.0 * right / TEST_PICTURES, TEST_PICTURES,
-           loss / TEST_PICTURES);
+    printf("fresh pictures: %.1f %% of %d right, loss %.3f\n", 100.0 * right / TEST_PICTURES,
+           TEST_PICTURES, loss / TEST_PICTURES);
     for (size_t i = 0; i < LAYERS; i++) {
         w.w[i] = t.parameters[2 * i].w;
         w.b[i] = t.parameters[2 * i + 1].w;

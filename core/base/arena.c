@@ -5,7 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Under the address sanitizer the bytes between a block's end and the next one are out of bounds. */
+/* Under the address sanitizer the bytes between a block's end and the next one are out of bounds.
+ */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #define FORBID(from, len) __asan_poison_memory_region(from, len)
@@ -21,7 +22,8 @@ struct cb_status cb_arena_init(struct cb_arena *arena, size_t budget)
     *arena = (struct cb_arena){ 0 };
     if (budget == 0)
         return cb_ok();
-    p = mmap(NULL, budget, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    p = mmap(NULL, budget, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+             0);
     if (p == MAP_FAILED)
         return cb_fail(CB_ERR_NOMEM, "cannot reserve %zu bytes", budget);
     *arena = (struct cb_arena){ .base = p, .budget = budget };
@@ -62,8 +64,8 @@ struct cb_status cb_arena_get(struct cb_arena *arena, size_t count, size_t size,
 {
     void *p = cb_arena_alloc(arena, count, size);
     if (!p)
-        return cb_fail(CB_ERR_NOMEM, "%s: %zu x %zu bytes are over the budget of %zu", what, count, size,
-                       arena->budget);
+        return cb_fail(CB_ERR_NOMEM, "%s: %zu x %zu bytes are over the budget of %zu", what, count,
+                       size, arena->budget);
     memcpy(out_pointer, &p, sizeof p);
     return cb_ok();
 }

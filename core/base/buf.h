@@ -1,7 +1,8 @@
 /* core/base/buf.h - growable bytes or text with a hard limit given at init (replies, dumps, files).
  *
  * Appending past the limit, or without memory, sets `failed` and drops the rest: check once, at the
- * end. The bytes are always followed by a 0 that `len` does not count. The caller owns the struct. */
+ * end. The bytes are always followed by a 0 that `len` does not count. The caller owns the struct.
+ */
 #pragma once
 
 #include <stdbool.h>

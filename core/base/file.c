@@ -13,8 +13,8 @@
 
 static struct cb_status fail_errno(const char *path)
 {
-    return cb_fail(errno == ENOENT || errno == ENOTDIR ? CB_ERR_NOT_FOUND : CB_ERR_IO, "%s: %s", path,
-                   strerror(errno));
+    return cb_fail(errno == ENOENT || errno == ENOTDIR ? CB_ERR_NOT_FOUND : CB_ERR_IO, "%s: %s",
+                   path, strerror(errno));
 }
 
 struct cb_status cb_file_map_open(int fd, const char *name, struct cb_bytes *out)
@@ -72,8 +72,9 @@ struct cb_status cb_file_map_inside(const char *folder, const char *relative, st
             return cb_fail(CB_ERR_INPUT, "%.200s: not a path inside the folder", relative);
         }
         if ((fd = step_into(fd, *part ? part : ".", !next)) < 0)
-            return errno == ELOOP ? cb_fail(CB_ERR_INPUT, "%.200s: links are not followed", relative)
-                                  : fail_errno(relative);
+            return errno == ELOOP
+                       ? cb_fail(CB_ERR_INPUT, "%.200s: links are not followed", relative)
+                       : fail_errno(relative);
         part = next;
     } while (next);
     return map_and_close(fd, relative, out);

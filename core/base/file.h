@@ -1,7 +1,8 @@
 /* core/base/file.h - whole files in, whole files out.
  *
- * What is written appears at once or not at all: a temporary file beside it, fsync, rename, fsync of
- * the folder. Errors: CB_ERR_NOT_FOUND for a file that is not there, CB_ERR_IO, CB_ERR_TOO_LARGE. */
+ * What is written appears at once or not at all: a temporary file beside it, fsync, rename, fsync
+ * of the folder. Errors: CB_ERR_NOT_FOUND for a file that is not there, CB_ERR_IO,
+ * CB_ERR_TOO_LARGE. */
 #pragma once
 
 #include <limits.h>
@@ -29,9 +30,10 @@ void cb_file_unmap(struct cb_bytes *bytes);
 /* The same of a file that is open, and stays so; messages call it `name`. */
 CB_MUST_USE struct cb_status cb_file_map_open(int fd, const char *name, struct cb_bytes *out);
 
-/* The same for a path from outside, below `folder`. Errors: CB_ERR_INPUT for an absolute path, one with "..", or with a
- * link anywhere on the way. */
-CB_MUST_USE struct cb_status cb_file_map_inside(const char *folder, const char *relative, struct cb_bytes *out);
+/* The same for a path from outside, below `folder`. Errors: CB_ERR_INPUT for an absolute path, one
+ * with "..", or with a link anywhere on the way. */
+CB_MUST_USE struct cb_status cb_file_map_inside(const char *folder, const char *relative,
+                                                struct cb_bytes *out);
 
 /* The pages of a mapped range may go: they come back from the file when read again. */
 void cb_file_let_go(const void *data, size_t len);
@@ -53,7 +55,8 @@ bool cb_file_is_folder(const char *path);
 /* printf into a path; false when it is too long. */
 bool cb_path_print(char out[PATH_MAX], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Where the ending of a path begins, when something stands before it; NULL when it ends otherwise. */
+/* Where the ending of a path begins, when something stands before it; NULL when it ends otherwise.
+ */
 const char *cb_path_ending(const char *path, const char *ending);
 
 /* mkdir -p. */

@@ -1,4 +1,5 @@
-/* core/base/hash.h - SHA-256 (FIPS 180-4, by nettle), for content digests: trunks, photos, datasets. */
+/* core/base/hash.h - SHA-256 (FIPS 180-4, by nettle), for content digests: trunks, photos,
+ * datasets. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,5 @@
-/* core/base/rng.h - random numbers with explicit state: the same seed gives the same numbers everywhere.
+/* core/base/rng.h - random numbers with explicit state: the same seed gives the same numbers
+ * everywhere.
  *
  * xoshiro256** seeded by splitmix64 (Blackman and Vigna, doi:10.1145/3460772). Not for secrets. */
 #pragma once

@@ -1,10 +1,11 @@
-/* A pool of our own, since a loop of a small network lasts some ten microseconds: workers look for the next loop for a
- * moment, then sleep. pthreadpool, tried first, spins for milliseconds while another worker is not scheduled: with more
- * runnable threads than CPUs nine tenths of the time went there.
+/* A pool of our own, since a loop of a small network lasts some ten microseconds: workers look for
+ * the next loop for a moment, then sleep. pthreadpool, tried first, spins for milliseconds while
+ * another worker is not scheduled: with more runnable threads than CPUs nine tenths of the time
+ * went there.
  *
- * One word says all: which loop it is, whether it is open, and how many workers are inside. A worker may enter only an
- * open loop; the caller closes it when no index is left, and waits for those inside. A worker that wakes late finds it
- * closed and holds nobody up. */
+ * One word says all: which loop it is, whether it is open, and how many workers are inside. A
+ * worker may enter only an open loop; the caller closes it when no index is left, and waits for
+ * those inside. A worker that wakes late finds it closed and holds nobody up. */
 #define _GNU_SOURCE
 #include "core/base/threads.h"
 

@@ -1,6 +1,7 @@
 /* core/base/threads.h - the pool of worker threads that all computation uses.
  *
- * A parallel loop may be started from any thread; two at once wait for each other. Loops do not nest. */
+ * A parallel loop may be started from any thread; two at once wait for each other. Loops do not
+ * nest. */
 #pragma once
 
 #include <stddef.h>
@@ -19,7 +20,7 @@ void cb_threads_destroy(struct cb_threads *threads);
 /* The number of workers; 1 for NULL, which is a valid pool of the caller alone. */
 size_t cb_threads_count(const struct cb_threads *threads);
 
-/* fn(ctx, i, worker) for every i in 0 .. n-1, in any order; worker is in 0 .. count-1 and no two calls
- * at the same time have the same one (it picks scratch memory). Returns when all are done. */
+/* fn(ctx, i, worker) for every i in 0 .. n-1, in any order; worker is in 0 .. count-1 and no two
+ * calls at the same time have the same one (it picks scratch memory). Returns when all are done. */
 typedef void cb_threads_fn(void *ctx, size_t i, size_t worker);
 void cb_threads_for(struct cb_threads *threads, size_t n, cb_threads_fn *fn, void *ctx);

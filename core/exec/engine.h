@@ -1,4 +1,5 @@
-/* core/exec/engine.h - what all computation shares: kernels, threads, limits. main makes the one there is. */
+/* core/exec/engine.h - what all computation shares: kernels, threads, limits. main makes the one
+ * there is. */
 #pragma once
 
 #include "core/base/threads.h"

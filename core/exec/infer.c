@@ -1,5 +1,6 @@
-/* Types and shapes, in node order. A node whose inputs are all known is computed at once: shape arithmetic disappears,
- * and so do constants' own computations. Parameters (op.h) move into attributes and leave the inputs. */
+/* Types and shapes, in node order. A node whose inputs are all known is computed at once: shape
+ * arithmetic disappears, and so do constants' own computations. Parameters (op.h) move into
+ * attributes and leave the inputs. */
 #include <string.h>
 
 #include "core/exec/plan_internal.h"
@@ -7,7 +8,8 @@
 /* A constant larger than this is left to the run, unless shapes depend on it. */
 #define FOLD_MAX_ELEMENTS ((size_t)1 << 24)
 #define SMALL_ELEMENTS 4096
-/* All that is computed now is kept with the plan: a network of some bytes may ask for any amount. */
+/* All that is computed now is kept with the plan: a network of some bytes may ask for any amount.
+ */
 #define FOLD_MAX_BYTES ((size_t)256 << 20)
 
 static bool is_parameter_slot(const struct cb_node *n, int k)
@@ -32,7 +34,8 @@ static struct cb_status aligned_tensor(struct cb_plan *plan, int value, struct c
     struct cb_value *v = &plan->graph.values[value];
     *out = cb_value_tensor(v);
     if (!is_aligned(v->data, v->dtype)) {
-        CB_TRY(cb_arena_get(&plan->arena, cb_tensor_count(out), cb_dtype_size(v->dtype), v->name, &out->data));
+        CB_TRY(cb_arena_get(&plan->arena, cb_tensor_count(out), cb_dtype_size(v->dtype), v->name,
+                            &out->data));
         memcpy(out->data, v->data, cb_tensor_bytes(out));
         v->data = out->data;
         v->mapped = false;
@@ -54,7 +57,8 @@ static void mark_parameters(const struct cb_graph *g, bool *flags)
     }
 }
 
-struct cb_status cb_plan_known_inputs(const struct cb_graph *graph, struct cb_arena *scratch, bool *flags)
+struct cb_status cb_plan_known_inputs(const struct cb_graph *graph, struct cb_arena *scratch,
+                                      bool *flags)
 {
     const size_t mark = scratch->used;
     bool *values;
@@ -109,7 +113,9 @@ static struct cb_status fold(struct inference *f, const struct cb_node *n)
 {
     struct cb_plan *plan = f->plan;
     const struct cb_op_def *def = cb_op_get(n->op);
-    struct cb_op_call call = { .node = n, .kernels = &plan->engine->kernels, .threads = plan->engine->threads };
+    struct cb_op_call call = { .node = n,
+                               .kernels = &plan->engine->kernels,
+                               .threads = plan->engine->threads };
     struct cb_arena scratch = { 0 };
     struct cb_tensor *out = f->tensors + plan->widest, **out_pointers = f->pointers + plan->widest;
     uint64_t key = cb_key_mix(0x666f6c64u, n->op);
@@ -125,7 +131,8 @@ static struct cb_status fold(struct inference *f, const struct cb_node *n)
         if (n->out[k] < 0)
             continue;
         out[k] = (struct cb_tensor){ .shape = f->out[k].shape, .dtype = f->out[k].dtype };
-        CB_TRY(cb_arena_get(&plan->arena, cb_tensor_count(&out[k]), cb_dtype_size(out[k].dtype), n->name, &out[k].data));
+        CB_TRY(cb_arena_get(&plan->arena, cb_tensor_count(&out[k]), cb_dtype_size(out[k].dtype),
+                            n->name, &out[k].data));
         f->folded_bytes += cb_tensor_bytes(&out[k]);
         out_pointers[k] = &out[k];
     }
@@ -183,8 +190,10 @@ static struct cb_status infer_node(struct inference *f, struct cb_node *n, bool 
     CB_TRY(collect(f, n, &all_known));
     for (int k = 0; k < n->n_in; k++)
         if (is_parameter_slot(n, k) && n->in[k] >= 0 && !f->in[k].known)
-            return cb_fail(CB_ERR_UNSUPPORTED, "%s: %s wants '%s' known when the plan is made, but it is computed from data",
-                           n->name, def->name, g->values[n->in[k]].name);
+            return cb_fail(
+                CB_ERR_UNSUPPORTED,
+                "%s: %s wants '%s' known when the plan is made, but it is computed from data",
+                n->name, def->name, g->values[n->in[k]].name);
     for (int k = 0; k < n->n_out; k++)
         f->out[k] = (struct cb_arg){ .dtype = CB_DTYPE_NONE };
     CB_TRY(def->infer(n, f->in, f->out));
@@ -215,7 +224,8 @@ struct cb_status cb_plan_infer(struct cb_plan *plan, const struct cb_plan_option
     struct inference f = { .plan = plan, .fold_all = !options->no_passes && !options->shapes_only };
     const size_t wide = (size_t)plan->widest;
     int kept = 0;
-    CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_values, sizeof *f.parameter, "plan", &f.parameter));
+    CB_TRY(
+        cb_arena_get(&plan->arena, (size_t)g->n_values, sizeof *f.parameter, "plan", &f.parameter));
     CB_TRY(cb_arena_get(&plan->arena, wide, sizeof *f.in, "plan", &f.in));
     CB_TRY(cb_arena_get(&plan->arena, wide, sizeof *f.out, "plan", &f.out));
     CB_TRY(cb_arena_get(&plan->arena, 2 * wide, sizeof *f.tensors, "plan", &f.tensors));

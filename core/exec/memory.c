@@ -1,6 +1,7 @@
-/* Where every activation lies. Values that share memory (views, results written over their input) form a block; a block
- * lives from the node that makes it to the last that reads it. Blocks are placed largest first, each at the lowest
- * offset where no block that lives at the same time lies ("greedy by size", arXiv:2001.03288). */
+/* Where every activation lies. Values that share memory (views, results written over their input)
+ * form a block; a block lives from the node that makes it to the last that reads it. Blocks are
+ * placed largest first, each at the lowest offset where no block that lives at the same time lies
+ * ("greedy by size", arXiv:2001.03288). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,7 +183,7 @@ struct cb_status cb_plan_lay_out(struct cb_plan *plan)
     CB_TRY(largest_scratch(plan, &scratch));
     plan->activation_bytes = plan->scratch_offset + scratch;
     if (plan->activation_bytes > plan->engine->plan_budget)
-        return cb_fail(CB_ERR_TOO_LARGE, "activations want %zu MB, the limit is %zu MB", plan->activation_bytes >> 20,
-                       plan->engine->plan_budget >> 20);
+        return cb_fail(CB_ERR_TOO_LARGE, "activations want %zu MB, the limit is %zu MB",
+                       plan->activation_bytes >> 20, plan->engine->plan_budget >> 20);
     return cb_ok();
 }

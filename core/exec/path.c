@@ -1,7 +1,7 @@
 #include "core/exec/plan_internal.h"
 
-/* Forward: what depends on a value whose gradient is wanted. Backward: what an output depends on. Gradients flow
- * through the nodes that are both, and need those nodes' inputs and outputs. */
+/* Forward: what depends on a value whose gradient is wanted. Backward: what an output depends on.
+ * Gradients flow through the nodes that are both, and need those nodes' inputs and outputs. */
 struct cb_status cb_plan_find_path(struct cb_plan *plan)
 {
     const struct cb_graph *g = &plan->graph;
@@ -14,7 +14,8 @@ struct cb_status cb_plan_find_path(struct cb_plan *plan)
         return cb_ok();
     CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *plan->has_grad, "plan", &plan->has_grad));
     CB_TRY(cb_arena_get(&plan->arena, n_values, sizeof *reaches, "plan", &reaches));
-    CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_nodes, sizeof *plan->on_path, "plan", &plan->on_path));
+    CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_nodes, sizeof *plan->on_path, "plan",
+                        &plan->on_path));
     for (int i = 0; i < plan->n_wrt; i++)
         plan->has_grad[plan->wrt[i]] = plan->kept[plan->wrt[i]] = true;
     for (int i = 0; i < g->n_nodes; i++) {

@@ -19,7 +19,8 @@ struct cb_status cb_sketch_init(struct cb_sketch *sketch, struct cb_plan *plan)
     return cb_arena_get(&plan->arena, n, sizeof *sketch->pointers, "plan", &sketch->pointers);
 }
 
-void cb_sketch_node(struct cb_sketch *sketch, const struct cb_plan *plan, const struct cb_node *node)
+void cb_sketch_node(struct cb_sketch *sketch, const struct cb_plan *plan,
+                    const struct cb_node *node)
 {
     struct cb_tensor **in = sketch->pointers, **out = sketch->pointers + plan->widest;
     for (int k = 0; k < node->n_in + node->n_out; k++) {
@@ -48,8 +49,8 @@ static struct cb_status take_nhwc(struct cb_graph *g, const struct cb_tensor *gi
     struct cb_node *node, last;
     int input;
     if (given->shape.rank != 4)
-        return cb_fail(CB_ERR_INPUT, "%s: a channels-last input wants 4 axes, has %d", g->values[old].name,
-                       given->shape.rank);
+        return cb_fail(CB_ERR_INPUT, "%s: a channels-last input wants 4 axes, has %d",
+                       g->values[old].name, given->shape.rank);
     CB_TRY(cb_graph_add_value(g, "input@nhwc", given->dtype, &given->shape, &input));
     CB_TRY(cb_graph_add_node(g, CB_OP_TRANSPOSE, "input@nchw", 1, &input, 1, &old, &node));
     node->attr.transpose.rank = 4;
@@ -87,7 +88,8 @@ static struct cb_status set_outputs(struct cb_plan *plan, const struct cb_plan_o
     const int *outputs = options->outputs ? options->outputs : g->outputs;
     plan->n_outputs = options->outputs ? options->n_outputs : g->n_outputs;
     plan->n_wrt = options->n_wrt;
-    CB_TRY(cb_arena_get(&plan->arena, (size_t)plan->n_outputs, sizeof(int), "plan", &plan->outputs));
+    CB_TRY(
+        cb_arena_get(&plan->arena, (size_t)plan->n_outputs, sizeof(int), "plan", &plan->outputs));
     CB_TRY(cb_arena_get(&plan->arena, (size_t)plan->n_wrt, sizeof(int), "plan", &plan->wrt));
     CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_values, sizeof(bool), "plan", &plan->wanted));
     plan->n_wanted = g->n_values;
@@ -125,8 +127,10 @@ static void fill_copy(void *ctx, void *block)
     memcpy(block, c->data, c->bytes);
 }
 
-/* Constants that nodes read as they lie: in place where they are aligned and will stay, else copied once. */
-static struct cb_status place_constant(struct cb_plan *plan, int value, const struct cb_arena *temporary)
+/* Constants that nodes read as they lie: in place where they are aligned and will stay, else copied
+ * once. */
+static struct cb_status place_constant(struct cb_plan *plan, int value,
+                                       const struct cb_arena *temporary)
 {
     const struct cb_value *v = &plan->graph.values[value];
     const struct cb_tensor t = cb_value_tensor(v);
@@ -138,8 +142,8 @@ static struct cb_status place_constant(struct cb_plan *plan, int value, const st
         plan->constant[value] = v->data;
         return cb_ok();
     }
-    return cb_weights_get(plan->weights, cb_key_mix(v->key, 0x636f7079u), copying.bytes, fill_copy, &copying,
-                          &plan->constant[value]);
+    return cb_weights_get(plan->weights, cb_key_mix(v->key, 0x636f7079u), copying.bytes, fill_copy,
+                          &copying, &plan->constant[value]);
 }
 
 struct packing {
@@ -163,13 +167,15 @@ static struct cb_status pack_node(struct cb_plan *plan, struct cb_sketch *sketch
     const int w = n->n_in > 1 ? n->in[1] : -1;
     size_t bytes;
     uint64_t key;
-    if (!def->packed_bytes || w < 0 || !g->values[w].data || (w < plan->n_wanted && plan->wanted[w]))
+    if (!def->packed_bytes || w < 0 || !g->values[w].data ||
+        (w < plan->n_wanted && plan->wanted[w]))
         return cb_ok();
     cb_sketch_node(sketch, plan, n);
     sketch->tensors[1].data = (void *)(uintptr_t)g->values[w].data;
     if (!(bytes = def->packed_bytes(&sketch->call)))
         return cb_ok();
-    if (plan->on_path && plan->on_path[i]) /* backward reads them as they were, and packing may let them go */
+    /* Backward reads them as they were, and packing may let them go. */
+    if (plan->on_path && plan->on_path[i])
         CB_TRY(place_constant(plan, w, temporary));
     sketch->call.mapped = g->values[w].mapped;
     key = cb_key_mix(cb_key_mix(g->values[w].key, n->op), bytes);
@@ -186,15 +192,18 @@ static struct cb_status place_constants(struct cb_plan *plan, const struct cb_ar
 {
     const struct cb_graph *g = &plan->graph;
     struct cb_sketch sketch;
-    CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_nodes, sizeof *plan->packed, "plan", &plan->packed));
-    CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_values, sizeof *plan->constant, "plan", &plan->constant));
+    CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_nodes, sizeof *plan->packed, "plan",
+                        &plan->packed));
+    CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_values, sizeof *plan->constant, "plan",
+                        &plan->constant));
     CB_TRY(cb_sketch_init(&sketch, plan));
     for (int i = 0; i < g->n_nodes; i++)
         CB_TRY(pack_node(plan, &sketch, i, temporary));
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i].n_in; k++) {
             const int v = g->nodes[i].in[k];
-            const bool only_packed = k == 1 && plan->packed[i] && !(plan->on_path && plan->on_path[i]);
+            const bool only_packed =
+                k == 1 && plan->packed[i] && !(plan->on_path && plan->on_path[i]);
             if (v >= 0 && g->values[v].data && !only_packed)
                 CB_TRY(place_constant(plan, v, temporary));
         }
@@ -204,8 +213,8 @@ static struct cb_status place_constants(struct cb_plan *plan, const struct cb_ar
     return cb_ok();
 }
 
-static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph, const struct cb_plan_options *options,
-                              struct cb_arena *temporary)
+static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph,
+                              const struct cb_plan_options *options, struct cb_arena *temporary)
 {
     struct cb_pass pass = { .graph = &plan->graph, .temporary = temporary };
     CB_TRY(cb_graph_copy(graph, &plan->arena, &plan->graph));

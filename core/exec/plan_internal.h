@@ -14,7 +14,7 @@ struct cb_plan {
     int *wrt, n_wrt;
     bool *wanted;            /* [n_values when the plan began] its gradient is wanted */
     int n_wanted;
-    const void **constant;   /* [n_values] a constant's aligned elements; NULL: computed, or only used packed */
+    const void **constant;   /* [n_values] aligned elements; NULL: computed, or only packed */
     size_t *offset;          /* [n_values] in the activation arena; CB_NO_OFFSET: none */
     bool *kept;              /* [n_values] readable after a run */
     const void **packed;     /* [n_nodes] weights in the kernels' form; NULL: none */
@@ -25,8 +25,10 @@ struct cb_plan {
     int widest;              /* most inputs or outputs of a node */
 };
 
-/* infer.c: types and shapes of all values for these inputs; what depends on known values alone becomes constant. */
-CB_MUST_USE struct cb_status cb_plan_infer(struct cb_plan *plan, const struct cb_plan_options *options);
+/* infer.c: types and shapes of all values for these inputs; what depends on known values alone
+ * becomes constant. */
+CB_MUST_USE struct cb_status cb_plan_infer(struct cb_plan *plan,
+                                           const struct cb_plan_options *options);
 
 /* path.c: which nodes gradients flow through, and what must stay readable after a run. */
 CB_MUST_USE struct cb_status cb_plan_find_path(struct cb_plan *plan);
@@ -41,4 +43,5 @@ struct cb_sketch {
     struct cb_tensor **pointers; /* [2 * widest] */
 };
 CB_MUST_USE struct cb_status cb_sketch_init(struct cb_sketch *sketch, struct cb_plan *plan);
-void cb_sketch_node(struct cb_sketch *sketch, const struct cb_plan *plan, const struct cb_node *node);
+void cb_sketch_node(struct cb_sketch *sketch, const struct cb_plan *plan,
+                    const struct cb_node *node);

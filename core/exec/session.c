@@ -9,9 +9,11 @@ static struct cb_status wire_values(struct cb_session *s)
 {
     const struct cb_plan *plan = s->plan;
     const struct cb_graph *g = &plan->graph;
-    CB_TRY(cb_arena_get(&s->arena, (size_t)g->n_values, sizeof *s->tensors, "session", &s->tensors));
+    CB_TRY(
+        cb_arena_get(&s->arena, (size_t)g->n_values, sizeof *s->tensors, "session", &s->tensors));
     for (int v = 0; v < g->n_values; v++) {
-        s->tensors[v] = (struct cb_tensor){ .shape = g->values[v].shape, .dtype = g->values[v].dtype };
+        s->tensors[v] =
+            (struct cb_tensor){ .shape = g->values[v].shape, .dtype = g->values[v].dtype };
         if (plan->offset[v] != CB_NO_OFFSET)
             s->tensors[v].data = s->activations + plan->offset[v];
         else if (plan->constant[v])
@@ -52,15 +54,18 @@ struct cb_status cb_session_create(const struct cb_plan *plan, struct cb_session
     struct cb_arena arena;
     struct cb_session *s;
     struct cb_status st;
-    const size_t pointers = (size_t)plan->graph.n_nodes * 2 * ((size_t)plan->widest * sizeof(void *) + CB_ALIGN);
+    const size_t pointers =
+        (size_t)plan->graph.n_nodes * 2 * ((size_t)plan->widest * sizeof(void *) + CB_ALIGN);
     CB_TRY(cb_arena_init(&arena, plan->activation_bytes + pointers + ((size_t)1 << 16) +
                                      (size_t)plan->graph.n_values * sizeof(struct cb_tensor) +
                                      (size_t)plan->graph.n_nodes * sizeof(struct cb_op_call)));
     s = cb_arena_alloc(&arena, 1, sizeof *s);
     s->arena = arena;
     s->plan = plan;
-    s->activations = cb_arena_alloc(&s->arena, plan->activation_bytes ? plan->activation_bytes : 1, 1);
-    st = s->activations ? wire_values(s) : cb_fail(CB_ERR_NOMEM, "session: no room for activations");
+    s->activations =
+        cb_arena_alloc(&s->arena, plan->activation_bytes ? plan->activation_bytes : 1, 1);
+    st =
+        s->activations ? wire_values(s) : cb_fail(CB_ERR_NOMEM, "session: no room for activations");
     if (!st.code)
         st = wire_calls(s);
     if (st.code)

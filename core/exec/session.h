@@ -1,4 +1,5 @@
-/* core/exec/session.h - one activation arena over a plan: inputs in, forward, outputs out. One thread at a time. */
+/* core/exec/session.h - one activation arena over a plan: inputs in, forward, outputs out. One
+ * thread at a time. */
 #pragma once
 
 #include "core/exec/plan.h"
@@ -8,8 +9,9 @@ struct cb_session;
 CB_MUST_USE struct cb_status cb_session_create(const struct cb_plan *plan, struct cb_session **out);
 void cb_session_destroy(struct cb_session *session);
 
-/* Where to write graph input i before a run (channels last with nhwc_input), and read output i of the options after it.
- * An input's memory may be reused during the run: write it again before each. Outputs stay until the next run. */
+/* Where to write graph input i before a run (channels last with nhwc_input), and read output i of
+ * the options after it. An input's memory may be reused during the run: write it again before each.
+ * Outputs stay until the next run. */
 struct cb_tensor *cb_session_input(struct cb_session *session, int i);
 const struct cb_tensor *cb_session_output(const struct cb_session *session, int i);
 

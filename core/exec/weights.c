@@ -78,8 +78,8 @@ static struct block *add_block(struct cb_weights *weights, uint64_t key, size_t 
     return b;
 }
 
-struct cb_status cb_weights_get(struct cb_weights *weights, uint64_t key, size_t bytes, cb_weights_fill *fill,
-                                void *ctx, const void **out)
+struct cb_status cb_weights_get(struct cb_weights *weights, uint64_t key, size_t bytes,
+                                cb_weights_fill *fill, void *ctx, const void **out)
 {
     struct block *b;
     pthread_mutex_lock(&weights->lock);

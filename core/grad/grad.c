@@ -20,7 +20,8 @@ static size_t padded_bytes(const struct cb_tensor *t)
     return cb_align_up(cb_tensor_bytes(t));
 }
 
-/* Values with a gradient on the path: they depend on a wrt and are read or made by a node there, or are a wrt. */
+/* Values with a gradient on the path: they depend on a wrt and are read or made by a node there, or
+ * are a wrt. */
 static void find_values(const struct cb_plan *plan, bool *flags)
 {
     const struct cb_graph *g = &plan->graph;
@@ -71,7 +72,8 @@ static struct cb_status wire(struct cb_grad *grad, const bool *flags)
     const struct cb_graph *g = &plan->graph;
     uint8_t *at;
     for (int i = 0; i < plan->n_outputs; i++) {
-        grad->seed[i] = (struct cb_tensor){ .shape = g->values[plan->outputs[i]].shape, .dtype = CB_FLOAT32 };
+        grad->seed[i] =
+            (struct cb_tensor){ .shape = g->values[plan->outputs[i]].shape, .dtype = CB_FLOAT32 };
         grad->seed_bytes += padded_bytes(&grad->seed[i]);
     }
     for (int v = 0; v < g->n_values; v++) {
@@ -112,7 +114,8 @@ static size_t room_for(const struct cb_plan *plan)
         bytes += padded_bytes(&t) + CB_ALIGN;
     }
     bytes += (size_t)g->n_values * (sizeof(struct cb_tensor) + 1);
-    return bytes + (size_t)g->n_nodes * (sizeof(struct cb_op_call) + 2 * ((size_t)plan->widest * sizeof(void *) + CB_ALIGN));
+    return bytes + (size_t)g->n_nodes * (sizeof(struct cb_op_call) +
+                                         2 * ((size_t)plan->widest * sizeof(void *) + CB_ALIGN));
 }
 
 struct cb_status cb_grad_create(struct cb_session *session, struct cb_grad **out)
@@ -124,7 +127,8 @@ struct cb_status cb_grad_create(struct cb_session *session, struct cb_grad **out
     struct cb_status st;
     bool *flags;
     if (!plan->n_wrt)
-        return cb_fail(CB_ERR_INPUT, "gradients: the plan was made without values to differentiate by");
+        return cb_fail(CB_ERR_INPUT,
+                       "gradients: the plan was made without values to differentiate by");
     CB_TRY(check_path(plan));
     CB_TRY(cb_arena_init(&arena, room_for(plan)));
     grad = cb_arena_alloc(&arena, 1, sizeof *grad);
@@ -132,11 +136,14 @@ struct cb_status cb_grad_create(struct cb_session *session, struct cb_grad **out
     grad->session = session;
     st = cb_arena_get(&grad->arena, (size_t)g->n_values, sizeof *flags, "gradients", &flags);
     if (!st.code)
-        st = cb_arena_get(&grad->arena, (size_t)g->n_values, sizeof *grad->grads, "gradients", &grad->grads);
+        st = cb_arena_get(&grad->arena, (size_t)g->n_values, sizeof *grad->grads, "gradients",
+                          &grad->grads);
     if (!st.code)
-        st = cb_arena_get(&grad->arena, (size_t)g->n_nodes, sizeof *grad->calls, "gradients", &grad->calls);
+        st = cb_arena_get(&grad->arena, (size_t)g->n_nodes, sizeof *grad->calls, "gradients",
+                          &grad->calls);
     if (!st.code)
-        st = cb_arena_get(&grad->arena, (size_t)plan->n_outputs, sizeof *grad->seed, "gradients", &grad->seed);
+        st = cb_arena_get(&grad->arena, (size_t)plan->n_outputs, sizeof *grad->seed, "gradients",
+                          &grad->seed);
     if (!st.code) {
         find_values(plan, flags);
         st = wire(grad, flags);

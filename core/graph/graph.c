@@ -7,8 +7,10 @@ void cb_graph_init(struct cb_graph *graph, struct cb_arena *arena)
     *graph = (struct cb_graph){ .arena = arena };
 }
 
-/* Room for one more element in an arena-held array: doubled when full, the old one is left behind. */
-static struct cb_status grow(struct cb_arena *arena, void *array_pointer, int count, int *cap, size_t size)
+/* Room for one more element in an arena-held array: doubled when full, the old one is left behind.
+ */
+static struct cb_status grow(struct cb_arena *arena, void *array_pointer, int count, int *cap,
+                             size_t size)
 {
     void *old, *bigger;
     const int wanted = *cap ? *cap * 2 : 32;
@@ -23,7 +25,8 @@ static struct cb_status grow(struct cb_arena *arena, void *array_pointer, int co
     return cb_ok();
 }
 
-static struct cb_status add_index(struct cb_graph *graph, int **array, int *count, int *cap, int index)
+static struct cb_status add_index(struct cb_graph *graph, int **array, int *count, int *cap,
+                                  int index)
 {
     CB_TRY(grow(graph->arena, array, *count, cap, sizeof **array));
     (*array)[(*count)++] = index;
@@ -46,7 +49,8 @@ struct cb_status cb_graph_add_value(struct cb_graph *graph, const char *name, en
     char *copy = cb_arena_text(graph->arena, name, strlen(name));
     if (!copy)
         return cb_fail(CB_ERR_NOMEM, "graph: no room for the name of value %d", graph->n_values);
-    CB_TRY(grow(graph->arena, &graph->values, graph->n_values, &graph->cap_values, sizeof *graph->values));
+    CB_TRY(grow(graph->arena, &graph->values, graph->n_values, &graph->cap_values,
+                sizeof *graph->values));
     graph->values[graph->n_values] = (struct cb_value){
         .name = copy,
         .dtype = dtype,
@@ -56,8 +60,8 @@ struct cb_status cb_graph_add_value(struct cb_graph *graph, const char *name, en
     return cb_ok();
 }
 
-struct cb_status cb_graph_add_constant(struct cb_graph *graph, const char *name, const struct cb_tensor *tensor,
-                                       int *out)
+struct cb_status cb_graph_add_constant(struct cb_graph *graph, const char *name,
+                                       const struct cb_tensor *tensor, int *out)
 {
     CB_TRY(cb_graph_add_value(graph, name, tensor->dtype, &tensor->shape, out));
     graph->values[*out].data = tensor->data;
@@ -65,8 +69,9 @@ struct cb_status cb_graph_add_constant(struct cb_graph *graph, const char *name,
     return cb_ok();
 }
 
-struct cb_status cb_graph_add_node(struct cb_graph *graph, enum cb_op op, const char *name, int n_in, const int *in,
-                                   int n_out, const int *out, struct cb_node **node)
+struct cb_status cb_graph_add_node(struct cb_graph *graph, enum cb_op op, const char *name,
+                                   int n_in, const int *in, int n_out, const int *out,
+                                   struct cb_node **node)
 {
     struct cb_node made = { .op = op, .n_in = n_in, .n_out = n_out, .attr = cb_attr_default(op) };
     made.name = cb_arena_text(graph->arena, name, strlen(name));
@@ -78,7 +83,8 @@ struct cb_status cb_graph_add_node(struct cb_graph *graph, enum cb_op op, const 
         memcpy(made.in, in, (size_t)n_in * sizeof *in);
     if (n_out)
         memcpy(made.out, out, (size_t)n_out * sizeof *out);
-    CB_TRY(grow(graph->arena, &graph->nodes, graph->n_nodes, &graph->cap_nodes, sizeof *graph->nodes));
+    CB_TRY(
+        grow(graph->arena, &graph->nodes, graph->n_nodes, &graph->cap_nodes, sizeof *graph->nodes));
     graph->nodes[graph->n_nodes] = made;
     if (node)
         *node = &graph->nodes[graph->n_nodes];
@@ -86,7 +92,8 @@ struct cb_status cb_graph_add_node(struct cb_graph *graph, enum cb_op op, const 
     return cb_ok();
 }
 
-static struct cb_status copy_array(struct cb_arena *arena, const void *from, int count, size_t size, void *out_pointer)
+static struct cb_status copy_array(struct cb_arena *arena, const void *from, int count, size_t size,
+                                   void *out_pointer)
 {
     void *copy;
     CB_TRY(cb_arena_get(arena, (size_t)count, size, "graph copy", &copy));
@@ -96,7 +103,8 @@ static struct cb_status copy_array(struct cb_arena *arena, const void *from, int
     return cb_ok();
 }
 
-struct cb_status cb_graph_copy(const struct cb_graph *from, struct cb_arena *arena, struct cb_graph *to)
+struct cb_status cb_graph_copy(const struct cb_graph *from, struct cb_arena *arena,
+                               struct cb_graph *to)
 {
     struct cb_graph copy = *from;
     copy.arena = arena;
@@ -157,7 +165,8 @@ struct cb_status cb_graph_uses(const struct cb_graph *graph, struct cb_arena *ar
 static struct cb_status mark_given(const struct cb_graph *graph, bool **out)
 {
     bool *ready;
-    CB_TRY(cb_arena_get(graph->arena, (size_t)graph->n_values, sizeof *ready, "graph order", &ready));
+    CB_TRY(
+        cb_arena_get(graph->arena, (size_t)graph->n_values, sizeof *ready, "graph order", &ready));
     for (int v = 0; v < graph->n_values; v++)
         ready[v] = graph->values[v].data != NULL;
     for (int i = 0; i < graph->n_inputs; i++)
@@ -166,7 +175,8 @@ static struct cb_status mark_given(const struct cb_graph *graph, bool **out)
     return cb_ok();
 }
 
-/* Depth-first over producers with an explicit stack: linear, however the nodes stood in the file. */
+/* Depth-first over producers with an explicit stack: linear, however the nodes stood in the file.
+ */
 struct sorter {
     struct cb_graph *graph;
     const int *producer;
@@ -194,10 +204,11 @@ static struct cb_status place(struct sorter *s, int root)
             if (v < 0 || s->ready[v])
                 continue;
             if (p < 0)
-                return cb_fail(CB_ERR_MODEL, "%s: nothing makes its input '%s'", node->name, s->graph->values[v].name);
-            if (s->state[p] == 1)
-                return cb_fail(CB_ERR_MODEL, "%s: its input '%s' depends on its own output", node->name,
+                return cb_fail(CB_ERR_MODEL, "%s: nothing makes its input '%s'", node->name,
                                s->graph->values[v].name);
+            if (s->state[p] == 1)
+                return cb_fail(CB_ERR_MODEL, "%s: its input '%s' depends on its own output",
+                               node->name, s->graph->values[v].name);
             if (s->state[p] == 0) {
                 s->state[p] = 1;
                 s->stack[++depth] = p;
@@ -234,26 +245,27 @@ struct cb_status cb_graph_sort(struct cb_graph *graph)
     return cb_ok();
 }
 
-static struct cb_status verify_node(const struct cb_graph *graph, const struct cb_node *node, const bool *ready,
-                                    const char *after)
+static struct cb_status verify_node(const struct cb_graph *graph, const struct cb_node *node,
+                                    const bool *ready, const char *after)
 {
     const struct cb_op_def *def;
     if ((unsigned)node->op >= CB_OP_COUNT)
         return cb_fail(CB_ERR_MODEL, "after %s: %s has no operator", after, node->name);
     def = cb_op_get(node->op);
     if (node->n_in < def->min_in || node->n_in > def->max_in)
-        return cb_fail(CB_ERR_MODEL, "after %s: %s (%s) wants %d to %d inputs, has %d", after, node->name, def->name,
-                       def->min_in, def->max_in, node->n_in);
+        return cb_fail(CB_ERR_MODEL, "after %s: %s (%s) wants %d to %d inputs, has %d", after,
+                       node->name, def->name, def->min_in, def->max_in, node->n_in);
     if (node->n_out < 1 || node->n_out > def->max_out)
-        return cb_fail(CB_ERR_MODEL, "after %s: %s (%s) wants 1 to %d outputs, has %d", after, node->name, def->name,
-                       def->max_out, node->n_out);
+        return cb_fail(CB_ERR_MODEL, "after %s: %s (%s) wants 1 to %d outputs, has %d", after,
+                       node->name, def->name, def->max_out, node->n_out);
     for (int k = 0; k < node->n_in; k++) {
         const int v = node->in[k];
         if (v < -1 || v >= graph->n_values || (v < 0 && k < def->min_in && !(def->params >> k & 1)))
-            return cb_fail(CB_ERR_MODEL, "after %s: %s (%s) lacks input %d", after, node->name, def->name, k);
+            return cb_fail(CB_ERR_MODEL, "after %s: %s (%s) lacks input %d", after, node->name,
+                           def->name, k);
         if (v >= 0 && !ready[v])
-            return cb_fail(CB_ERR_MODEL, "after %s: %s reads '%s' before it is made", after, node->name,
-                           graph->values[v].name);
+            return cb_fail(CB_ERR_MODEL, "after %s: %s reads '%s' before it is made", after,
+                           node->name, graph->values[v].name);
     }
     return cb_ok();
 }
@@ -274,8 +286,8 @@ struct cb_status cb_graph_verify(const struct cb_graph *graph, const char *after
             if (v < -1 || v >= graph->n_values)
                 st = cb_fail(CB_ERR_MODEL, "after %s: %s has no output %d", after, node->name, k);
             else if (v >= 0 && ready[v])
-                st = cb_fail(CB_ERR_MODEL, "after %s: '%s' is made twice (again by %s)", after, graph->values[v].name,
-                             node->name);
+                st = cb_fail(CB_ERR_MODEL, "after %s: '%s' is made twice (again by %s)", after,
+                             graph->values[v].name, node->name);
             else if (v >= 0)
                 ready[v] = true;
         }

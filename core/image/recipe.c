@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* clang-format off */
-/* Of a decoder's coarser scales little is left in a large tensor (probabilities within 0.006), much in a small one:
- * networks of 32 x 32 pixels were off by up to 0.12. */
+/* Of a decoder's coarser scales little is left in a large tensor (probabilities within 0.006), much
+ * in a small one: networks of 32 x 32 pixels were off by up to 0.12. */
 #define LEAST_SCALED_SIDE 128
 
 #define IMAGENET_MEAN { 0.485f, 0.456f, 0.406f }
@@ -88,7 +88,10 @@ void cb_recipe_output_size(const struct cb_recipe *recipe, int width, int height
 
 int cb_recipe_wanted_side(const struct cb_recipe *recipe)
 {
-    const int longer = recipe->resize_height > recipe->resize_width ? recipe->resize_height : recipe->resize_width;
+    const int longer =
+        recipe->resize_height > recipe->resize_width ? recipe->resize_height : recipe->resize_width;
     const int side = longer ? longer : recipe->short_side;
-    return recipe->antialias && recipe->interpolation != CB_NEAREST && side >= LEAST_SCALED_SIDE ? side : 0;
+    return recipe->antialias && recipe->interpolation != CB_NEAREST && side >= LEAST_SCALED_SIDE
+               ? side
+               : 0;
 }

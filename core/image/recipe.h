@@ -46,6 +46,6 @@ void cb_recipe_resized_size(const struct cb_recipe *recipe, int width, int heigh
 void cb_recipe_output_size(const struct cb_recipe *recipe, int width, int height, int *out_width,
                            int *out_height);
 
-/* The side that a decoder may shrink a photo's short side towards (decode.h): what the recipe resizes to when that
- * smooths; 0 where the full size is needed, as for very small tensors. */
+/* The side that a decoder may shrink a photo's short side towards (decode.h): what the recipe
+ * resizes to when that smooths; 0 where the full size is needed, as for very small tensors. */
 int cb_recipe_wanted_side(const struct cb_recipe *recipe);

@@ -71,9 +71,15 @@ static const struct {
     inside_fn *inside;
     bool texture; /* fills a round patch */
 } classes[CB_SHAPE_CLASSES] = {
-    { "circle", circle, false },     { "ring", ring, false },       { "square", square, false },
-    { "triangle", triangle, false }, { "star", star, false },       { "cross", cross, false },
-    { "heart", heart, false },       { "stripes", stripes, true },  { "checkerboard", checkerboard, true },
+    { "circle", circle, false },
+    { "ring", ring, false },
+    { "square", square, false },
+    { "triangle", triangle, false },
+    { "star", star, false },
+    { "cross", cross, false },
+    { "heart", heart, false },
+    { "stripes", stripes, true },
+    { "checkerboard", checkerboard, true },
     { "dots", dots, true },
 };
 
@@ -103,7 +109,8 @@ static struct scene compose(struct cb_rng *rng, int class_index, int side)
 {
     struct scene s = { .grain = cb_rng_uniform(rng, 0, 12) };
     /* stars may stand any way up, the others are turned a little; textures any way */
-    const float most = classes[class_index].texture ? PI : 0.4f, turn = cb_rng_uniform(rng, -most, most);
+    const float most = classes[class_index].texture ? PI : 0.4f,
+                turn = cb_rng_uniform(rng, -most, most);
     draw_colour(rng, s.ground[0]);
     for (int c = 0; c < 3; c++)
         s.ground[1][c] = fminf(255, fmaxf(0, s.ground[0][c] + cb_rng_uniform(rng, -50, 50)));
@@ -121,7 +128,8 @@ static struct scene compose(struct cb_rng *rng, int class_index, int side)
 /* The part of a pixel, 0 to 1, that the shape covers. */
 static float coverage(const struct scene *s, int class_index, int px, int py)
 {
-    const float far_x = ((float)px + 0.5f - s->x) / s->radius, far_y = ((float)py + 0.5f - s->y) / s->radius;
+    const float far_x = ((float)px + 0.5f - s->x) / s->radius,
+                far_y = ((float)py + 0.5f - s->y) / s->radius;
     int hits = 0;
     if (far_x * far_x + far_y * far_y > 2.4f) /* beyond the frame's corners */
         return 0;
@@ -129,21 +137,23 @@ static float coverage(const struct scene *s, int class_index, int px, int py)
         const float dx = ((float)px + ((float)(i % SAMPLES) + 0.5f) / SAMPLES - s->x) / s->radius;
         const float dy = ((float)py + ((float)(i / SAMPLES) + 0.5f) / SAMPLES - s->y) / s->radius;
         const float u = dx * s->cosine + dy * s->sine, v = dy * s->cosine - dx * s->sine;
-        hits += fabsf(u) <= 1 && fabsf(v) <= 1 && (!classes[class_index].texture || u * u + v * v < 1) &&
+        hits += fabsf(u) <= 1 && fabsf(v) <= 1 &&
+                (!classes[class_index].texture || u * u + v * v < 1) &&
                 classes[class_index].inside(u, v);
     }
     return (float)hits / (SAMPLES * SAMPLES);
 }
 
-struct cb_status cb_shapes_draw(struct cb_arena *arena, struct cb_rng *rng, int class_index, int side,
-                                struct cb_image *out, struct cb_shape_place *place)
+struct cb_status cb_shapes_draw(struct cb_arena *arena, struct cb_rng *rng, int class_index,
+                                int side, struct cb_image *out, struct cb_shape_place *place)
 {
     const struct scene s = compose(rng, class_index, side);
     struct cb_image image = { .width = side, .height = side };
     CB_TRY(cb_arena_get(arena, (size_t)side * (size_t)side, 3, "picture", &image.rgb));
     for (int y = 0; y < side; y++)
         for (int x = 0; x < side; x++) {
-            const float a = coverage(&s, class_index, x, y), along = (float)(x + y) / (float)(2 * side);
+            const float a = coverage(&s, class_index, x, y),
+                        along = (float)(x + y) / (float)(2 * side);
             const float noise = s.grain * cb_rng_uniform(rng, -1, 1);
             uint8_t *pixel = image.rgb + 3 * ((size_t)y * (size_t)side + (size_t)x);
             for (int c = 0; c < 3; c++) {

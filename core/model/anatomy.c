@@ -1,4 +1,5 @@
-/* Where a network's logits, bottleneck and CAM layer are, found by walking back from its first output. */
+/* Where a network's logits, bottleneck and CAM layer are, found by walking back from its first
+ * output. */
 #include <string.h>
 
 #include "core/exec/plan.h"
@@ -13,8 +14,9 @@ struct walk {
 
 static bool is_view(enum cb_op op)
 {
-    return op == CB_OP_RESHAPE || op == CB_OP_FLATTEN || op == CB_OP_SQUEEZE || op == CB_OP_UNSQUEEZE ||
-           op == CB_OP_TRANSPOSE || op == CB_OP_IDENTITY || op == CB_OP_CAST;
+    return op == CB_OP_RESHAPE || op == CB_OP_FLATTEN || op == CB_OP_SQUEEZE ||
+           op == CB_OP_UNSQUEEZE || op == CB_OP_TRANSPOSE || op == CB_OP_IDENTITY ||
+           op == CB_OP_CAST;
 }
 
 static const struct cb_node *maker(const struct walk *w, int value)
@@ -73,11 +75,13 @@ static int find_logits(const struct walk *w, int output)
     return output;
 }
 
-/* Between the classifier's product and the logits: what neither mixes channels nor is learned per channel before it. */
+/* Between the classifier's product and the logits: what neither mixes channels nor is learned per
+ * channel before it. */
 static bool may_follow_classifier(const struct cb_node *n)
 {
-    return is_view(n->op) || n->op == CB_OP_RELU || n->op == CB_OP_GLOBAL_AVERAGE_POOL || n->op == CB_OP_AVERAGE_POOL ||
-           n->op == CB_OP_REDUCE_MEAN || n->op == CB_OP_GLOBAL_MAX_POOL || n->op == CB_OP_ADD || n->op == CB_OP_MUL ||
+    return is_view(n->op) || n->op == CB_OP_RELU || n->op == CB_OP_GLOBAL_AVERAGE_POOL ||
+           n->op == CB_OP_AVERAGE_POOL || n->op == CB_OP_REDUCE_MEAN ||
+           n->op == CB_OP_GLOBAL_MAX_POOL || n->op == CB_OP_ADD || n->op == CB_OP_MUL ||
            n->op == CB_OP_DIV;
 }
 
@@ -86,7 +90,8 @@ static const struct cb_node *find_classifier(const struct walk *w, int logits)
 {
     int v = logits;
     for (const struct cb_node *n; (n = maker(w, v));) {
-        if ((n->op == CB_OP_GEMM || n->op == CB_OP_MATMUL || n->op == CB_OP_CONV) && is_constant(w, n->in[1]))
+        if ((n->op == CB_OP_GEMM || n->op == CB_OP_MATMUL || n->op == CB_OP_CONV) &&
+            is_constant(w, n->in[1]))
             return n;
         if (!may_follow_classifier(n) || (v = data_input(w, n)) < 0)
             return NULL;
@@ -103,7 +108,8 @@ static bool is_inner(const struct walk *w, int value)
         return false;
     if (n->op == CB_OP_TRANSPOSE)
         return n->attr.transpose.rank == CB_PERM_TO_LAST ||
-               (n->attr.transpose.rank == 4 && !memcmp(n->attr.transpose.perm, to_nhwc, sizeof to_nhwc));
+               (n->attr.transpose.rank == 4 &&
+                !memcmp(n->attr.transpose.perm, to_nhwc, sizeof to_nhwc));
     return n->op <= CB_OP_LRN;
 }
 
@@ -111,8 +117,8 @@ static bool is_inner(const struct walk *w, int value)
 static int named_input(const struct walk *w, const struct cb_node *n)
 {
     int v = n->in[0];
-    for (const struct cb_node *m = maker(w, v); m && (m->op == CB_OP_IDENTITY || m->op == CB_OP_TRANSPOSE);
-         m = maker(w, v)) {
+    for (const struct cb_node *m = maker(w, v);
+         m && (m->op == CB_OP_IDENTITY || m->op == CB_OP_TRANSPOSE); m = maker(w, v)) {
         if (m->op == CB_OP_TRANSPOSE && (n->op != CB_OP_CONV || !is_inner(w, v)))
             break;
         v = m->in[0];
@@ -127,7 +133,8 @@ static bool is_spatial(const struct walk *w, int value)
 }
 
 /* The last node's output, among those that `from` depends on, that has height and width. */
-static struct cb_status find_cam_layer(const struct walk *w, int from, struct cb_arena *scratch, int *out)
+static struct cb_status find_cam_layer(const struct walk *w, int from, struct cb_arena *scratch,
+                                       int *out)
 {
     bool *needed;
     *out = -1;
@@ -160,11 +167,13 @@ static struct cb_status find_input(struct cb_model *m)
     char text[CB_SHAPE_TEXT];
     int64_t channels, height, width;
     if (g->n_inputs != 1)
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s: a picture network has one input, this has %d", m->name, g->n_inputs);
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s: a picture network has one input, this has %d",
+                       m->name, g->n_inputs);
     m->input = g->inputs[0];
     s = &g->values[m->input].shape;
     if (s->rank >= 0 && s->rank != 4)
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s: input '%s' %s is no picture: [N,C,H,W] or [N,H,W,C] wanted", m->name,
+        return cb_fail(CB_ERR_UNSUPPORTED,
+                       "%s: input '%s' %s is no picture: [N,C,H,W] or [N,H,W,C] wanted", m->name,
                        g->values[m->input].name, cb_shape_text(s, text));
     if (s->rank < 0) {
         m->channels = m->recipe.color == CB_GRAY ? 1 : 3;
@@ -179,9 +188,11 @@ static struct cb_status find_input(struct cb_model *m)
     width = m->recipe.layout == CB_NHWC ? s->dim[2] : s->dim[3];
     if (channels < 0)
         channels = m->recipe.color == CB_GRAY ? 1 : 3;
-    if (channels != (m->recipe.color == CB_GRAY ? 1 : 3) || height > CB_RECIPE_MAX_SIDE || width > CB_RECIPE_MAX_SIDE)
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s: input '%s' %s is no picture in %s", m->name, g->values[m->input].name,
-                       cb_shape_text(s, text), m->recipe.color == CB_GRAY ? "gray (1 channel)" : "colour (3 channels)");
+    if (channels != (m->recipe.color == CB_GRAY ? 1 : 3) || height > CB_RECIPE_MAX_SIDE ||
+        width > CB_RECIPE_MAX_SIDE)
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s: input '%s' %s is no picture in %s", m->name,
+                       g->values[m->input].name, cb_shape_text(s, text),
+                       m->recipe.color == CB_GRAY ? "gray (1 channel)" : "colour (3 channels)");
     m->channels = (int)channels;
     m->height = height > 0 ? (int)height : 0;
     m->width = width > 0 ? (int)width : 0;
@@ -189,16 +200,19 @@ static struct cb_status find_input(struct cb_model *m)
     return cb_ok();
 }
 
-static struct cb_status find_named(const struct cb_model *m, const char *what, const char *name, int *value)
+static struct cb_status find_named(const struct cb_model *m, const char *what, const char *name,
+                                   int *value)
 {
     if (!name[0])
         return cb_ok();
     if ((*value = cb_graph_find(&m->graph, name)) < 0)
-        return cb_fail(CB_ERR_INPUT, "%s: the recipe's %s '%s' is no tensor of the network", m->name, what, name);
+        return cb_fail(CB_ERR_INPUT, "%s: the recipe's %s '%s' is no tensor of the network",
+                       m->name, what, name);
     return cb_ok();
 }
 
-static struct cb_status find_parts(struct cb_model *m, const struct walk *w, struct cb_arena *scratch)
+static struct cb_status find_parts(struct cb_model *m, const struct walk *w,
+                                   struct cb_arena *scratch)
 {
     const int output = m->graph.outputs[0], logits = find_logits(w, output);
     const struct cb_node *classifier = find_classifier(w, logits);
@@ -220,15 +234,20 @@ static struct cb_status find_parts(struct cb_model *m, const struct walk *w, str
 /* Shapes of everything for one photo of the usual size. */
 static struct cb_status size_graph(const struct cb_model *model, struct cb_plan **plan)
 {
-    const struct cb_engine engine = { .kernels = cb_kernels_for(CB_ISA_GENERIC), .plan_budget = SIZE_MAX };
+    const struct cb_engine engine = { .kernels = cb_kernels_for(CB_ISA_GENERIC),
+                                      .plan_budget = SIZE_MAX };
     struct cb_plan_options options = { .shapes_only = true };
     struct cb_tensor input = { .shape = { .rank = 4 } };
     int height, width;
     cb_model_default_size(model, &height, &width);
     input.dtype = model->graph.values[model->input].dtype;
     input.shape = model->recipe.layout == CB_NHWC
-                      ? (struct cb_shape){ 4, { model->batch ? model->batch : 1, height, width, model->channels } }
-                      : (struct cb_shape){ 4, { model->batch ? model->batch : 1, model->channels, height, width } };
+                      ? (struct cb_shape){ 4,
+                                           { model->batch ? model->batch : 1, height, width,
+                                             model->channels } }
+                      : (struct cb_shape){
+                            4, { model->batch ? model->batch : 1, model->channels, height, width }
+                        };
     options.inputs = &input;
     return cb_plan_create(&engine, &model->graph, model->weights, &options, plan);
 }

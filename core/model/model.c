@@ -15,7 +15,10 @@ void cb_model_default_size(const struct cb_model *model, int *height, int *width
               : r->crop_height ? r->crop_height
               : r->resize_height ? r->resize_height
                                  : FALLBACK_SIDE;
-    *width = model->width ? model->width : r->crop_width ? r->crop_width : r->resize_width ? r->resize_width : FALLBACK_SIDE;
+    *width = model->width      ? model->width
+             : r->crop_width   ? r->crop_width
+             : r->resize_width ? r->resize_width
+                               : FALLBACK_SIDE;
 }
 
 const char *cb_model_label(const struct cb_model *model, int index, char text[32])
@@ -60,7 +63,8 @@ struct cb_status cb_model_class(const struct cb_model *model, const char *text, 
     const long index = strtol(text, &end, 10);
     if (isdigit((unsigned char)text[0]) && *end == 0) {
         if (index >= model->classes)
-            return cb_fail(CB_ERR_INPUT, "class %ld: %s has classes 0 to %d", index, model->name, model->classes - 1);
+            return cb_fail(CB_ERR_INPUT, "class %ld: %s has classes 0 to %d", index, model->name,
+                           model->classes - 1);
         *out = (int)index;
         return cb_ok();
     }
@@ -72,7 +76,8 @@ struct cb_status cb_model_class(const struct cb_model *model, const char *text, 
                 count++;
             }
         if (count > 1 && match[m] == contains)
-            return cb_fail(CB_ERR_INPUT, "class '%.80s' fits %d labels of %s: give the index", text, count, model->name);
+            return cb_fail(CB_ERR_INPUT, "class '%.80s' fits %d labels of %s: give the index", text,
+                           count, model->name);
         if (count) {
             *out = found;
             return cb_ok();
@@ -99,7 +104,8 @@ size_t cb_model_parameters(const struct cb_model *model)
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i].n_in; k++) {
             const int v = g->nodes[i].in[k];
-            if (v >= 0 && g->values[v].data && cb_dtype_get(g->values[v].dtype)->is_float && !seen_before(g, i, k))
+            if (v >= 0 && g->values[v].data && cb_dtype_get(g->values[v].dtype)->is_float &&
+                !seen_before(g, i, k))
                 sum += cb_shape_count(&g->values[v].shape);
         }
     return sum;

@@ -84,8 +84,10 @@ static struct cb_status open_lane(struct cb_predictor *p, struct lane *lane)
     const struct cb_model *m = p->model;
     const bool nhwc = m->recipe.layout == CB_NHWC;
     const int output = lane->purpose == FEATURES ? m->bottleneck : m->logits;
-    const struct cb_tensor input = { .shape = { 4, { lane->n, lane->height, lane->width, m->channels } },
-                                     .dtype = m->graph.values[m->input].dtype };
+    const struct cb_tensor input = {
+        .shape = { 4, { lane->n, lane->height, lane->width, m->channels } },
+        .dtype = m->graph.values[m->input].dtype
+    };
     const struct cb_plan_options options = {
         .inputs = &input,
         .outputs = &output,
@@ -139,7 +141,8 @@ static void fill_one(void *ctx, size_t i, size_t worker)
     struct cb_arena *scratch = &f->predictor->scratch[worker];
     const struct cb_recipe *recipe = &f->predictor->model->recipe;
     if (cb_dtype_get(f->input->dtype)->is_float) {
-        f->status[i] = cb_preprocess(scratch, recipe, &f->images[i], f->input->f + i * f->per_image);
+        f->status[i] =
+            cb_preprocess(scratch, recipe, &f->images[i], f->input->f + i * f->per_image);
     } else { /* a network that takes bytes */
         const size_t mark = scratch->used;
         float *pixels = cb_arena_alloc(scratch, f->per_image, sizeof *pixels);
@@ -152,9 +155,12 @@ static void fill_one(void *ctx, size_t i, size_t worker)
 }
 
 /* Preprocesses the lane's n images into its input, and runs it. */
-static struct cb_status run_lane(struct cb_predictor *p, struct lane *lane, const struct cb_image *images)
+static struct cb_status run_lane(struct cb_predictor *p, struct lane *lane,
+                                 const struct cb_image *images)
 {
-    struct filling f = { .predictor = p, .images = images, .input = cb_session_input(lane->session, 0) };
+    struct filling f = { .predictor = p,
+                         .images = images,
+                         .input = cb_session_input(lane->session, 0) };
     f.per_image = cb_tensor_count(f.input) / (size_t)lane->n;
     cb_threads_for(p->engine->threads, (size_t)lane->n, fill_one, &f);
     for (int i = 0; i < lane->n; i++)
@@ -163,13 +169,16 @@ static struct cb_status run_lane(struct cb_predictor *p, struct lane *lane, cons
     return cb_ok();
 }
 
-static void image_size(const struct cb_predictor *p, const struct cb_image *image, int *height, int *width)
+static void image_size(const struct cb_predictor *p, const struct cb_image *image, int *height,
+                       int *width)
 {
     cb_recipe_output_size(&p->model->recipe, image->width, image->height, width, height);
 }
 
-/* How many of the next photos go into one run: a power of two of the same size, so that few plans serve all. */
-static int next_batch(const struct cb_predictor *p, const struct cb_image *images, int n, int height, int width)
+/* How many of the next photos go into one run: a power of two of the same size, so that few plans
+ * serve all. */
+static int next_batch(const struct cb_predictor *p, const struct cb_image *images, int n,
+                      int height, int width)
 {
     int same = 1, batch = 1, limit = p->singly ? 1 : p->model->batch ? p->model->batch : MAX_BATCH;
     for (; same < n && same < limit && same < MAX_BATCH; same++) {
@@ -185,23 +194,27 @@ static int next_batch(const struct cb_predictor *p, const struct cb_image *image
 
 typedef void take_fn(const struct cb_tensor *tensor, int n, size_t per_image, float *out);
 
-/* Whether y has a row of `per_image` numbers, or of as many maps, for each of n photos. A network that was made for one
- * size may give more or fewer at another. */
-static struct cb_status check_rows(const struct cb_predictor *p, const struct lane *lane, const struct cb_tensor *y,
-                                   size_t per_image)
+/* Whether y has a row of `per_image` numbers, or of as many maps, for each of n photos. A network
+ * that was made for one size may give more or fewer at another. */
+static struct cb_status check_rows(const struct cb_predictor *p, const struct lane *lane,
+                                   const struct cb_tensor *y, size_t per_image)
 {
     const size_t n = (size_t)lane->n, count = cb_tensor_count(y);
     char shape[CB_SHAPE_TEXT];
     if (y->shape.rank > 0 && y->shape.dim[0] == lane->n &&
-        (count == n * per_image || (y->shape.rank > 2 && count && (size_t)y->shape.dim[1] == per_image)))
+        (count == n * per_image ||
+         (y->shape.rank > 2 && count && (size_t)y->shape.dim[1] == per_image)))
         return cb_ok();
-    return cb_fail(CB_ERR_INPUT, "%s: %d pictures of %dx%d give %s, where %zu numbers for each were wanted",
-                   p->model->name, lane->n, lane->width, lane->height, cb_shape_text(&y->shape, shape), per_image);
+    return cb_fail(CB_ERR_INPUT,
+                   "%s: %d pictures of %dx%d give %s, where %zu numbers for each were wanted",
+                   p->model->name, lane->n, lane->width, lane->height,
+                   cb_shape_text(&y->shape, shape), per_image);
 }
 
 /* Plans for the next photos, all of one size, and runs them; *done says how many they were. */
-static struct cb_status run_part(struct cb_predictor *p, enum purpose purpose, const struct cb_image *images, int n,
-                                 size_t per_image, struct lane **lane, int *done)
+static struct cb_status run_part(struct cb_predictor *p, enum purpose purpose,
+                                 const struct cb_image *images, int n, size_t per_image,
+                                 struct lane **lane, int *done)
 {
     struct lane want = { .purpose = purpose, .layer = -1 };
     struct cb_status st;
@@ -222,8 +235,9 @@ static struct cb_status run_part(struct cb_predictor *p, enum purpose purpose, c
 typedef void take_fn(const struct cb_tensor *tensor, int n, size_t per_image, float *out);
 
 /* Runs n photos in parts; each part's output goes through `take` into out [n, per_image]. */
-static struct cb_status run_all(struct cb_predictor *p, enum purpose purpose, const struct cb_image *images, int n,
-                                size_t per_image, take_fn *take, float *out)
+static struct cb_status run_all(struct cb_predictor *p, enum purpose purpose,
+                                const struct cb_image *images, int n, size_t per_image,
+                                take_fn *take, float *out)
 {
     for (int done = 0, part; done < n; done += part) {
         struct lane *lane;
@@ -251,12 +265,14 @@ static void take_probabilities(const struct cb_tensor *logits, int n, size_t cla
     cb_softmax_rows((size_t)n, classes, out, out);
 }
 
-struct cb_status cb_predict(struct cb_predictor *predictor, const struct cb_image *images, int n, float *probabilities)
+struct cb_status cb_predict(struct cb_predictor *predictor, const struct cb_image *images, int n,
+                            float *probabilities)
 {
     const struct cb_model *m = predictor->model;
     if (m->logits < 0 || m->classes < 1)
         return cb_fail(CB_ERR_UNSUPPORTED, "%s has no classifier: train a head on it", m->name);
-    return run_all(predictor, SCORES, images, n, (size_t)m->classes, take_probabilities, probabilities);
+    return run_all(predictor, SCORES, images, n, (size_t)m->classes, take_probabilities,
+                   probabilities);
 }
 
 struct cb_status cb_predictor_prepare(struct cb_predictor *predictor)
@@ -275,7 +291,8 @@ struct cb_status cb_feature_length(struct cb_predictor *predictor, int *out)
     struct lane want = { .purpose = FEATURES, .layer = -1, .n = 1 }, *lane;
     const struct cb_tensor *x;
     if (m->bottleneck < 0)
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s: no bottleneck was found; its recipe can name one", m->name);
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s: no bottleneck was found; its recipe can name one",
+                       m->name);
     cb_model_default_size(m, &want.height, &want.width);
     CB_TRY(get_lane(predictor, &want, &lane));
     x = cb_session_output(lane->session, 0);
@@ -283,7 +300,8 @@ struct cb_status cb_feature_length(struct cb_predictor *predictor, int *out)
     return cb_ok();
 }
 
-struct cb_status cb_features(struct cb_predictor *predictor, const struct cb_image *images, int n, float *features)
+struct cb_status cb_features(struct cb_predictor *predictor, const struct cb_image *images, int n,
+                             float *features)
 {
     int length;
     CB_TRY(cb_feature_length(predictor, &length));
@@ -295,9 +313,11 @@ static struct cb_status check_cam(const struct cb_model *m, int class_index, int
     if (m->logits < 0)
         return cb_fail(CB_ERR_UNSUPPORTED, "%s has no classifier to explain", m->name);
     if (layer < 0)
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s has no layer with height and width for Grad-CAM", m->name);
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s has no layer with height and width for Grad-CAM",
+                       m->name);
     if (class_index >= m->classes)
-        return cb_fail(CB_ERR_INPUT, "class %d: %s has classes 0 to %d", class_index, m->name, m->classes - 1);
+        return cb_fail(CB_ERR_INPUT, "class %d: %s has classes 0 to %d", class_index, m->name,
+                       m->classes - 1);
     return cb_ok();
 }
 
@@ -326,8 +346,8 @@ static void weigh(const struct cb_tensor *activation, const struct cb_tensor *gr
         map[i] = map[i] > 0 ? map[i] : 0;
 }
 
-struct cb_status cb_grad_cam(struct cb_predictor *predictor, const struct cb_image *image, int class_index, int layer,
-                             struct cb_arena *arena, struct cb_cam *out)
+struct cb_status cb_grad_cam(struct cb_predictor *predictor, const struct cb_image *image,
+                             int class_index, int layer, struct cb_arena *arena, struct cb_cam *out)
 {
     const struct cb_model *m = predictor->model;
     struct lane want = { .purpose = CAM, .layer = layer < 0 ? m->cam_layer : layer, .n = 1 }, *lane;
@@ -341,7 +361,8 @@ struct cb_status cb_grad_cam(struct cb_predictor *predictor, const struct cb_ima
     activation = cb_session_value(lane->session, want.layer);
     gradient = cb_grad_of(lane->grad, 0);
     if (activation->shape.rank != 4 || !activation->data || !gradient->data)
-        return cb_fail(CB_ERR_INPUT, "layer '%s' of %s is no [N,C,H,W] tensor on the way to the scores",
+        return cb_fail(CB_ERR_INPUT,
+                       "layer '%s' of %s is no [N,C,H,W] tensor on the way to the scores",
                        m->graph.values[want.layer].name, m->name);
     CB_TRY(run_lane(predictor, lane, image));
     CB_TRY(check_rows(predictor, lane, logits, (size_t)m->classes));
@@ -354,7 +375,8 @@ struct cb_status cb_grad_cam(struct cb_predictor *predictor, const struct cb_ima
     cam.probability = probabilities[cam.class_index];
     cam.height = (int)activation->shape.dim[2];
     cam.width = (int)activation->shape.dim[3];
-    CB_TRY(cb_arena_get(arena, (size_t)(cam.height * cam.width), sizeof(float), "Grad-CAM", &cam.map));
+    CB_TRY(
+        cb_arena_get(arena, (size_t)(cam.height * cam.width), sizeof(float), "Grad-CAM", &cam.map));
     weigh(activation, gradient, cam.map);
     *out = cam;
     return cb_ok();

@@ -1,9 +1,9 @@
 /* core/tensor/dtype.h - element types, and how their values are kept in memory.
  *
  * A tensor says the type that the network declares. In memory there are two: every real type is
- * computed as 32-bit float, every whole number and truth value as 64-bit integer; integer results are
- * wrapped to the declared width by the operator that makes them. Conversion happens at the door only
- * (importers/tensor). */
+ * computed as 32-bit float, every whole number and truth value as 64-bit integer; integer results
+ * are wrapped to the declared width by the operator that makes them. Conversion happens at the door
+ * only (importers/tensor). */
 #pragma once
 
 #include <stdbool.h>

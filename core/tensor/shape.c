@@ -57,7 +57,8 @@ bool cb_shape_broadcast(const struct cb_shape *a, const struct cb_shape *b, stru
     return true;
 }
 
-void cb_shape_strides(const struct cb_shape *shape, const struct cb_shape *out, size_t stride[CB_MAX_RANK])
+void cb_shape_strides(const struct cb_shape *shape, const struct cb_shape *out,
+                      size_t stride[CB_MAX_RANK])
 {
     size_t step = 1;
     for (int i = out->rank - 1; i >= 0; i--) {
@@ -76,7 +77,8 @@ const char *cb_shape_text(const struct cb_shape *shape, char text[CB_SHAPE_TEXT]
         if (shape->dim[i] < 0)
             n += snprintf(text + n, (size_t)(CB_SHAPE_TEXT - n), "%s?", comma);
         else
-            n += snprintf(text + n, (size_t)(CB_SHAPE_TEXT - n), "%s%lld", comma, (long long)shape->dim[i]);
+            n += snprintf(text + n, (size_t)(CB_SHAPE_TEXT - n), "%s%lld", comma,
+                          (long long)shape->dim[i]);
     }
     if (shape->rank >= 0 && n < CB_SHAPE_TEXT)
         snprintf(text + n, (size_t)(CB_SHAPE_TEXT - n), "]");

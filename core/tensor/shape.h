@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 #define CB_MAX_RANK 8
-#define CB_MAX_ELEMENTS ((size_t)1 << 31) /* of one tensor; keeps every product of sizes far from overflow */
+/* Of one tensor: keeps every product of sizes far from overflow. */
+#define CB_MAX_ELEMENTS ((size_t)1 << 31)
 
 /* Row-major, outermost first. rank -1: not known; a dim of -1: not known. */
 struct cb_shape {
@@ -29,7 +30,8 @@ bool cb_shape_equal(const struct cb_shape *a, const struct cb_shape *b);
 bool cb_shape_broadcast(const struct cb_shape *a, const struct cb_shape *b, struct cb_shape *out);
 
 /* Elements to step in `shape` for one step along each axis of `out`; 0 where it is broadcast. */
-void cb_shape_strides(const struct cb_shape *shape, const struct cb_shape *out, size_t stride[CB_MAX_RANK]);
+void cb_shape_strides(const struct cb_shape *shape, const struct cb_shape *out,
+                      size_t stride[CB_MAX_RANK]);
 
 /* "[1,3,224,224]"; unknown dims are "?". Returns text. */
 #define CB_SHAPE_TEXT 128

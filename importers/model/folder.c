@@ -65,8 +65,8 @@ static bool find_beside(const char *file, struct cb_model_files *out)
     const int folder = slash ? (int)(slash + 1 - file) : 0,
               stem = end ? (int)(end - file) : (int)strlen(file);
     return cb_path_print(own, "%.*s.labels.txt", stem, file) &&
-           cb_path_print(shared, "%.*slabels.txt", folder, file) && pick(out->labels, own, shared) &&
-           cb_path_print(own, "%.*s.recipe.json", stem, file) &&
+           cb_path_print(shared, "%.*slabels.txt", folder, file) &&
+           pick(out->labels, own, shared) && cb_path_print(own, "%.*s.recipe.json", stem, file) &&
            cb_path_print(shared, "%.*srecipe.json", folder, file) && pick(out->recipe, own, shared);
 }
 
@@ -75,7 +75,8 @@ static bool find_in(const char *folder, struct cb_model_files *out)
 {
     if (cb_path_print(out->onnx, "%s/model.onnx", folder) && cb_file_is_regular(out->onnx))
         return true;
-    out->is_head = cb_path_print(out->onnx, "%s/head.onnx", folder) && cb_file_is_regular(out->onnx);
+    out->is_head =
+        cb_path_print(out->onnx, "%s/head.onnx", folder) && cb_file_is_regular(out->onnx);
     return out->is_head;
 }
 

@@ -88,7 +88,8 @@ static struct cb_status trailing_axes(const struct cb_onnx_node *node, struct cb
 }
 
 /* LayerNormalization-17, and with `centered` false RMSNormalization-23. Files of older opsets have
- * the first too, as ONNX Runtime made it: there y has the type of scale, which may differ from x's. */
+ * the first too, as ONNX Runtime made it: there y has the type of scale, which may differ from x's.
+ */
 static struct cb_status import_trailing(struct cb_onnx_node *node, bool centered)
 {
     struct norm norm = { .centered = centered, .mean = -1, .inverse = -1 };

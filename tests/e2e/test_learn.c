@@ -295,8 +295,9 @@ Test(e2e_learn, refuses_a_network_that_wants_more_memory_than_there_is)
 
 Test(e2e_learn, refuses_a_form_with_two_models)
 {
-    static const char form[] = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nx\r\n"
-                               "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nx\r\n--b--\r\n";
+    static const char form[] =
+        "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nx\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nx\r\n--b--\r\n";
     e2e_expect_code(http_call(server.port, "PUT", "/models/two",
                               "Content-Type: multipart/form-data; boundary=b\r\n", form,
                               sizeof form - 1),

@@ -1,5 +1,6 @@
-/* Whole networks with another framework's answers: folders in $CAMBIUM_ZOO with model.onnx, test_data_set_0 and cam.npz
- * (a zip of .npy files: map [h,w] and cls, Grad-CAM of image 0 at the last spatial layer). Skipped without it. */
+/* Whole networks with another framework's answers: folders in $CAMBIUM_ZOO with model.onnx,
+ * test_data_set_0 and cam.npz (a zip of .npy files: map [h,w] and cls, Grad-CAM of image 0 at the
+ * last spatial layer). Skipped without it. */
 #include <archive.h>
 #include <archive_entry.h>
 #include <criterion/criterion.h>
@@ -14,7 +15,8 @@
 #include "importers/tensor/npy.h"
 #include "importers/tensor/pb.h"
 
-static void read_npz(const char *path, const char *name, struct cb_arena *arena, struct cb_tensor *out)
+static void read_npz(const char *path, const char *name, struct cb_arena *arena,
+                     struct cb_tensor *out)
 {
     struct archive *a = archive_read_new();
     struct archive_entry *entry;
@@ -87,7 +89,8 @@ static void check_network(const char *folder, enum cb_isa isa)
     cr_assert(cb_threads_create(0, &engine.threads).code == CB_OK);
     const struct cb_status st = cb_model_load(&(struct cb_model_source){ .path = folder }, &m);
     cr_assert(st.code == CB_OK, "%s", st.msg);
-    const struct cb_tensor x = read_pb(folder, "input_0.pb", &arena), want = read_pb(folder, "output_0.pb", &arena);
+    const struct cb_tensor x = read_pb(folder, "input_0.pb", &arena),
+                           want = read_pb(folder, "output_0.pb", &arena);
     const int outputs[] = { m->graph.outputs[0], m->logits };
     struct cb_tensor input = x;
     input.data = NULL;
@@ -113,11 +116,12 @@ static void check_network(const char *folder, enum cb_isa isa)
     cb_grad_run(grad);
     const size_t area = cb_tensor_count(&map);
     float *cam = cb_arena_alloc(&arena, area, sizeof *cam);
-    cr_assert_eq((size_t)(a->shape.dim[2] * a->shape.dim[3]), area, "%s: the CAM layer has another size", folder);
+    cr_assert_eq((size_t)(a->shape.dim[2] * a->shape.dim[3]), area,
+                 "%s: the CAM layer has another size", folder);
     weigh(a, cb_grad_of(grad, 0)->f, cam);
     const double r = correlation(cam, map.f, area);
-    printf("%-40s %-8s output within %.2g of its largest, map's correlation %.6f\n", folder, engine.kernels.name,
-           worst / most, r);
+    printf("%-40s %-8s output within %.2g of its largest, map's correlation %.6f\n", folder,
+           engine.kernels.name, worst / most, r);
     cr_expect_gt(r, 0.999, "%s", folder);
     cb_grad_destroy(grad);
     cb_session_destroy(s);

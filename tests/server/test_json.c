@@ -60,9 +60,9 @@ Test(server_json, reads_text_or_the_fallback)
 {
     cJSON *json;
     const char *text;
-    cr_assert(eq(int,
-                 cb_json_parse(cb_bytes_of_text(" {\"n\":3,\"t\":\"x\",\"z\":null} \n"), &json).code,
-                 CB_OK));
+    cr_assert(
+        eq(int, cb_json_parse(cb_bytes_of_text(" {\"n\":3,\"t\":\"x\",\"z\":null} \n"), &json).code,
+           CB_OK));
     cr_expect(eq(int, cb_json_get_text(json, "t", "", &text).code, CB_OK));
     cr_expect(eq(str, (char *)text, "x"));
     cr_expect(eq(int, cb_json_get_text(json, "z", "y", &text).code, CB_OK));

@@ -77,11 +77,13 @@ int net_transpose(struct net *net, const char *name, int x, bool to_nhwc)
     return v;
 }
 
-int net_conv(struct net *net, const char *name, int x, int cin, int cout, int kernel, int pad, bool bias)
+int net_conv(struct net *net, const char *name, int x, int cin, int cout, int kernel, int pad,
+             bool bias)
 {
     const float scale = 1.5f / (float)(kernel * kernel);
     int in[3] = { net_transpose(net, "x@nhwc", x, true) };
-    in[1] = net_constant(net, "w", (struct cb_shape){ 4, { cout, cin, kernel, kernel } }, -scale, scale);
+    in[1] = net_constant(net, "w", (struct cb_shape){ 4, { cout, cin, kernel, kernel } }, -scale,
+                         scale);
     in[2] = bias ? net_constant(net, "b", (struct cb_shape){ 1, { cout } }, -0.2f, 0.2f) : -1;
     const int y = add(net, CB_OP_CONV, name, bias ? 3 : 2, in);
     struct cb_window *w = &net_last(net)->attr.conv.window;
@@ -106,7 +108,8 @@ int net_batch_norm(struct net *net, const char *name, int x, int channels)
 
 int net_pool(struct net *net, const char *name, int x)
 {
-    const int in = net_transpose(net, "x@nhwc", x, true), y = add(net, net->smooth ? CB_OP_AVERAGE_POOL : CB_OP_MAX_POOL, name, 1, &in);
+    const int in = net_transpose(net, "x@nhwc", x, true),
+              y = add(net, net->smooth ? CB_OP_AVERAGE_POOL : CB_OP_MAX_POOL, name, 1, &in);
     struct cb_window *w = &net_last(net)->attr.pool.window;
     w->rank = 2;
     for (int i = 0; i < 2; i++) {
@@ -128,7 +131,8 @@ void net_residual(struct net *net, int n, int h, int w, int *layer)
     int a = net_conv(net, "stem", x, 3, 8, 3, 1, true), b, c;
     a = net_relu(net, "stem_relu", net_batch_norm(net, "stem_bn", a, 8));
     a = net_pool(net, "pool", a);
-    b = net_relu(net, "r1", net_batch_norm(net, "bn1", net_conv(net, "c1", a, 8, 8, 3, 1, false), 8));
+    b = net_relu(net, "r1",
+                 net_batch_norm(net, "bn1", net_conv(net, "c1", a, 8, 8, 3, 1, false), 8));
     b = net_batch_norm(net, "bn2", net_conv(net, "c2", b, 8, 8, 1, 0, false), 8);
     a = net_relu(net, "r2", net_op(net, CB_OP_ADD, "sum", a, b));
     c = net_op(net, CB_OP_MUL, "scaled", net_conv(net, "c3", a, 8, 7, 3, 1, true),
@@ -140,12 +144,15 @@ void net_residual(struct net *net, int n, int h, int w, int *layer)
     a = net_transpose(net, "gap", net_op(net, CB_OP_GLOBAL_AVERAGE_POOL, "gap@nhwc",
                                          net_transpose(net, "x@nhwc", a, true), -1), false);
     a = net_op(net, CB_OP_FLATTEN, "flat", a, -1);
-    a = net_op(net, CB_OP_MATMUL, "product", a, net_constant(net, "fc", (struct cb_shape){ 2, { 15, 5 } }, -1, 1));
-    a = net_op(net, CB_OP_ADD, "logits", a, net_constant(net, "fc_b", (struct cb_shape){ 1, { 5 } }, -1, 1));
+    a = net_op(net, CB_OP_MATMUL, "product", a,
+               net_constant(net, "fc", (struct cb_shape){ 2, { 15, 5 } }, -1, 1));
+    a = net_op(net, CB_OP_ADD, "logits", a,
+               net_constant(net, "fc_b", (struct cb_shape){ 1, { 5 } }, -1, 1));
     OK(cb_graph_add_output(&net->graph, a));
 }
 
-struct cb_plan *net_plan(struct net *net, const struct cb_engine *engine, const struct cb_plan_options *options)
+struct cb_plan *net_plan(struct net *net, const struct cb_engine *engine,
+                         const struct cb_plan_options *options)
 {
     struct cb_plan *plan = NULL;
     graph_of(net);
@@ -153,12 +160,17 @@ struct cb_plan *net_plan(struct net *net, const struct cb_engine *engine, const 
     return plan;
 }
 
-struct cb_tensor net_run(struct net *net, enum cb_isa isa, size_t threads, bool no_passes, bool nhwc_input)
+struct cb_tensor net_run(struct net *net, enum cb_isa isa, size_t threads, bool no_passes,
+                         bool nhwc_input)
 {
     struct cb_engine engine = { .kernels = cb_kernels_for(isa), .plan_budget = (size_t)1 << 30 };
-    struct cb_tensor input = { .shape = graph_of(net)->values[net->graph.inputs[0]].shape, .dtype = CB_FLOAT32 }, y;
+    struct cb_tensor input = { .shape = graph_of(net)->values[net->graph.inputs[0]].shape,
+                               .dtype = CB_FLOAT32 },
+                     y;
     const struct cb_shape s = input.shape;
-    struct cb_plan_options options = { .inputs = &input, .no_passes = no_passes, .nhwc_input = nhwc_input };
+    struct cb_plan_options options = { .inputs = &input,
+                                       .no_passes = no_passes,
+                                       .nhwc_input = nhwc_input };
     struct cb_rng rng = cb_rng_seed(99);
     struct cb_plan *plan;
     struct cb_session *session = NULL;
@@ -168,8 +180,9 @@ struct cb_tensor net_run(struct net *net, enum cb_isa isa, size_t threads, bool 
     plan = net_plan(net, &engine, &options);
     OK(cb_session_create(plan, &session));
     float *x = cb_session_input(session, 0)->f;
-    const size_t area = s.rank == 4 ? (size_t)(s.dim[2] * s.dim[3]) : 1, channels = s.rank == 4 ? (size_t)s.dim[1] : 1;
-    for (size_t i = 0; i < cb_shape_count(&s); i++) { /* drawn in [N,C,H,W] order whatever the layout */
+    const size_t area = s.rank == 4 ? (size_t)(s.dim[2] * s.dim[3]) : 1,
+                 channels = s.rank == 4 ? (size_t)s.dim[1] : 1;
+    for (size_t i = 0; i < cb_shape_count(&s); i++) { /* in [N,C,H,W] order, whatever the layout */
         const size_t n = i / (area * channels), c = i / area % channels, p = i % area;
         x[nhwc_input ? (n * area + p) * channels + c : i] = cb_rng_uniform(&rng, -1, 1);
     }

@@ -38,14 +38,16 @@ static bool is_per_channel(const struct cb_graph *g, int value, int rank, size_t
                                               s->dim[s->rank - 1] == (int64_t)channels));
 }
 
-static struct cb_status batch_norm_affine(struct cb_graph *g, const struct cb_node *n, size_t channels,
-                                          struct affine *out)
+static struct cb_status batch_norm_affine(struct cb_graph *g, const struct cb_node *n,
+                                          size_t channels, struct affine *out)
 {
     CB_TRY(cb_arena_get(g->arena, channels, sizeof(float), n->name, &out->scale));
     CB_TRY(cb_arena_get(g->arena, channels, sizeof(float), n->name, &out->shift));
     for (size_t c = 0; c < channels; c++) {
-        const float gamma = read_float(&g->values[n->in[1]], c), beta = read_float(&g->values[n->in[2]], c);
-        const float mean = read_float(&g->values[n->in[3]], c), var = read_float(&g->values[n->in[4]], c);
+        const float gamma = read_float(&g->values[n->in[1]], c),
+                    beta = read_float(&g->values[n->in[2]], c);
+        const float mean = read_float(&g->values[n->in[3]], c),
+                    var = read_float(&g->values[n->in[4]], c);
         const double s = gamma / sqrt((double)var + (double)n->attr.batch_norm.epsilon);
         out->scale[c] = (float)s;
         out->shift[c] = (float)(beta - mean * s);
@@ -57,8 +59,8 @@ static struct cb_status batch_norm_affine(struct cb_graph *g, const struct cb_no
     return cb_ok();
 }
 
-static struct cb_status arithmetic_affine(struct cb_graph *g, const struct cb_node *n, int constant, size_t channels,
-                                          struct affine *out)
+static struct cb_status arithmetic_affine(struct cb_graph *g, const struct cb_node *n, int constant,
+                                          size_t channels, struct affine *out)
 {
     const struct cb_value *v = &g->values[constant];
     const size_t step = cb_shape_count(&v->shape) == 1 ? 0 : 1;
@@ -79,8 +81,10 @@ static struct cb_status arithmetic_affine(struct cb_graph *g, const struct cb_no
     return cb_ok();
 }
 
-/* Whether `n` scales and shifts channels of a value by constants; data: that value. scale and shift are NULL if not. */
-static struct cb_status find_affine(struct cb_graph *g, const struct cb_node *n, int *data, struct affine *out)
+/* Whether `n` scales and shifts channels of a value by constants; data: that value. scale and shift
+ * are NULL if not. */
+static struct cb_status find_affine(struct cb_graph *g, const struct cb_node *n, int *data,
+                                    struct affine *out)
 {
     const struct cb_shape *y = &g->values[n->out[0]].shape;
     const size_t channels = y->rank > 0 ? (size_t)y->dim[y->rank - 1] : 0;
@@ -97,17 +101,18 @@ static struct cb_status find_affine(struct cb_graph *g, const struct cb_node *n,
         return cb_ok();
     if (is_per_channel(g, n->in[1], y->rank, channels))
         return arithmetic_affine(g, n, n->in[1], channels, out);
-    if ((n->op == CB_OP_ADD || n->op == CB_OP_MUL) && is_per_channel(g, n->in[0], y->rank, channels)) {
+    if ((n->op == CB_OP_ADD || n->op == CB_OP_MUL) &&
+        is_per_channel(g, n->in[0], y->rank, channels)) {
         *data = n->in[1];
         return arithmetic_affine(g, n, n->in[0], channels, out);
     }
     return cb_ok();
 }
 
-/* The filter or matrix times `scale`: a new constant in temporary memory, or one of ours (from `own` on) once more.
- * Channels are its axis 0, or its last. */
-static struct cb_status scale_weights(struct cb_pass *pass, int weights, int own, bool channels_first,
-                                      const struct affine *a, int *out)
+/* The filter or matrix times `scale`: a new constant in temporary memory, or one of ours (from
+ * `own` on) once more. Channels are its axis 0, or its last. */
+static struct cb_status scale_weights(struct cb_pass *pass, int weights, int own,
+                                      bool channels_first, const struct affine *a, int *out)
 {
     struct cb_graph *g = pass->graph;
     const struct cb_value w = g->values[weights];
@@ -132,8 +137,8 @@ static struct cb_status scale_weights(struct cb_pass *pass, int weights, int own
     return cb_ok();
 }
 
-static struct cb_status fold_bias(struct cb_pass *pass, struct cb_node *node, float beta, size_t channels,
-                                  const struct affine *a)
+static struct cb_status fold_bias(struct cb_pass *pass, struct cb_node *node, float beta,
+                                  size_t channels, const struct affine *a)
 {
     struct cb_graph *g = pass->graph;
     const int old = node->n_in > 2 ? node->in[2] : -1;
@@ -173,12 +178,14 @@ static bool takes_gemm(const struct cb_graph *g, const struct cb_node *n, size_t
     if (n->op == CB_OP_MATMUL)
         return g->values[n->in[0]].shape.rank == 2 && g->values[n->in[1]].shape.rank == 2 &&
                is_float_constant(g, n->in[1]) && is_open(n->attr.matmul.lo, n->attr.matmul.hi);
-    return n->op == CB_OP_GEMM && is_float_constant(g, n->in[1]) && is_open(n->attr.gemm.lo, n->attr.gemm.hi) &&
+    return n->op == CB_OP_GEMM && is_float_constant(g, n->in[1]) &&
+           is_open(n->attr.gemm.lo, n->attr.gemm.hi) &&
            (n->n_in < 3 || n->in[2] < 0 || is_per_channel(g, n->in[2], 2, channels));
 }
 
 /* node becomes node followed by the affine map; its output takes over. */
-static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node, int own, const struct affine *a, int out)
+static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node, int own,
+                                  const struct affine *a, int out)
 {
     struct cb_graph *g = pass->graph;
     const struct cb_shape *y = &g->values[out].shape;
@@ -193,7 +200,8 @@ static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node, in
         beta = node->attr.gemm.beta;
     CB_TRY(fold_bias(pass, node, beta, channels, a));
     if (a->scale)
-        CB_TRY(scale_weights(pass, node->in[1], own, conv || node->attr.gemm.trans_b, a, &node->in[1]));
+        CB_TRY(scale_weights(pass, node->in[1], own, conv || node->attr.gemm.trans_b, a,
+                             &node->in[1]));
     if (conv) {
         node->attr.conv.lo = a->lo;
         node->attr.conv.hi = a->hi;
@@ -228,13 +236,16 @@ struct cb_status cb_pass_fold_affine(struct cb_pass *pass)
             continue;
         CB_TRY(find_affine(g, n, &data, &a));
         if (!a.shift || data < 0 || g->values[data].shape.rank < 1 || (p = producer[data]) < 0 ||
-            uses[data] != 1 || cb_pass_pinned(pass, data) || !cb_shape_equal(&g->values[data].shape, &g->values[n->out[0]].shape))
+            uses[data] != 1 || cb_pass_pinned(pass, data) ||
+            !cb_shape_equal(&g->values[data].shape, &g->values[n->out[0]].shape))
             continue;
         before = &g->nodes[p];
         if (!takes_conv(g, before) &&
-            !takes_gemm(g, before, (size_t)g->values[data].shape.dim[g->values[data].shape.rank - 1]))
+            !takes_gemm(g, before,
+                        (size_t)g->values[data].shape.dim[g->values[data].shape.rank - 1]))
             continue;
-        if (a.scale && before->in[1] < own && uses[before->in[1]] > 1) /* shared weights are not copied for each */
+        /* Weights that several nodes share are not copied for each. */
+        if (a.scale && before->in[1] < own && uses[before->in[1]] > 1)
             continue;
         CB_TRY(fold_into(pass, before, own, &a, n->out[0]));
         producer[n->out[0]] = p;

@@ -25,7 +25,8 @@ struct cb_status cb_pass_fold_pad(struct cb_pass *pass)
     for (int i = 0; i < g->n_nodes; i++) {
         struct cb_node *conv = &g->nodes[i];
         const struct cb_node *pad;
-        if (conv->op != CB_OP_CONV || producer[conv->in[0]] < 0 || cb_pass_pinned(pass, conv->in[0]))
+        if (conv->op != CB_OP_CONV || producer[conv->in[0]] < 0 ||
+            cb_pass_pinned(pass, conv->in[0]))
             continue;
         pad = &g->nodes[producer[conv->in[0]]];
         if (pad->op != CB_OP_PAD || !fits(pad, conv, g->values[conv->in[0]].shape.rank))

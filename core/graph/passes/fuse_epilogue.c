@@ -1,4 +1,5 @@
-/* A tile that has just been computed is still in registers: adding the residual and clamping there costs nothing. */
+/* A tile that has just been computed is still in registers: adding the residual and clamping there
+ * costs nothing. */
 #include "core/graph/passes/passes.h"
 
 #include <math.h>
@@ -32,10 +33,12 @@ struct fuser {
     bool *gone; /* per node */
 };
 
-/* The node that makes `value`, when nobody else reads it and it may be rewritten; NULL otherwise. */
+/* The node that makes `value`, when nobody else reads it and it may be rewritten; NULL otherwise.
+ */
 static struct cb_node *private_producer(const struct fuser *f, int value)
 {
-    if (value < 0 || f->producer[value] < 0 || f->uses[value] != 1 || cb_pass_pinned(f->pass, value))
+    if (value < 0 || f->producer[value] < 0 || f->uses[value] != 1 ||
+        cb_pass_pinned(f->pass, value))
         return NULL;
     return &f->graph->nodes[f->producer[value]];
 }
@@ -45,7 +48,8 @@ static bool fuse_clamp(struct fuser *f, int i)
     struct cb_node *n = &f->graph->nodes[i], *before;
     const bool relu = n->op == CB_OP_RELU;
     struct bounds b;
-    if ((!relu && n->op != CB_OP_CLIP) || !cb_dtype_get(f->graph->values[n->out[0]].dtype)->is_float)
+    if ((!relu && n->op != CB_OP_CLIP) ||
+        !cb_dtype_get(f->graph->values[n->out[0]].dtype)->is_float)
         return false;
     for (int k = 1; k < n->n_in; k++)
         if (n->in[k] >= 0)
@@ -61,14 +65,16 @@ static bool fuse_clamp(struct fuser *f, int i)
     return true;
 }
 
-/* The convolution that makes operand k of an addition moves to the addition's place, when the other operand is ready. */
+/* The convolution that makes operand k of an addition moves to the addition's place, when the other
+ * operand is ready. */
 static struct cb_status fuse_residual(struct fuser *f, int i, int k)
 {
     struct cb_graph *g = f->graph;
     struct cb_node *add = &g->nodes[i], *conv = private_producer(f, add->in[k]);
     int *in;
-    if (!conv || conv->op != CB_OP_CONV || !is_open(bounds_of(conv)) || (conv->n_in > 3 && conv->in[3] >= 0) ||
-        add->in[0] == add->in[1] || add->attr.binary.aligned ||
+    if (!conv || conv->op != CB_OP_CONV || !is_open(bounds_of(conv)) ||
+        (conv->n_in > 3 && conv->in[3] >= 0) || add->in[0] == add->in[1] ||
+        add->attr.binary.aligned ||
         !cb_shape_equal(&g->values[add->in[0]].shape, &g->values[add->in[1]].shape))
         return cb_ok();
     CB_TRY(cb_arena_get(g->arena, 4, sizeof *in, add->name, &in));

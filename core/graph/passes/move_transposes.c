@@ -1,6 +1,7 @@
-/* Every value may have an origin: v = transpose(u, perm), that is, v's axis i is u's axis perm[i]. One sweep in node
- * order: an operator whose inputs all have origins of one perm is applied to the origins instead, and its result gets an
- * origin of its own. A transpose of a value with an origin becomes one transpose of the origin, or nothing. */
+/* Every value may have an origin: v = transpose(u, perm), that is, v's axis i is u's axis perm[i].
+ * One sweep in node order: an operator whose inputs all have origins of one perm is applied to the
+ * origins instead, and its result gets an origin of its own. A transpose of a value with an origin
+ * becomes one transpose of the origin, or nothing. */
 #include "core/graph/passes/passes.h"
 
 #include <stdio.h>
@@ -82,7 +83,8 @@ static struct cb_status add_value(struct sweep *s, const char *name, enum cb_dty
     return cb_graph_add_value(s->graph, name, dtype, shape, out);
 }
 
-/* A new value: `like` with its axes put back in the origin's order (axis perm[i] is like's axis i). */
+/* A new value: `like` with its axes put back in the origin's order (axis perm[i] is like's axis i).
+ */
 static struct cb_status add_untransposed(struct sweep *s, int like, const int *perm, int *out)
 {
     const struct cb_value v = s->graph->values[like];
@@ -95,7 +97,8 @@ static struct cb_status add_untransposed(struct sweep *s, int like, const int *p
 }
 
 /* The constant of which `value`, broadcast to `rank` axes, is the transpose. */
-static struct cb_status untranspose_constant(struct sweep *s, int value, int rank, const int *perm, int *out)
+static struct cb_status untranspose_constant(struct sweep *s, int value, int rank, const int *perm,
+                                             int *out)
 {
     const struct cb_value v = s->graph->values[value];
     const size_t size = cb_dtype_size(v.dtype), count = cb_shape_count(&v.shape);
@@ -108,7 +111,7 @@ static struct cb_status untranspose_constant(struct sweep *s, int value, int ran
         shape.dim[perm[i]] = wide.dim[i];
     }
     for (int i = 0; i < rank; i++)
-        step[perm[i]] = cb_shape_span(&wide, i + 1, rank); /* in the old memory, along the new axis */
+        step[perm[i]] = cb_shape_span(&wide, i + 1, rank); /* in the old memory */
     CB_TRY(cb_arena_get(s->graph->arena, count, size, v.name, &data));
     for (size_t n = 0; n < count; n++) {
         size_t from = 0;
@@ -124,8 +127,10 @@ static struct cb_status untranspose_constant(struct sweep *s, int value, int ran
     return cb_ok();
 }
 
-/* The perm that all inputs with an origin share; the other inputs are constants. NULL when the node must stay. */
-static const struct origin *common_origin(const struct sweep *s, const struct cb_node *node, int rank)
+/* The perm that all inputs with an origin share; the other inputs are constants. NULL when the node
+ * must stay. */
+static const struct origin *common_origin(const struct sweep *s, const struct cb_node *node,
+                                          int rank)
 {
     const struct origin *common = NULL;
     const bool same_rank = is_binary(node) || node->op == CB_OP_CONCAT;
@@ -150,13 +155,15 @@ static const struct origin *common_origin(const struct sweep *s, const struct cb
     return common;
 }
 
-/* Whether the constants that would have to be rewritten for this node are within the limit; counts them. */
+/* Whether the constants that would have to be rewritten for this node are within the limit; counts
+ * them. */
 static bool can_rewrite(struct sweep *s, const struct cb_node *node)
 {
     size_t bytes = s->constant_bytes;
     for (int k = 0; k < node->n_in; k++) {
         const int v = node->in[k];
-        const struct cb_tensor t = v < 0 ? (struct cb_tensor){ 0 } : cb_value_tensor(&s->graph->values[v]);
+        const struct cb_tensor t =
+            v < 0 ? (struct cb_tensor){ 0 } : cb_value_tensor(&s->graph->values[v]);
         if (v < 0 || s->origin[v].value >= 0 || cb_tensor_count(&t) == 1)
             continue;
         if (cb_tensor_bytes(&t) > MAX_CONSTANT_BYTES - bytes)
@@ -167,7 +174,8 @@ static bool can_rewrite(struct sweep *s, const struct cb_node *node)
     return true;
 }
 
-static struct cb_status untranspose_inputs(struct sweep *s, struct cb_node *node, int rank, const int *perm)
+static struct cb_status untranspose_inputs(struct sweep *s, struct cb_node *node, int rank,
+                                           const int *perm)
 {
     for (int k = 0; k < node->n_in; k++) {
         const int v = node->in[k];
@@ -224,7 +232,8 @@ static bool map_attributes(struct cb_node *node, enum rule rule, int rank, const
     }
 }
 
-/* A reduction that drops its axes is done on the origin when the axes that remain keep their order. */
+/* A reduction that drops its axes is done on the origin when the axes that remain keep their order.
+ */
 static bool reduce_origin(struct sweep *s, struct cb_node *node)
 {
     const struct origin *o = &s->origin[node->in[0]];
@@ -280,9 +289,10 @@ static void sweep_transpose(struct sweep *s, struct cb_node *node)
         o->value = -1;
 }
 
-/* Applies the node to the origins; behind it a transpose for each output, which drop-dead removes if nobody reads it. */
-static struct cb_status push_through(struct sweep *s, struct cb_node *node, int rank, struct origin through,
-                                     struct cb_node *behind, int *n_behind)
+/* Applies the node to the origins; behind it a transpose for each output, which drop-dead removes
+ * if nobody reads it. */
+static struct cb_status push_through(struct sweep *s, struct cb_node *node, int rank,
+                                     struct origin through, struct cb_node *behind, int *n_behind)
 {
     CB_TRY(untranspose_inputs(s, node, rank, through.perm));
     for (int k = 0; k < node->n_out; k++) {
@@ -310,7 +320,8 @@ static struct cb_status push_through(struct sweep *s, struct cb_node *node, int 
     return cb_ok();
 }
 
-static struct cb_status sweep_node(struct sweep *s, struct cb_node *node, struct cb_node *behind, int *n_behind)
+static struct cb_status sweep_node(struct sweep *s, struct cb_node *node, struct cb_node *behind,
+                                   int *n_behind)
 {
     const enum rule rule = rule_of(node);
     const struct origin *common;
@@ -322,8 +333,12 @@ static struct cb_status sweep_node(struct sweep *s, struct cb_node *node, struct
         sweep_transpose(s, node);
     if (rule == STAYS)
         return cb_ok();
-    /* Of a reduction or a view the input has the axes in question, of all others input and output. */
-    rank = s->graph->values[rule == REDUCTION || rule == VIEW || node->out[0] < 0 ? node->in[0] : node->out[0]].shape.rank;
+    /* Of a reduction or a view the input has the axes in question, of all others input and output.
+     */
+    rank = s->graph
+               ->values[rule == REDUCTION || rule == VIEW || node->out[0] < 0 ? node->in[0]
+                                                                              : node->out[0]]
+               .shape.rank;
     if (!(common = common_origin(s, node, rank)))
         return cb_ok();
     if (rule == VIEW) {
@@ -333,7 +348,8 @@ static struct cb_status sweep_node(struct sweep *s, struct cb_node *node, struct
     }
     if (!can_rewrite(s, node))
         return cb_ok();
-    if ((rule == REDUCTION && reduce_origin(s, node)) || !map_attributes(node, rule, rank, common->perm))
+    if ((rule == REDUCTION && reduce_origin(s, node)) ||
+        !map_attributes(node, rule, rank, common->perm))
         return cb_ok();
     return push_through(s, node, rank, *common, behind, n_behind);
 }
@@ -349,7 +365,8 @@ struct cb_status cb_pass_move_transposes(struct cb_pass *pass)
         s.cap += g->nodes[i].n_out + g->nodes[i].n_in;
     }
     CB_TRY(cb_arena_get(g->arena, (size_t)s.cap, sizeof *s.origin, "move-transposes", &s.origin));
-    CB_TRY(cb_arena_get(g->arena, (size_t)s.cap, sizeof *s.replacement, "move-transposes", &s.replacement));
+    CB_TRY(cb_arena_get(g->arena, (size_t)s.cap, sizeof *s.replacement, "move-transposes",
+                        &s.replacement));
     CB_TRY(cb_arena_get(g->arena, (size_t)cap, sizeof *out, "move-transposes", &out));
     for (int v = 0; v < s.cap; v++) {
         s.origin[v].value = -1;

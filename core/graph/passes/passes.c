@@ -4,7 +4,7 @@ static const struct {
     const char *name;
     struct cb_status (*run)(struct cb_pass *);
 } passes[] = {
-    { "move-transposes", cb_pass_move_transposes }, /* image operators meet each other channels-last */
+    { "move-transposes", cb_pass_move_transposes }, /* image operators meet channels-last */
     { "fold-pad", cb_pass_fold_pad },
     { "fold-affine", cb_pass_fold_affine },
     { "fuse-epilogue", cb_pass_fuse_epilogue },

@@ -1,8 +1,9 @@
-/* core/graph/passes/passes.h - rewrites of a graph whose shapes are known; each keeps what the outputs compute.
+/* core/graph/passes/passes.h - rewrites of a graph whose shapes are known; each keeps what the
+ * outputs compute.
  *
- * One rewrite a file. cb_passes_run applies them in the order of its table and checks the graph's invariants after
- * each, so that a message blames the pass by name. Values that somebody asked for (outputs, and values whose gradient
- * is wanted) are pinned: never rewritten away. */
+ * One rewrite a file. cb_passes_run applies them in the order of its table and checks the graph's
+ * invariants after each, so that a message blames the pass by name. Values that somebody asked for
+ * (outputs, and values whose gradient is wanted) are pinned: never rewritten away. */
 #pragma once
 
 #include "core/graph/graph.h"
@@ -17,17 +18,19 @@ struct cb_pass {
 
 CB_MUST_USE struct cb_status cb_passes_run(struct cb_pass *pass);
 
-/* Transposes move towards the outputs and cancel in pairs; what remains stands at the borders of the image operators.
- * Those that move only axes of length 1 become views. */
+/* Transposes move towards the outputs and cancel in pairs; what remains stands at the borders of
+ * the image operators. Those that move only axes of length 1 become views. */
 CB_MUST_USE struct cb_status cb_pass_move_transposes(struct cb_pass *pass);
 
 /* Pad with zeros before a convolution becomes the convolution's own padding. */
 CB_MUST_USE struct cb_status cb_pass_fold_pad(struct cb_pass *pass);
 
-/* BatchNormalization, and products and sums with a constant per channel, fold into the convolution or product before. */
+/* BatchNormalization, and products and sums with a constant per channel, fold into the convolution
+ * or product before. */
 CB_MUST_USE struct cb_status cb_pass_fold_affine(struct cb_pass *pass);
 
-/* Residual addition and clamping (ReLU, ReLU6, Clip) become part of the operator that makes the value. */
+/* Residual addition and clamping (ReLU, ReLU6, Clip) become part of the operator that makes the
+ * value. */
 CB_MUST_USE struct cb_status cb_pass_fuse_epilogue(struct cb_pass *pass);
 
 /* Nodes that no output needs go. Also what the plan starts with. */

@@ -99,7 +99,9 @@ Test(file, is_written_whole_or_not_at_all)
     snprintf(deep, sizeof deep, "%s/a/b", folder);
     cr_assert_eq(cb_folder_make(deep).code, CB_OK);
     cr_assert_eq(cb_folder_make(deep).code, CB_OK, "twice is fine");
-    const struct cb_bytes parts[] = { { (const uint8_t *)"hello ", 6 }, { NULL, 0 }, { (const uint8_t *)"world", 5 } };
+    const struct cb_bytes parts[] = { { (const uint8_t *)"hello ", 6 },
+                                      { NULL, 0 },
+                                      { (const uint8_t *)"world", 5 } };
     cr_assert_eq(cb_file_write_parts(path, parts, 3).code, CB_OK);
     cr_assert_eq(cb_file_map(path, &bytes).code, CB_OK);
     cr_assert_eq(bytes.len, 11);
@@ -113,7 +115,8 @@ Test(file, is_written_whole_or_not_at_all)
 
 Test(file, removing_a_folder_does_not_follow_links)
 {
-    char outside[] = "/tmp/cambium-test-XXXXXX", folder[] = "/tmp/cambium-test-XXXXXX", path[128], link[128];
+    char outside[] = "/tmp/cambium-test-XXXXXX", folder[] = "/tmp/cambium-test-XXXXXX", path[128],
+         link[128];
     cr_assert(mkdtemp(outside) && mkdtemp(folder));
     snprintf(path, sizeof path, "%s/kept", outside);
     snprintf(link, sizeof link, "%s/link", folder);

@@ -25,7 +25,8 @@ Test(plan, activations_that_live_together_never_overlap)
             const int in = g->nodes[i].in[a], out = g->nodes[i].out[0];
             if (in < 0 || g->values[in].data || plan->offset[in] == plan->offset[out])
                 continue;
-            const struct cb_tensor x = cb_value_tensor(&g->values[in]), y = cb_value_tensor(&g->values[out]);
+            const struct cb_tensor x = cb_value_tensor(&g->values[in]),
+                                   y = cb_value_tensor(&g->values[out]);
             cr_expect(plan->offset[in] + cb_tensor_bytes(&x) <= plan->offset[out] ||
                           plan->offset[out] + cb_tensor_bytes(&y) <= plan->offset[in],
                       "%s", g->nodes[i].name);
@@ -44,7 +45,8 @@ Test(plan, reuses_memory_of_a_long_chain)
         v = net_conv(&net, "c", v, 4, 4, 3, 1, true);
     cr_assert(cb_graph_add_output(&net.graph, v).code == CB_OK);
     struct cb_plan *plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
-    cr_expect_leq(plan->scratch_offset, 3 * 4 * 16 * 16 * sizeof(float), "two activations and the output's transpose");
+    cr_expect_leq(plan->scratch_offset, 3 * 4 * 16 * 16 * sizeof(float),
+                  "two activations and the output's transpose");
     cb_plan_destroy(plan);
     net_free(&net);
 }
@@ -59,8 +61,8 @@ Test(plan, every_budget_gives_a_result_or_says_that_memory_is_short)
     for (size_t budget = 0; budget < 40000; budget += 997) {
         struct cb_plan *plan = NULL;
         engine.plan_budget = budget;
-        const struct cb_status st = cb_plan_create(&engine, &net.graph, net.weights,
-                                                   &(struct cb_plan_options){ .inputs = &input }, &plan);
+        const struct cb_status st = cb_plan_create(
+            &engine, &net.graph, net.weights, &(struct cb_plan_options){ .inputs = &input }, &plan);
         cr_expect(st.code == CB_OK || st.code == CB_ERR_TOO_LARGE, "%s", st.msg);
         refused += st.code != CB_OK;
         cb_plan_destroy(plan);
@@ -77,7 +79,8 @@ Test(plan, more_values_than_are_searched_still_lie_apart)
     struct cb_tensor input = { .shape = { 1, { 3 } }, .dtype = CB_FLOAT32 };
     const int x = net_input(&net, "x", input.shape);
     for (int i = 0; i < N; i++)
-        cr_assert(cb_graph_add_output(&net.graph, net_op(&net, CB_OP_TANH, "y", x, -1)).code == CB_OK);
+        cr_assert(cb_graph_add_output(&net.graph, net_op(&net, CB_OP_TANH, "y", x, -1)).code ==
+                  CB_OK);
     struct cb_plan *plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
     bool *taken = calloc(N + 1, sizeof *taken);
     for (int i = 0; i < plan->n_outputs; i++) {
@@ -107,9 +110,10 @@ Test(plan, what_shapes_depend_on_is_computed_only_while_it_is_small)
     dims.data = size;
     cr_assert(cb_graph_add_constant(&net.graph, "size", &dims, &shape).code == CB_OK);
     const int many = net_op(&net, CB_OP_EXPAND, "many", shape, shape);
-    cr_assert(cb_graph_add_output(&net.graph, net_op(&net, CB_OP_RESHAPE, "y", x, many)).code == CB_OK);
-    const struct cb_status st =
-        cb_plan_create(&engine, &net.graph, net.weights, &(struct cb_plan_options){ .inputs = &input }, &plan);
+    cr_assert(cb_graph_add_output(&net.graph, net_op(&net, CB_OP_RESHAPE, "y", x, many)).code ==
+              CB_OK);
+    const struct cb_status st = cb_plan_create(
+        &engine, &net.graph, net.weights, &(struct cb_plan_options){ .inputs = &input }, &plan);
     cr_expect_eq(st.code, CB_ERR_TOO_LARGE);
     cr_expect(strstr(st.msg, "many"), "%s", st.msg);
     cb_plan_destroy(plan);
@@ -124,8 +128,10 @@ Test(plan, weights_are_packed_once_for_all_plans)
     net_residual(&net, 1, 9, 9, &layer);
     size_t bytes[2];
     for (int i = 0; i < 2; i++) {
-        struct cb_tensor input = { .shape = { 4, { 1 + i, 3, 9 + 2 * i, 9 } }, .dtype = CB_FLOAT32 };
-        struct cb_plan *plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
+        struct cb_tensor input = { .shape = { 4, { 1 + i, 3, 9 + 2 * i, 9 } },
+                                   .dtype = CB_FLOAT32 };
+        struct cb_plan *plan =
+            net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
         bytes[i] = cb_weights_bytes(net.weights);
         cb_plan_destroy(plan);
     }
@@ -165,12 +171,13 @@ Test(plan, computes_what_depends_on_shapes_alone_when_it_is_made)
     net_last(&net)->attr.shape.end = 2;
     const int y = net_op(&net, CB_OP_EXPAND, "unused", x, shape);
     (void)y;
-    const int z = net_op(&net, CB_OP_RESHAPE, "reshaped", x, net_op(&net, CB_OP_CONCAT, "dims", shape, shape));
+    const int z = net_op(&net, CB_OP_RESHAPE, "reshaped", x,
+                         net_op(&net, CB_OP_CONCAT, "dims", shape, shape));
     net.graph.nodes[2].attr.axis.axis = 0; /* [2,3,2,3] has 36 elements, x 120 */
     cr_assert(cb_graph_add_output(&net.graph, z).code == CB_OK);
     struct cb_plan *plan = NULL;
-    const struct cb_status st =
-        cb_plan_create(&engine, &net.graph, net.weights, &(struct cb_plan_options){ .inputs = &input }, &plan);
+    const struct cb_status st = cb_plan_create(
+        &engine, &net.graph, net.weights, &(struct cb_plan_options){ .inputs = &input }, &plan);
     cr_expect_neq(st.code, CB_OK);
     cr_expect(strstr(st.msg, "reshaped"), "%s", st.msg);
     input.shape = (struct cb_shape){ 4, { 2, 3, 3, 2 } };
@@ -189,9 +196,10 @@ Test(plan, names_a_parameter_that_only_data_decides)
     struct cb_tensor input = { .shape = { 1, { 2 } }, .dtype = CB_INT64 };
     struct cb_plan *plan = NULL;
     const int x = net_input(&net, "wanted", input.shape);
-    cr_assert(cb_graph_add_output(&net.graph, net_op(&net, CB_OP_RESHAPE, "reshape", x, x)).code == CB_OK);
-    const struct cb_status st =
-        cb_plan_create(&engine, &net.graph, net.weights, &(struct cb_plan_options){ .inputs = &input }, &plan);
+    cr_assert(cb_graph_add_output(&net.graph, net_op(&net, CB_OP_RESHAPE, "reshape", x, x)).code ==
+              CB_OK);
+    const struct cb_status st = cb_plan_create(
+        &engine, &net.graph, net.weights, &(struct cb_plan_options){ .inputs = &input }, &plan);
     cr_expect_eq(st.code, CB_ERR_UNSUPPORTED);
     cr_expect(strstr(st.msg, "'wanted'"), "%s", st.msg);
     bool known[1] = { false };

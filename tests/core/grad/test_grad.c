@@ -19,7 +19,8 @@ static struct probe probe_make(struct net *net, enum cb_isa isa, int wrt, bool n
     static struct cb_engine engine; /* the plan keeps a pointer to it */
     struct probe p = { 0 };
     engine = (struct cb_engine){ .kernels = cb_kernels_for(isa), .plan_budget = (size_t)1 << 30 };
-    p.input = (struct cb_tensor){ .shape = net->graph.values[net->graph.inputs[0]].shape, .dtype = CB_FLOAT32 };
+    p.input = (struct cb_tensor){ .shape = net->graph.values[net->graph.inputs[0]].shape,
+                                  .dtype = CB_FLOAT32 };
     p.plan = net_plan(net, &engine, &(struct cb_plan_options){
         .inputs = &p.input, .wrt = &wrt, .n_wrt = 1, .no_passes = no_passes });
     cr_assert(cb_session_create(p.plan, &p.session).code == CB_OK);
@@ -51,9 +52,11 @@ static void probe_free(struct probe *p)
 }
 
 /* Moves `at` (n floats) along v by +-h and compares. */
-static void expect_gradient(struct probe *p, struct net *net, float *at, size_t n, float h, const char *what)
+static void expect_gradient(struct probe *p, struct net *net, float *at, size_t n, float h,
+                            const char *what)
 {
-    float *v = cb_arena_alloc(&net->arena, n, sizeof *v), *keep = cb_arena_alloc(&net->arena, n, sizeof *keep);
+    float *v = cb_arena_alloc(&net->arena, n, sizeof *v),
+          *keep = cb_arena_alloc(&net->arena, n, sizeof *keep);
     double analytic = 0, l[2];
     cb_rng_fill(&net->rng, n, v);
     memcpy(keep, at, n * sizeof *at);
@@ -68,8 +71,8 @@ static void expect_gradient(struct probe *p, struct net *net, float *at, size_t 
     }
     memcpy(at, keep, n * sizeof *at);
     const double numeric = (l[0] - l[1]) / (2 * (double)h);
-    cr_expect_lt(fabs(analytic - numeric), 1e-2 * fmax(fabs(analytic), fabs(numeric)) + 1e-3, "%s: %g, %g", what,
-                 analytic, numeric);
+    cr_expect_lt(fabs(analytic - numeric), 1e-2 * fmax(fabs(analytic), fabs(numeric)) + 1e-3,
+                 "%s: %g, %g", what, analytic, numeric);
 }
 
 Test(grad, of_the_input_of_a_residual_network_agrees_with_finite_differences)
@@ -80,7 +83,8 @@ Test(grad, of_the_input_of_a_residual_network_agrees_with_finite_differences)
             int layer;
             net_residual(&net, 2, 9, 7, &layer);
             struct probe p = probe_make(&net, isa, net.graph.inputs[0], no_passes);
-            expect_gradient(&p, &net, p.x, cb_tensor_count(&p.input), 1e-3f, no_passes ? "plain" : "fused");
+            expect_gradient(&p, &net, p.x, cb_tensor_count(&p.input), 1e-3f,
+                            no_passes ? "plain" : "fused");
             probe_free(&p);
             net_free(&net);
         }
@@ -98,7 +102,8 @@ Test(grad, of_every_filter_and_vector_agrees_with_finite_differences)
                 continue;
             struct probe p = probe_make(&net, isa, v, false);
             expect_gradient(&p, &net, (float *)(uintptr_t)net.graph.values[v].data,
-                            cb_shape_count(&net.graph.values[v].shape), 1e-2f, net.graph.values[v].name);
+                            cb_shape_count(&net.graph.values[v].shape), 1e-2f,
+                            net.graph.values[v].name);
             probe_free(&p);
             tried++;
         }
@@ -117,7 +122,8 @@ Test(grad, of_an_inner_layer_is_that_of_the_network_behind_it)
     cb_grad_run(p.grad);
     const struct cb_tensor *a = cb_session_value(p.session, layer), *g = cb_grad_of(p.grad, 0);
     cr_assert_eq(a->shape.dim[1], 15);
-    /* logits are linear in the layer's mean: the gradient is constant over space, and <g, a> = <u, y - y(0)> */
+    /* logits are linear in the layer's mean: the gradient is constant over space, and <g, a> = <u,
+     * y - y(0)> */
     const size_t area = (size_t)(a->shape.dim[2] * a->shape.dim[3]);
     double product = 0, direct = 0;
     for (size_t i = 0; i < cb_tensor_count(a); i++) {
@@ -138,12 +144,15 @@ Test(grad, names_an_operator_that_has_none)
 {
     struct net net = net_begin(14);
     const int x = net_input(&net, "x", (struct cb_shape){ 1, { 3 } });
-    const int above = net_op(&net, CB_OP_GREATER, "odd", x, x), y = net_op(&net, CB_OP_CAST, "number", above, -1);
+    const int above = net_op(&net, CB_OP_GREATER, "odd", x, x),
+              y = net_op(&net, CB_OP_CAST, "number", above, -1);
     net_last(&net)->attr.cast.to = CB_FLOAT32;
     cr_assert(cb_graph_add_output(&net.graph, y).code == CB_OK);
-    const struct cb_engine engine = { .kernels = cb_kernels_for(CB_ISA_GENERIC), .plan_budget = 1 << 20 };
+    const struct cb_engine engine = { .kernels = cb_kernels_for(CB_ISA_GENERIC),
+                                      .plan_budget = 1 << 20 };
     struct cb_tensor input = { .shape = { 1, { 3 } }, .dtype = CB_FLOAT32 };
-    struct cb_plan *plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input, .wrt = &x, .n_wrt = 1 });
+    struct cb_plan *plan = net_plan(
+        &net, &engine, &(struct cb_plan_options){ .inputs = &input, .wrt = &x, .n_wrt = 1 });
     struct cb_session *s = NULL;
     struct cb_grad *grad = NULL;
     cr_assert(cb_session_create(plan, &s).code == CB_OK);

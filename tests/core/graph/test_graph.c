@@ -26,7 +26,8 @@ Test(graph, names_a_node_that_depends_on_itself)
 {
     struct net net = net_begin(1);
     const int x = net_input(&net, "x", (struct cb_shape){ 1, { 3 } });
-    const int a = net_op(&net, CB_OP_ADD, "first", x, x), b = net_op(&net, CB_OP_RELU, "second", a, -1);
+    const int a = net_op(&net, CB_OP_ADD, "first", x, x),
+              b = net_op(&net, CB_OP_RELU, "second", a, -1);
     net.graph.nodes[0].in[1] = b;
     const struct cb_status st = cb_graph_sort(&net.graph);
     cr_expect_eq(st.code, CB_ERR_MODEL);

@@ -21,8 +21,10 @@ static struct cb_plan *plan_of(struct net *net, bool nhwc_input)
     struct cb_tensor input = { .shape = s, .dtype = CB_FLOAT32 };
     if (nhwc_input)
         input.shape = (struct cb_shape){ 4, { s.dim[0], s.dim[2], s.dim[3], s.dim[1] } };
-    engine = (struct cb_engine){ .kernels = cb_kernels_for(CB_ISA_GENERIC), .plan_budget = (size_t)1 << 30 };
-    return net_plan(net, &engine, &(struct cb_plan_options){ .inputs = &input, .nhwc_input = nhwc_input });
+    engine = (struct cb_engine){ .kernels = cb_kernels_for(CB_ISA_GENERIC),
+                                 .plan_budget = (size_t)1 << 30 };
+    return net_plan(net, &engine,
+                    &(struct cb_plan_options){ .inputs = &input, .nhwc_input = nhwc_input });
 }
 
 Test(passes, keep_what_a_residual_network_computes_on_every_isa)
@@ -35,7 +37,8 @@ Test(passes, keep_what_a_residual_network_computes_on_every_isa)
         for (int form = 0; form < 4; form++) {
             const struct cb_tensor got = net_run(&net, isa, 1 + form % 2, form == 0, form == 3);
             cr_assert_eq(cb_tensor_count(&got), cb_tensor_count(&want));
-            cb_expect_close(cb_tensor_count(&want), got.f, want.f, "isa %d form %d", (int)isa, form);
+            cb_expect_close(cb_tensor_count(&want), got.f, want.f, "isa %d form %d", (int)isa,
+                            form);
         }
     net_free(&net);
 }
@@ -71,7 +74,8 @@ Test(passes, fold_and_fuse_all_that_follows_a_convolution)
     const struct cb_graph *g = cb_plan_graph(plan);
     cr_expect_eq(count_ops(g, CB_OP_BATCH_NORM), 0);
     cr_expect_eq(count_ops(g, CB_OP_RELU), 0);
-    cr_expect_eq(count_ops(g, CB_OP_ADD), 0, "the residual and the bias are part of convolution and product");
+    cr_expect_eq(count_ops(g, CB_OP_ADD), 0,
+                 "the residual and the bias are part of convolution and product");
     cr_expect_eq(count_ops(g, CB_OP_MUL), 0);
     cr_expect_eq(count_ops(g, CB_OP_GEMM), 1);
     cr_expect_eq(count_ops(g, CB_OP_CONV), 4);
@@ -83,9 +87,12 @@ Test(passes, keep_a_value_that_is_an_output_too)
 {
     struct net net = net_begin(6);
     const int x = net_input(&net, "x", (struct cb_shape){ 4, { 1, 3, 5, 5 } });
-    const int y = net_conv(&net, "conv", x, 3, 4, 3, 1, true), z = net_op(&net, CB_OP_RELU, "relu", y, -1);
-    cr_assert(cb_graph_add_output(&net.graph, z).code == CB_OK && cb_graph_add_output(&net.graph, y).code == CB_OK);
-    struct cb_engine engine = { .kernels = cb_kernels_for(CB_ISA_GENERIC), .plan_budget = (size_t)1 << 30 };
+    const int y = net_conv(&net, "conv", x, 3, 4, 3, 1, true),
+              z = net_op(&net, CB_OP_RELU, "relu", y, -1);
+    cr_assert(cb_graph_add_output(&net.graph, z).code == CB_OK &&
+              cb_graph_add_output(&net.graph, y).code == CB_OK);
+    struct cb_engine engine = { .kernels = cb_kernels_for(CB_ISA_GENERIC),
+                                .plan_budget = (size_t)1 << 30 };
     struct cb_tensor input = { .shape = { 4, { 1, 3, 5, 5 } }, .dtype = CB_FLOAT32 };
     struct cb_session *s = NULL;
     struct cb_plan *plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
@@ -123,10 +130,12 @@ Test(passes, weights_that_two_convolutions_share_stay_as_they_are)
 {
     struct net net = net_begin(9);
     const int x = net_input(&net, "x", (struct cb_shape){ 4, { 1, 3, 6, 5 } });
-    const int a = net_conv(&net, "a", x, 3, 3, 3, 1, true), w = net.graph.nodes[net.graph.n_nodes - 2].in[1];
+    const int a = net_conv(&net, "a", x, 3, 3, 3, 1, true),
+              w = net.graph.nodes[net.graph.n_nodes - 2].in[1];
     int b = net_conv(&net, "b", net_batch_norm(&net, "m", a, 3), 3, 3, 3, 1, true);
     net.graph.nodes[net.graph.n_nodes - 2].in[1] = w;
-    b = net_op(&net, CB_OP_MUL, "scale", b, net_constant(&net, "two", (struct cb_shape){ 0 }, 2, 3));
+    b = net_op(&net, CB_OP_MUL, "scale", b,
+               net_constant(&net, "two", (struct cb_shape){ 0 }, 2, 3));
     net.output = net_batch_norm(&net, "n", b, 3);
     cr_assert(cb_graph_add_output(&net.graph, net.output).code == CB_OK);
     const struct cb_tensor want = net_run(&net, CB_ISA_GENERIC, 1, true, false);
@@ -143,7 +152,8 @@ Test(passes, zero_padding_joins_the_convolution)
     struct cb_list *begin = &net_last(&net)->attr.pad.begin, *end = &net_last(&net)->attr.pad.end;
     *begin = (struct cb_list){ 4, { 0, 0, 1, 2 } };
     *end = (struct cb_list){ 4, { 0, 0, 0, 1 } };
-    cr_assert(cb_graph_add_output(&net.graph, net_conv(&net, "conv", p, 3, 4, 3, 0, true)).code == CB_OK);
+    cr_assert(cb_graph_add_output(&net.graph, net_conv(&net, "conv", p, 3, 4, 3, 0, true)).code ==
+              CB_OK);
     struct cb_plan *plan = plan_of(&net, true);
     cr_expect_eq(count_ops(cb_plan_graph(plan), CB_OP_PAD), 0);
     cb_plan_destroy(plan);
@@ -177,10 +187,12 @@ static void axis_case(int which, struct net *net)
         net_last(net)->attr.reduce.keep_dims = true;
         break;
     case 3:
-        y = net_op(net, CB_OP_ADD, "channel", y, net_constant(net, "k", (struct cb_shape){ 3, { 4, 1, 1 } }, -1, 1));
+        y = net_op(net, CB_OP_ADD, "channel", y,
+                   net_constant(net, "k", (struct cb_shape){ 3, { 4, 1, 1 } }, -1, 1));
         break;
     case 4:
-        y = net_op(net, CB_OP_MUL, "map", y, net_constant(net, "k", (struct cb_shape){ 2, { 6, 5 } }, -1, 1));
+        y = net_op(net, CB_OP_MUL, "map", y,
+                   net_constant(net, "k", (struct cb_shape){ 2, { 6, 5 } }, -1, 1));
         break;
     case 5: {
         const int squeezed = net_op(net, CB_OP_REDUCE_MAX, "max", y, -1);
@@ -189,9 +201,13 @@ static void axis_case(int which, struct net *net)
         y = net_op(net, CB_OP_MUL, "excited", y, net_op(net, CB_OP_SIGMOID, "gate", squeezed, -1));
         break;
     }
-    default: y = net_op(net, CB_OP_TRANSPOSE, "reversed", net_op(net, CB_OP_TRANSPOSE, "there", y, -1), -1); break;
+    default:
+        y = net_op(net, CB_OP_TRANSPOSE, "reversed", net_op(net, CB_OP_TRANSPOSE, "there", y, -1),
+                   -1);
+        break;
     }
-    cr_assert(cb_graph_add_output(&net->graph, net_conv(net, "second", y, k, 5, 1, 0, true)).code == CB_OK);
+    cr_assert(cb_graph_add_output(&net->graph, net_conv(net, "second", y, k, 5, 1, 0, true)).code ==
+              CB_OK);
 }
 
 Test(passes, transposes_move_through_operators_that_name_axes)
@@ -200,7 +216,8 @@ Test(passes, transposes_move_through_operators_that_name_axes)
         struct net net = net_begin(8);
         axis_case(which, &net);
         struct cb_plan *plan = plan_of(&net, true);
-        cr_expect_leq(count_ops(cb_plan_graph(plan), CB_OP_TRANSPOSE), 1, "case %d: only the output's", which);
+        cr_expect_leq(count_ops(cb_plan_graph(plan), CB_OP_TRANSPOSE), 1,
+                      "case %d: only the output's", which);
         cb_plan_destroy(plan);
         const struct cb_tensor want = net_run(&net, CB_ISA_GENERIC, 1, true, false);
         const struct cb_tensor got = net_run(&net, CB_ISA_GENERIC, 1, false, true);

@@ -8,7 +8,8 @@
 static struct cb_model *load(struct onnx_builder *b)
 {
     struct cb_model *m = NULL;
-    const struct cb_status st = cb_model_load(&(struct cb_model_source){ .bytes = onnx_end(b), .name = "net" }, &m);
+    const struct cb_status st =
+        cb_model_load(&(struct cb_model_source){ .bytes = onnx_end(b), .name = "net" }, &m);
     cr_assert(st.code == CB_OK, "%s", st.msg);
     return m;
 }
@@ -18,7 +19,8 @@ static const char *name_of(const struct cb_model *m, int value)
     return value < 0 ? "none" : m->graph.values[value].name;
 }
 
-static void expect_anatomy(const struct cb_model *m, const char *logits, const char *bottleneck, const char *cam)
+static void expect_anatomy(const struct cb_model *m, const char *logits, const char *bottleneck,
+                           const char *cam)
 {
     cr_expect_str_eq(name_of(m, m->logits), logits);
     cr_expect_str_eq(name_of(m, m->bottleneck), bottleneck);
@@ -102,7 +104,8 @@ Test(anatomy, names_a_tensor_of_the_recipe_that_is_not_there)
     b = onnx_begin(13);
     onnx_small_classifier(&b, 0, 6, 1);
     onnx_property(&b, "cambium.recipe", "{\"cam_layer\":\"layer9\"}");
-    const struct cb_status st = cb_model_load(&(struct cb_model_source){ .bytes = onnx_end(&b), .name = "net" }, &m);
+    const struct cb_status st =
+        cb_model_load(&(struct cb_model_source){ .bytes = onnx_end(&b), .name = "net" }, &m);
     cr_expect_eq(st.code, CB_ERR_INPUT);
     cr_expect(strstr(st.msg, "layer9"), "%s", st.msg);
     onnx_free(&b);
@@ -115,7 +118,8 @@ Test(anatomy, refuses_an_input_that_is_no_picture)
     onnx_input(&b, "sound", ONNX_FLOAT, ONNX_DIMS(-1, 1, 16000));
     onnx_node(&b, "Relu", "sound", "y");
     onnx_output(&b, "y", ONNX_FLOAT);
-    const struct cb_status st = cb_model_load(&(struct cb_model_source){ .bytes = onnx_end(&b), .name = "net" }, &m);
+    const struct cb_status st =
+        cb_model_load(&(struct cb_model_source){ .bytes = onnx_end(&b), .name = "net" }, &m);
     cr_expect_eq(st.code, CB_ERR_UNSUPPORTED);
     cr_expect(strstr(st.msg, "sound"), "%s", st.msg);
     onnx_free(&b);

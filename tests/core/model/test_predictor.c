@@ -32,7 +32,9 @@ static struct cb_image picture(struct cb_arena *arena, int side, uint64_t seed)
 {
     struct cb_rng rng = cb_rng_seed(seed);
     struct cb_image image;
-    cr_assert(cb_shapes_draw(arena, &rng, (int)(seed % CB_SHAPE_CLASSES), side, &image, NULL).code == CB_OK);
+    cr_assert(
+        cb_shapes_draw(arena, &rng, (int)(seed % CB_SHAPE_CLASSES), side, &image, NULL).code ==
+        CB_OK);
     return image;
 }
 
@@ -77,8 +79,9 @@ Test(predictor, top_k_is_sorted_and_breaks_ties_by_index)
 }
 
 /* The network from `layer` on, as a graph of its own that is given the layer's activation. */
-static struct cb_session *open_head(const struct cb_engine *engine, struct cb_model *m, const struct cb_tensor *layer,
-                                    int value, struct cb_arena *arena, struct cb_plan **plan)
+static struct cb_session *open_head(const struct cb_engine *engine, struct cb_model *m,
+                                    const struct cb_tensor *layer, int value,
+                                    struct cb_arena *arena, struct cb_plan **plan)
 {
     struct cb_graph head;
     struct cb_session *s = NULL;
@@ -89,22 +92,26 @@ static struct cb_session *open_head(const struct cb_engine *engine, struct cb_mo
                 head.nodes[i].out[k] = -1;
     head.inputs[0] = value;
     const struct cb_tensor input = { .shape = layer->shape, .dtype = CB_FLOAT32 };
-    const struct cb_plan_options options = { .inputs = &input, .outputs = &m->logits, .n_outputs = 1, .no_passes = true };
+    const struct cb_plan_options options = {
+        .inputs = &input, .outputs = &m->logits, .n_outputs = 1, .no_passes = true
+    };
     const struct cb_status st = cb_plan_create(engine, &head, m->weights, &options, plan);
     cr_assert(st.code == CB_OK, "%s", st.msg);
     cr_assert(cb_session_create(*plan, &s).code == CB_OK);
     return s;
 }
 
-static float score(struct cb_session *s, const struct cb_tensor *a, const float *data, int class_index)
+static float score(struct cb_session *s, const struct cb_tensor *a, const float *data,
+                   int class_index)
 {
     memcpy(cb_session_input(s, 0)->f, data, cb_tensor_bytes(a));
     cb_session_run(s);
     return cb_session_output(s, 0)->f[class_index];
 }
 
-/* Grad-CAM whose gradients are differences: the mean over space of dy/dA_c is the change of y when all of channel c grows
- * by h, over h times the area. The activation is taken from a plain forward run. */
+/* Grad-CAM whose gradients are differences: the mean over space of dy/dA_c is the change of y when
+ * all of channel c grows by h, over h times the area. The activation is taken from a plain forward
+ * run. */
 static void expect_finite_difference_cam(const struct cb_engine *engine, struct cb_model *m,
                                          const struct cb_image *image, float h, double tolerance)
 {
@@ -121,15 +128,18 @@ static void expect_finite_difference_cam(const struct cb_engine *engine, struct 
     /* the layer's activation, by another plan without passes */
     cb_model_default_size(m, &height, &width);
     const struct cb_tensor input = { .shape = { 4, { 1, height, width, 3 } }, .dtype = CB_FLOAT32 };
-    const struct cb_plan_options options = {
-        .inputs = &input, .outputs = &cam.layer, .n_outputs = 1, .no_passes = true, .nhwc_input = true
-    };
+    const struct cb_plan_options options = { .inputs = &input,
+                                             .outputs = &cam.layer,
+                                             .n_outputs = 1,
+                                             .no_passes = true,
+                                             .nhwc_input = true };
     cr_assert(cb_plan_create(engine, &m->graph, m->weights, &options, &plan).code == CB_OK);
     cr_assert(cb_session_create(plan, &s).code == CB_OK);
     cr_assert(cb_preprocess(&arena, &m->recipe, image, cb_session_input(s, 0)->f).code == CB_OK);
     cb_session_run(s);
     const struct cb_tensor *a = cb_session_output(s, 0);
-    const size_t channels = (size_t)a->shape.dim[1], area = (size_t)(a->shape.dim[2] * a->shape.dim[3]);
+    const size_t channels = (size_t)a->shape.dim[1],
+                 area = (size_t)(a->shape.dim[2] * a->shape.dim[3]);
     float *data = cb_arena_alloc(&arena, cb_tensor_count(a), sizeof *data), most = 0;
     double *map = cb_arena_alloc(&arena, area, sizeof *map);
     struct cb_session *head = open_head(engine, m, a, cam.layer, &arena, &head_plan);
@@ -143,14 +153,15 @@ static void expect_finite_difference_cam(const struct cb_engine *engine, struct 
         }
         memcpy(data + c * area, a->f + c * area, area * sizeof *data);
         for (size_t i = 0; i < area; i++)
-            map[i] += ((double)y[0] - (double)y[1]) / (2 * (double)h * (double)area) * (double)a->f[c * area + i];
+            map[i] += ((double)y[0] - (double)y[1]) / (2 * (double)h * (double)area) *
+                      (double)a->f[c * area + i];
     }
     for (size_t i = 0; i < area; i++)
         most = fmaxf(most, cam.map[i]);
     cr_expect_gt(most, 0);
     for (size_t i = 0; i < area; i++)
-        cr_expect_lt(fabs(fmax(0, map[i]) - (double)cam.map[i]), tolerance * (double)most, "%s, pixel %zu: %g, not %g",
-                     m->name, i, (double)cam.map[i], map[i]);
+        cr_expect_lt(fabs(fmax(0, map[i]) - (double)cam.map[i]), tolerance * (double)most,
+                     "%s, pixel %zu: %g, not %g", m->name, i, (double)cam.map[i], map[i]);
     cb_session_destroy(head);
     cb_plan_destroy(head_plan);
     cb_session_destroy(s);
@@ -177,14 +188,16 @@ Test(grad_cam, of_a_small_network_equals_finite_differences_on_every_isa)
 
 Test(grad_cam, of_trained_networks_equals_finite_differences)
 {
-    static const char *const models[] = { SHARED "squeezenet1.1", SHARED "mobilenet_v2", SHARED "resnet20-cifar10" };
+    static const char *const models[] = { SHARED "squeezenet1.1", SHARED "mobilenet_v2",
+                                          SHARED "resnet20-cifar10" };
     const struct cb_engine engine = engine_of(cb_isa_best());
     if (!cb_file_exists(SHARED))
         cr_skip_test(SHARED " is not there");
     for (size_t i = 0; i < CB_COUNT_OF(models); i++) {
         struct cb_model *m = NULL;
         struct cb_arena arena;
-        const struct cb_status st = cb_model_load(&(struct cb_model_source){ .path = models[i] }, &m);
+        const struct cb_status st =
+            cb_model_load(&(struct cb_model_source){ .path = models[i] }, &m);
         cr_assert(st.code == CB_OK, "%s", st.msg);
         cr_assert(cb_arena_init(&arena, (size_t)1 << 26).code == CB_OK);
         const struct cb_image image = picture(&arena, 256, 4);
@@ -213,7 +226,8 @@ Test(grad_cam, refuses_a_class_or_a_layer_that_is_not_there)
     cb_arena_deinit(&arena);
 }
 
-/* Convolution, ReLU, a window of 4x4 averaged: at 4x4 one score a class, at other sizes maps or nothing. */
+/* Convolution, ReLU, a window of 4x4 averaged: at 4x4 one score a class, at other sizes maps or
+ * nothing. */
 static struct cb_model *windowed_model(struct onnx_builder *b, int side)
 {
     struct cb_model *m = NULL;
@@ -228,7 +242,8 @@ static struct cb_model *windowed_model(struct onnx_builder *b, int side)
     onnx_output(b, "scores", ONNX_FLOAT);
     snprintf(recipe, sizeof recipe, "{\"resize\":{\"height\":%d,\"width\":%d}}", side, side);
     onnx_property(b, "cambium.recipe", recipe);
-    const struct cb_status st = cb_model_load(&(struct cb_model_source){ .bytes = onnx_end(b), .name = "net" }, &m);
+    const struct cb_status st =
+        cb_model_load(&(struct cb_model_source){ .bytes = onnx_end(b), .name = "net" }, &m);
     cr_assert(st.code == CB_OK, "%s", st.msg);
     return m;
 }
