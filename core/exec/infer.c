@@ -144,6 +144,9 @@ static struct cb_status fold(struct inference *f, const struct cb_node *n)
     }
     def->forward(&call);
     cb_arena_deinit(&scratch);
+    /* A shape's numbers differ from plan to plan, and so must all that is made of them. */
+    for (size_t i = 0; reads_shape_only(n) && i < cb_tensor_count(&out[0]); i++)
+        key = cb_key_mix(key, (uint64_t)out[0].i[i]);
     for (int k = 0; k < n->n_out; k++)
         if (n->out[k] >= 0) {
             plan->graph.values[n->out[k]].data = out[k].data;

@@ -1,6 +1,5 @@
 #include "core/exec/plan.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"

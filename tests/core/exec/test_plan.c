@@ -207,3 +207,33 @@ Test(plan, names_a_parameter_that_only_data_decides)
     cr_expect(known[0]);
     net_free(&net);
 }
+
+/* y = x B with B = [[n], [2]] made of the shape [n,2] of relu(x): a constant of each plan. */
+Test(plan, weights_made_of_the_inputs_shape_are_not_those_of_another_plan)
+{
+    struct net net = net_begin(2);
+    const struct cb_engine engine = engine_of(cb_isa_best());
+    const int x = net_input(&net, "x", (struct cb_shape){ 2, { -1, 2 } });
+    const int shape = net_op(&net, CB_OP_SHAPE, "shape", net_op(&net, CB_OP_RELU, "r", x, -1), -1);
+    const int real = net_op(&net, CB_OP_CAST, "real", shape, -1);
+    net_last(&net)->attr.cast.to = CB_FLOAT32;
+    const int b = net_op(&net, CB_OP_RESHAPE, "b", real, -1);
+    net_last(&net)->attr.reshape.dims = (struct cb_list){ 2, { 2, 1 } };
+    cr_assert(cb_graph_add_output(&net.graph, net_op(&net, CB_OP_MATMUL, "y", x, b)).code == CB_OK);
+    for (int n = 1; n <= 3; n += 2) {
+        struct cb_tensor input = { .shape = { 2, { n, 2 } }, .dtype = CB_FLOAT32 };
+        struct cb_plan *plan =
+            net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
+        struct cb_session *s = NULL;
+        cr_assert(cb_session_create(plan, &s).code == CB_OK);
+        for (int i = 0; i < 2 * n; i++)
+            cb_session_input(s, 0)->f[i] = (float)(i + 1);
+        cb_session_run(s);
+        for (int i = 0; i < n; i++)
+            cr_expect_float_eq(cb_session_output(s, 0)->f[i],
+                               (float)((2 * i + 1) * n + (2 * i + 2) * 2), 1e-5f, "n %d", n);
+        cb_session_destroy(s);
+        cb_plan_destroy(plan);
+    }
+    net_free(&net);
+}
