@@ -1,7 +1,6 @@
 #include "core/model/predictor.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "core/exec/session.h"
 #include "core/grad/grad.h"
@@ -192,8 +191,6 @@ static int next_batch(const struct cb_predictor *p, const struct cb_image *image
     return batch;
 }
 
-typedef void take_fn(const struct cb_tensor *tensor, int n, size_t per_image, float *out);
-
 /* Whether y has a row of `per_image` numbers, or of as many maps, for each of n photos. A network
  * that was made for one size may give more or fewer at another. */
 static struct cb_status check_rows(const struct cb_predictor *p, const struct lane *lane,
@@ -322,10 +319,11 @@ static struct cb_status check_cam(const struct cb_model *m, int class_index, int
 }
 
 /* The class's score is the mean of its map, where the network gives one. */
-static void seed_class(struct cb_tensor *seed, size_t classes, size_t class_index)
+static void seed_class(struct cb_grad *grad, size_t classes, size_t class_index)
 {
+    struct cb_tensor *seed = cb_grad_seed(grad, 0);
     const size_t area = cb_tensor_count(seed) / classes;
-    memset(seed->f, 0, cb_tensor_bytes(seed));
+    cb_grad_clear(grad);
     for (size_t i = 0; i < area; i++)
         seed->f[class_index * area + i] = 1 / (float)area;
 }
@@ -370,7 +368,7 @@ struct cb_status cb_grad_cam(struct cb_predictor *predictor, const struct cb_ima
     take_probabilities(logits, 1, (size_t)m->classes, probabilities);
     if (cam.class_index < 0)
         cb_top_k(probabilities, m->classes, 1, &cam.class_index);
-    seed_class(cb_grad_seed(lane->grad, 0), (size_t)m->classes, (size_t)cam.class_index);
+    seed_class(lane->grad, (size_t)m->classes, (size_t)cam.class_index);
     cb_grad_run(lane->grad);
     cam.probability = probabilities[cam.class_index];
     cam.height = (int)activation->shape.dim[2];
