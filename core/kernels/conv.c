@@ -19,10 +19,27 @@ const struct cb_conv_algorithm *cb_conv_choose(const struct cb_kernels *kernels,
     return kernels->isa == CB_ISA_GENERIC ? &cb_conv_direct : cb_conv_algorithms[i];
 }
 
-void cb_conv_fill_rows(const struct cb_conv_shape *s, const float *x, const struct cb_conv_pixel *p,
-                       size_t count, const float *zeros, size_t step, const float **rows)
+bool cb_conv_competes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                      const struct cb_conv_algorithm *algorithm)
 {
-    const size_t stride = s->stride[2], cin = s->cin;
+    return algorithm == cb_conv_choose(kernels, s);
+}
+
+bool cb_conv_takes_prologue(const struct cb_conv_shape *s)
+{
+    return cb_conv_product.fits(NULL, s);
+}
+
+bool cb_conv_takes_stride(const struct cb_conv_shape *s)
+{
+    return s->cin >= CB_CONV_NARROW_INPUT;
+}
+
+void cb_conv_fill_rows(const struct cb_conv_shape *s, const struct cb_conv_input *x,
+                       const struct cb_conv_pixel *p, size_t count, const float *zeros, size_t step,
+                       const float **rows)
+{
+    const size_t stride = s->stride[2];
     for (size_t t0 = 0; t0 < s->kernel[0]; t0++) {
         const size_t i0 = cb_conv_source(s, 0, p->at[0], t0);
         for (size_t t1 = 0; t1 < s->kernel[1]; t1++) {
@@ -33,7 +50,7 @@ void cb_conv_fill_rows(const struct cb_conv_shape *s, const float *x, const stru
                 const size_t first = cb_conv_source(s, 2, p->at[2], t2);
                 for (size_t i = 0; i < count; i++) {
                     const size_t i2 = first + i * stride;
-                    rows[i] = i2 < width ? x + (line + i2) * cin : zeros;
+                    rows[i] = i2 < width ? x->at + (line + i2) * x->stride : zeros;
                 }
             }
         }

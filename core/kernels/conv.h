@@ -19,6 +19,9 @@ struct cb_conv_shape {
 struct cb_conv_call {
     const struct cb_conv_shape *shape;
     const float *x;
+    size_t x_stride; /* floats from pixel to pixel of x, >= cin: a part of wider pixels, only where
+                        cb_conv_takes_stride; 0: cin */
+    struct cb_prologue pre; /* only where cb_conv_takes_prologue */
     const void *packed;
     float *y;
     size_t y_stride; /* floats from pixel to pixel of y and residual; >= cout (concat in place) */
@@ -38,15 +41,29 @@ struct cb_conv_algorithm {
     size_t (*scratch_bytes)(const struct cb_kernels *, const struct cb_conv_shape *,
                             size_t threads);
     void (*run)(const struct cb_kernels *, const struct cb_conv_call *);
+    /* Whether the error with these weights is within budget, against sums in double on a few random
+     * pixels. NULL: always. */
+    bool (*accurate)(const struct cb_kernels *, const struct cb_conv_shape *, const void *w,
+                     const void *packed);
 };
 
 /* Fastest first; the last one ("direct", plain loops) fits everything and is the reference. */
 extern const struct cb_conv_algorithm *const cb_conv_algorithms[];
 extern const size_t cb_conv_algorithm_count;
 
+/* Whether `algorithm` may be the fastest for this shape. */
+bool cb_conv_competes(const struct cb_kernels *, const struct cb_conv_shape *,
+                      const struct cb_conv_algorithm *algorithm);
+
 /* With the generic set: always "direct", the reference. */
 const struct cb_conv_algorithm *cb_conv_choose(const struct cb_kernels *,
                                                const struct cb_conv_shape *);
+
+/* Convolutions that may have a prologue: 1x1 over the pixels as they lie. */
+bool cb_conv_takes_prologue(const struct cb_conv_shape *);
+
+/* Convolutions whose input pixels may lie apart. */
+bool cb_conv_takes_stride(const struct cb_conv_shape *);
 
 /* The two derivatives; both ADD to their result. w and dw are [cout, cin/group, kernel...], aligned
  * as floats; dy is [n, out..., cout]. The generic set runs plain loops; the others run convolutions

@@ -57,6 +57,7 @@ static void run_line(void *ctx, size_t line, size_t worker)
     const struct depthwise *d = ctx;
     const struct cb_conv_call *call = d->call;
     const struct cb_conv_shape *s = call->shape;
+    const struct cb_conv_input x = cb_conv_input_of(call);
     const float **rows = (const float **)(void *)(d->rows + worker * worker_bytes(s));
     struct cb_conv_pixel pixel = cb_conv_pixel_at(s, line * s->out[2]);
     struct cb_depthwise part = {
@@ -73,8 +74,9 @@ static void run_line(void *ctx, size_t line, size_t worker)
         part.post.residual += line * s->out[2] * call->y_stride;
     for (; pixel.at[2] < s->out[2]; pixel.at[2] += part.m) {
         part.m = cb_size_min(s->out[2] - pixel.at[2], CB_DEPTHWISE_PIXELS);
-        cb_conv_fill_rows(s, call->x, &pixel, part.m, d->zeros, CB_DEPTHWISE_PIXELS, rows);
+        cb_conv_fill_rows(s, &x, &pixel, part.m, d->zeros, CB_DEPTHWISE_PIXELS, rows);
         d->kernels->depthwise(&part);
+        cb_kernels_activate(d->kernels, call->post.act, part.m, s->cout, part.out, part.out_stride);
         part.out += part.m * call->y_stride;
         if (part.post.residual)
             part.post.residual += part.m * call->y_stride;

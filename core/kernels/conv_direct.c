@@ -33,10 +33,11 @@ static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s
     }
 }
 
-/* The sums of one pixel and the pointers to its taps. */
+/* The sums of one pixel, the pixel after a prologue, and the pointers to its taps. */
 static size_t worker_bytes(const struct cb_conv_shape *s)
 {
-    return cb_size_add(cb_size_bytes(s->cout, sizeof(float)),
+    return cb_size_add(cb_size_add(cb_size_bytes(s->cout, sizeof(float)),
+                                   cb_size_bytes(s->cin, sizeof(float))),
                        cb_size_bytes(cb_conv_taps(s), sizeof(float *)));
 }
 
@@ -73,27 +74,51 @@ static void finish_pixel(size_t n, const float *sums, const struct cb_epilogue *
     }
 }
 
+struct direct {
+    const struct cb_kernels *kernels;
+    const struct cb_conv_call *call;
+};
+
+/* The prologue, on the pixel of a 1x1 convolution: the sums are taken of the copy. */
+static const float *prepare_pixel(const struct cb_conv_call *call, size_t image, const float *x,
+                                  float *copy)
+{
+    const struct cb_prologue *pre = &call->pre;
+    const float *scale = pre->scale + image * pre->image_step;
+    for (size_t c = 0; c < call->shape->cin; c++) {
+        const float v = x[c] * scale[c] + (pre->shift ? pre->shift[c] : 0);
+        copy[c] = v < pre->lo ? pre->lo : v > pre->hi ? pre->hi : v;
+    }
+    return copy;
+}
+
 static void run_line(void *ctx, size_t line, size_t worker)
 {
-    const struct cb_conv_call *call = ctx;
+    const struct direct *d = ctx;
+    const struct cb_conv_call *call = d->call;
     const struct cb_conv_shape *s = call->shape;
+    const struct cb_conv_input x = cb_conv_input_of(call);
     float *sums = (float *)(void *)((char *)call->scratch + worker * worker_bytes(s));
     char *after = (char *)sums + cb_size_bytes(s->cout, sizeof(float));
-    const float **rows = (const float **)(void *)after;
+    float *copy = (float *)(void *)after;
+    const float **rows = (const float **)(void *)(after + cb_size_bytes(s->cin, sizeof(float)));
     for (size_t i = 0; i < s->out[2]; i++) {
         const size_t number = line * s->out[2] + i, at = number * call->y_stride;
         const struct cb_conv_pixel pixel = cb_conv_pixel_at(s, number);
-        cb_conv_fill_rows(s, call->x, &pixel, 1, NULL, 1, rows);
+        cb_conv_fill_rows(s, &x, &pixel, 1, NULL, 1, rows);
+        if (call->pre.scale)
+            rows[0] = prepare_pixel(call, pixel.image, rows[0], copy);
         sum_pixel(s, rows, call->packed, sums);
         finish_pixel(s->cout, sums, &call->post,
                      call->post.residual ? call->post.residual + at : NULL, call->y + at);
+        cb_kernels_activate(d->kernels, call->post.act, 1, s->cout, call->y + at, 0);
     }
 }
 
 static void run(const struct cb_kernels *kernels, const struct cb_conv_call *call)
 {
-    (void)kernels;
-    cb_threads_for(call->threads, cb_conv_lines(call->shape), run_line, (void *)call);
+    struct direct d = { kernels, call };
+    cb_threads_for(call->threads, cb_conv_lines(call->shape), run_line, &d);
 }
 
 const struct cb_conv_algorithm cb_conv_direct = {

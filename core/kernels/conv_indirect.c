@@ -14,7 +14,6 @@
 
 enum {
     BLOCK_ROWS = 112, /* pixels in a task: they share each panel while it is in the cache */
-    NARROW_INPUT = 8, /* channels below which a line of the kernel becomes one tap */
 };
 
 /* The shape as the tiles see it. */
@@ -34,7 +33,7 @@ static struct form form_of(const struct cb_kernels *kernels, const struct cb_con
     f.groups = s->group / f.joined;
     f.cin = s->cin / f.groups;
     f.cout = s->cout / f.groups;
-    f.lines = s->group == 1 && s->cin < NARROW_INPUT && s->kernel[2] > 1 && s->dilation[2] == 1;
+    f.lines = s->group == 1 && s->cin < CB_CONV_NARROW_INPUT && s->kernel[2] > 1 && s->dilation[2] == 1;
     f.taps = f.lines ? s->kernel[0] * s->kernel[1] : cb_conv_taps(s);
     f.depth = f.lines ? s->kernel[2] * f.cin : f.cin;
     f.panels = cb_size_divide(f.cout, kernels->nr);
@@ -192,6 +191,8 @@ static void fill_table(const struct indirect *d, const struct cb_task *task, siz
     const struct form *f = &d->form;
     const struct cb_conv_shape *s = d->call->shape;
     const size_t mr = d->kernels->mr, skip = group * f->cin;
+    const struct cb_conv_input whole = cb_conv_input_of(d->call);
+    const struct cb_conv_input x = { whole.at + skip, whole.stride };
     const float **rows = (const float **)(void *)scratch;
     float *copies = (float *)(void *)(scratch + table_bytes(f));
     size_t number = cb_blocks_row(&d->blocks, task->tile);
@@ -205,7 +206,7 @@ static void fill_table(const struct indirect *d, const struct cb_task *task, siz
                 fill_lines(d, &pixel, count, copies, to);
                 copies += count * f->taps * f->depth;
             } else {
-                cb_conv_fill_rows(s, d->call->x + skip, &pixel, count, d->zeros + skip, mr, to);
+                cb_conv_fill_rows(s, &x, &pixel, count, d->zeros + skip, mr, to);
             }
             number += count;
             pixel.at[2] += count;
@@ -255,6 +256,7 @@ static void run_panel(const struct indirect *d, const struct cb_task *task, size
             },
         };
         d->kernels->tile(&t);
+        cb_kernels_activate(d->kernels, call->post.act, t.m, t.n, t.out, t.out_stride);
     }
 }
 

@@ -58,10 +58,24 @@ static inline size_t cb_conv_source(const struct cb_conv_shape *s, int axis, siz
     return at * s->stride[axis] + t * s->dilation[axis] - s->pad[axis];
 }
 
+enum { CB_CONV_NARROW_INPUT = 8 }; /* channels below which a line of the kernel becomes one tap */
+
+/* Where pixel 0 is, and floats from one pixel to the next. */
+struct cb_conv_input {
+    const float *at;
+    size_t stride;
+};
+
+static inline struct cb_conv_input cb_conv_input_of(const struct cb_conv_call *call)
+{
+    return (struct cb_conv_input){ call->x, call->x_stride ? call->x_stride : call->shape->cin };
+}
+
 /* rows[tap * step + i] = the input pixel under each tap of output pixel `p` + i, or `zeros` in the
  * padding, for i < count pixels of one line. */
-void cb_conv_fill_rows(const struct cb_conv_shape *s, const float *x, const struct cb_conv_pixel *p,
-                       size_t count, const float *zeros, size_t step, const float **rows);
+void cb_conv_fill_rows(const struct cb_conv_shape *s, const struct cb_conv_input *x,
+                       const struct cb_conv_pixel *p, size_t count, const float *zeros, size_t step,
+                       const float **rows);
 
 /* The two derivatives on the fast sets; conv_backward.c has the plain ones and chooses. */
 size_t cb_conv_data_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *,

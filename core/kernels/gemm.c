@@ -130,6 +130,8 @@ static void run_tile(const struct product *p, const struct part *part, size_t pa
         t.post.hi = g->post.hi;
     }
     p->kernels->tile(&t);
+    if (part->k_end == g->k)
+        cb_kernels_activate(p->kernels, g->post.act, t.m, t.n, t.out, t.out_stride);
 }
 
 /* Panel by panel: some rows of one stay in the cache while the tiles pass by. */
@@ -149,6 +151,27 @@ static void run_plain(const struct product *p, const struct cb_task *task)
     }
 }
 
+/* Row i of a part, after the prologue. */
+static void copy_row(const struct product *p, const struct part *part, size_t i, float *to)
+{
+    const struct cb_gemm *g = p->gemm;
+    const struct cb_prologue *pre = &g->pre;
+    const float *from = part->a + i * part->lda;
+    const size_t n = part->k_end - part->k;
+    if (!pre->scale) {
+        memcpy(to, from, n * sizeof(float));
+        return;
+    }
+    const size_t image = g->image_rows ? (part->row + i) / g->image_rows : 0;
+    const float *scale = pre->scale + image * pre->image_step + part->k;
+    if (pre->shift) {
+        p->kernels->affine(n, from, scale, pre->shift + part->k, pre->lo, pre->hi, to);
+    } else {
+        p->kernels->mul(n, from, scale, to);
+        p->kernels->clamp(n, to, pre->lo, pre->hi, to);
+    }
+}
+
 /* Tile by tile: some columns are copied to where rows do not push each other out of the cache, and
  * the panels pass by. */
 static void run_copied(const struct product *p, const struct cb_task *task)
@@ -159,8 +182,7 @@ static void run_copied(const struct product *p, const struct cb_task *task)
         for (size_t tile = task->tile; tile < task->tile_end; tile++) {
             struct part part = part_of(p, tile, k, cb_size_min(k + COPY_DEPTH, depth));
             for (size_t i = 0; i < part.rows; i++)
-                memcpy(copy + i * COPY_STRIDE, part.a + i * part.lda,
-                       (part.k_end - k) * sizeof(float));
+                copy_row(p, &part, i, copy + i * COPY_STRIDE);
             part.a = copy;
             part.lda = COPY_STRIDE;
             for (size_t panel = task->panel; panel < task->panel_end; panel++)
@@ -175,7 +197,7 @@ static void run_task(void *ctx, size_t i, size_t worker)
     const struct cb_gemm *g = p->gemm;
     const struct cb_task task = cb_blocks_task(&p->blocks, i);
     const bool crowded = g->lda * sizeof(float) % PAGE == 0 && g->m > 4 && g->k > 0;
-    if (crowded)
+    if (crowded || g->pre.scale)
         run_copied(p, &task);
     else
         run_plain(p, &task);

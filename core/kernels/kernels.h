@@ -11,11 +11,33 @@
 
 enum cb_isa { CB_ISA_GENERIC, CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_COUNT };
 
-/* What happens to a sum before it is stored: y = clamp(sum + bias[column] + residual, lo, hi). No
- * activation: lo = -INFINITY, hi = INFINITY. ReLU: lo = 0. ReLU6: lo = 0, hi = 6. */
+/* Functions of one number that may end an operator. HARD_SIGMOID is clamp(alpha x + beta, 0, 1),
+ * HARD_SWISH x times that; GELU is with erf, GELU_TANH its approximation. */
+enum cb_activation {
+    CB_ACT_NONE, CB_ACT_SIGMOID, CB_ACT_SILU, CB_ACT_HARD_SIGMOID, CB_ACT_HARD_SWISH, CB_ACT_GELU,
+    CB_ACT_GELU_TANH, CB_ACT_TANH, CB_ACT_COUNT
+};
+
+struct cb_act {
+    enum cb_activation kind;
+    float alpha, beta;
+};
+
+/* What happens to a sum before it is stored: y = act(clamp(sum + bias[column] + residual, lo, hi)).
+ * No clamp: lo = -INFINITY, hi = INFINITY. ReLU: lo = 0. ReLU6: lo = 0, hi = 6. */
 struct cb_epilogue {
     const float *bias;     /* per output column (channel); NULL: 0 */
     const float *residual; /* laid out as the output, and may be the output itself; NULL: none */
+    float lo, hi;
+    struct cb_act act; /* not for `tile` and `depthwise`: who calls them applies it to the rows */
+};
+
+/* What happens to an input as it is read: x' = clamp(x * scale[c] + shift[c], lo, hi), c its
+ * channel. */
+struct cb_prologue {
+    const float *scale; /* NULL: no prologue at all */
+    const float *shift; /* NULL: 0 */
+    size_t image_step;  /* floats from one image's scale to the next image's; 0: all share one */
     float lo, hi;
 };
 
@@ -69,8 +91,18 @@ struct cb_kernels {
     void (*affine)(size_t n, const float *x, const float *scale, const float *shift, float lo,
                    float hi, float *y);
     void (*axpy)(size_t n, float a, const float *x, float *y); /* y += a * x */
+    void (*activate[CB_ACT_COUNT])(size_t n, struct cb_act act, const float *x, float *y);
     float (*dot)(size_t n, const float *a, const float *b);
 };
+
+/* act over rows of n floats that were just written, y_stride apart. */
+static inline void cb_kernels_activate(const struct cb_kernels *kernels, struct cb_act act, size_t rows,
+                                    size_t n, float *y, size_t y_stride)
+{
+    if (act.kind != CB_ACT_NONE)
+        for (size_t i = 0; i < rows; i++, y += y_stride)
+            kernels->activate[act.kind](n, act, y, y);
+}
 
 /* The best set that this CPU and its system can run. Only select.c asks the CPU anything. */
 enum cb_isa cb_isa_best(void);

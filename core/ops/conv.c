@@ -1,8 +1,9 @@
-/* core/ops/conv.c - Conv, channels last: y = clamp(x * w + bias + residual, lo, hi).
+/* core/ops/conv.c - Conv, channels last: y = act(clamp(x' * w + bias + residual, lo, hi)).
  *
- * x [N, spatial..., C], w [M, C/group, kernel...], bias [M], residual and y [N, spatial..., M].
- * ONNX Conv-22; the residual and the clamp are this library's own. The work is done by
- * core/kernels/conv.h. */
+ * x [N, spatial..., C], w [M, C/group, kernel...], bias [M], residual and y [N, spatial..., M]. A
+ * 1x1 convolution may have x' = clamp(x * scale + shift, in_lo, in_hi), scale [C] or [N, 1..., C],
+ * shift [C]; else x' = x. ONNX Conv-22; all but the product and the bias are this library's own,
+ * and no gradient flows through act and scale. The work is done by core/kernels/conv.h. */
 #include "core/kernels/conv.h"
 
 #include "core/base/arena.h"
@@ -11,7 +12,7 @@
 #include "core/ops/defs.h"
 #include "core/ops/window.h"
 
-enum { X, W, BIAS, RESIDUAL };
+enum { X, W, BIAS, RESIDUAL, SCALE, SHIFT };
 
 static struct cb_status check_filter(const struct cb_node *node, const struct cb_arg in[])
 {
@@ -51,6 +52,28 @@ static struct cb_status check_extras(const struct cb_node *node, const struct cb
     return cb_ok();
 }
 
+/* Numbers per channel of x, or per image and channel. */
+static bool is_per_channel(const struct cb_shape *s, const struct cb_shape *x, bool per_image)
+{
+    const int64_t c = x->dim[x->rank - 1], count = (int64_t)cb_shape_count(s);
+    return s->rank > 0 && s->dim[s->rank - 1] == c &&
+           (count == c || (per_image && s->rank == x->rank && s->dim[0] == x->dim[0] &&
+                           count == c * x->dim[0]));
+}
+
+static struct cb_status check_prologue(const struct cb_node *node, const struct cb_arg in[])
+{
+    static const char *const names[] = { "scale", "shift" };
+    char a[CB_SHAPE_TEXT];
+    for (int i = SCALE; i <= SHIFT; i++)
+        if (cb_args_given(node, in, i) &&
+            (!is_per_channel(&in[i].shape, &in[X].shape, i == SCALE) ||
+             (i == SHIFT && !cb_args_given(node, in, SCALE))))
+            return cb_fail(CB_ERR_MODEL, "%s: %s wants a number per input channel, has %s",
+                           node->name, names[i - SCALE], cb_shape_text(&in[i].shape, a));
+    return cb_ok();
+}
+
 static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
 {
     const struct cb_shape *x = &in[X].shape;
@@ -65,6 +88,7 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
     y.dim[0] = x->dim[0];
     y.dim[y.rank - 1] = in[W].shape.dim[0];
     CB_TRY(check_extras(node, in, &y));
+    CB_TRY(check_prologue(node, in));
     return cb_args_out(node, &out[0], in[X].dtype, &y);
 }
 
@@ -97,17 +121,46 @@ static struct cb_tensor *gradient(const struct cb_op_call *call, int i)
     return i < call->node->n_in ? call->din[i] : NULL;
 }
 
+static const struct cb_conv_algorithm *algorithm_of(const struct cb_op_call *call,
+                                                    const struct cb_conv_shape *s)
+{
+    const int chosen = call->node->attr.conv.algorithm;
+    return chosen ? cb_conv_algorithms[chosen - 1] : cb_conv_choose(call->kernels, s);
+}
+
+static int algorithms(const struct cb_op_call *call, int out[CB_ALGORITHMS_MAX])
+{
+    const struct cb_conv_shape s = shape_of(call);
+    int n = 0;
+    for (size_t i = 0; i < cb_conv_algorithm_count && n < CB_ALGORITHMS_MAX; i++)
+        if (cb_conv_competes(call->kernels, &s, cb_conv_algorithms[i]))
+            out[n++] = (int)i + 1;
+    return n;
+}
+
+static void choose(struct cb_node *node, int algorithm)
+{
+    node->attr.conv.algorithm = algorithm;
+}
+
+static bool accurate(const struct cb_op_call *call)
+{
+    const struct cb_conv_shape s = shape_of(call);
+    const struct cb_conv_algorithm *a = algorithm_of(call, &s);
+    return !a->accurate || a->accurate(call->kernels, &s, call->in[W]->data, call->packed);
+}
+
 static size_t packed_bytes(const struct cb_op_call *call)
 {
     const struct cb_conv_shape s = shape_of(call);
-    return cb_conv_choose(call->kernels, &s)->packed_bytes(call->kernels, &s);
+    return algorithm_of(call, &s)->packed_bytes(call->kernels, &s);
 }
 
 /* The algorithm, and how the channels are grouped. */
 static uint64_t packed_form(const struct cb_op_call *call)
 {
     const struct cb_conv_shape s = shape_of(call);
-    const struct cb_conv_algorithm *chosen = cb_conv_choose(call->kernels, &s);
+    const struct cb_conv_algorithm *chosen = algorithm_of(call, &s);
     uint64_t i = 0;
     while (cb_conv_algorithms[i] != chosen)
         i++;
@@ -117,8 +170,7 @@ static uint64_t packed_form(const struct cb_op_call *call)
 static void pack(const struct cb_op_call *call, void *packed)
 {
     const struct cb_conv_shape s = shape_of(call);
-    cb_conv_choose(call->kernels, &s)
-        ->pack(call->kernels, &s, call->threads, call->in[W]->data, NULL, packed);
+    algorithm_of(call, &s)->pack(call->kernels, &s, call->threads, call->in[W]->data, NULL, packed);
 }
 
 /* Bytes of the masked gradient at the start of backward's scratch. */
@@ -134,21 +186,31 @@ static size_t scratch(const struct cb_op_call *call, bool backward)
     if (backward)
         return masked_bytes(call) + cb_conv_backward_scratch_bytes(call->kernels, &s, threads);
     return cb_align_up(call->packed ? 0 : packed_bytes(call)) +
-           cb_conv_choose(call->kernels, &s)->scratch_bytes(call->kernels, &s, threads);
+           algorithm_of(call, &s)->scratch_bytes(call->kernels, &s, threads);
 }
 
 static void forward(const struct cb_op_call *call)
 {
     const struct cb_conv_shape s = shape_of(call);
     const struct cb_tensor *bias = input(call, BIAS), *residual = input(call, RESIDUAL);
+    const struct cb_tensor *scale = input(call, SCALE), *shift = input(call, SHIFT);
+    const union cb_attr *attr = &call->node->attr;
     struct cb_conv_call conv = {
         .shape = &s,
         .x = call->in[X]->f,
         .packed = call->packed,
         .y = call->out[0]->f,
         .y_stride = s.cout,
-        .post = { bias ? bias->f : NULL, residual ? residual->f : NULL, call->node->attr.conv.lo,
-                  call->node->attr.conv.hi },
+        .post = { .bias = bias ? bias->f : NULL,
+                  .residual = residual ? residual->f : NULL,
+                  .lo = attr->conv.lo,
+                  .hi = attr->conv.hi,
+                  .act = attr->conv.act },
+        .pre = { .scale = scale ? scale->f : NULL,
+                 .shift = shift ? shift->f : NULL,
+                 .image_step = scale && cb_tensor_count(scale) > s.cin ? s.cin : 0,
+                 .lo = attr->conv.in_lo,
+                 .hi = attr->conv.in_hi },
         .scratch = call->scratch,
         .threads = call->threads,
     };
@@ -157,7 +219,7 @@ static void forward(const struct cb_op_call *call)
         conv.packed = call->scratch;
         conv.scratch = (char *)call->scratch + cb_align_up(packed_bytes(call));
     }
-    cb_conv_choose(call->kernels, &s)->run(call->kernels, &conv);
+    algorithm_of(call, &s)->run(call->kernels, &conv);
 }
 
 static void backward(const struct cb_op_call *call)
@@ -183,13 +245,16 @@ static void backward(const struct cb_op_call *call)
 const struct cb_op_def cb_op_conv = {
     .name = "Conv",
     .min_in = 2,
-    .max_in = 4,
+    .max_in = 6,
     .max_out = 1,
     .infer = infer,
     .scratch = scratch,
     .packed_bytes = packed_bytes,
     .packed_form = packed_form,
     .pack = pack,
+    .algorithms = algorithms,
+    .choose = choose,
+    .accurate = accurate,
     .forward = forward,
     .backward = backward,
 };

@@ -15,6 +15,7 @@
 #include "core/tensor/tensor.h"
 
 #define CB_MAX_SPATIAL 3
+#define CB_ALGORITHMS_MAX 12
 
 enum cb_op {
     /* conv.c, pool.c, global_pool.c, batch_norm.c, lrn.c: channels last */
@@ -69,7 +70,14 @@ struct cb_list {
 
 /* Inputs in brackets are parameters. "act": y is clamped to [lo, hi]; -INFINITY, INFINITY for none. */
 union cb_attr {
-    struct { struct cb_window window; int64_t group; float lo, hi; } conv;    /* x, w, bias?, residual? ; act */
+    struct {
+        struct cb_window window;
+        int64_t group;
+        float lo, hi;         /* "act", and then: */
+        struct cb_act act;
+        float in_lo, in_hi;   /* of x * scale + shift, where scale is given */
+        int algorithm;        /* of cb_conv_algorithms, from 1; 0: the first that fits */
+    } conv;                   /* x, w, bias?, residual?, scale?, shift? */
     struct { struct cb_window window; bool count_include_pad, column_major; } pool; /* x -> y, indices? */
     struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
     struct { float alpha, beta, bias; int64_t size; } lrn;
@@ -144,6 +152,12 @@ struct cb_op_def {
     size_t (*packed_bytes)(const struct cb_op_call *call);
     uint64_t (*packed_form)(const struct cb_op_call *call);    /* differs where the layout does; NULL: one form */
     void (*pack)(const struct cb_op_call *call, void *packed); /* in[1]->data may be unaligned here */
+    /* Where several algorithms compete: those that may compute this call, best guess first; how many. NULL: one way.
+     * The plan times them on the real shapes and calls `choose` with the fastest that is accurate. */
+    int (*algorithms)(const struct cb_op_call *call, int out[CB_ALGORITHMS_MAX]);
+    void (*choose)(struct cb_node *node, int algorithm);
+    /* Whether the chosen algorithm keeps its error budget with these weights (in[1] and packed). NULL: all do. */
+    bool (*accurate)(const struct cb_op_call *call);
     void (*forward)(const struct cb_op_call *call);            /* cannot fail: infer checked everything */
     void (*backward)(const struct cb_op_call *call);           /* NULL: not differentiable */
 };

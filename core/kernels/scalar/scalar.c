@@ -1,5 +1,7 @@
 /* core/kernels/scalar/scalar.c - every inner loop in plain C: the reference, and the port to any
  * CPU. */
+#include <math.h>
+
 #include "core/kernels/kernels.h"
 
 enum { MR = 4, NR = 16 };
@@ -107,6 +109,26 @@ static float dot(size_t n, const float *a, const float *b)
     return sum;
 }
 
+/* clang-format off */
+#define ACTIVATION(id, value)                                                                      \
+    static void id(size_t n, struct cb_act act, const float *x_, float *y)                         \
+    {                                                                                              \
+        (void)act;                                                                                 \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            const float x = x_[i];                                                                 \
+            y[i] = value;                                                                          \
+        }                                                                                          \
+    }
+/* clang-format on */
+ACTIVATION(act_none, x)
+ACTIVATION(act_sigmoid, 1 / (1 + expf(-x)))
+ACTIVATION(act_silu, x / (1 + expf(-x)))
+ACTIVATION(act_hard_sigmoid, clamp_one(act.alpha * x + act.beta, 0, 1))
+ACTIVATION(act_hard_swish, x * clamp_one(act.alpha * x + act.beta, 0, 1))
+ACTIVATION(act_gelu, 0.5f * x * (1 + erff(x * 0.70710678f)))
+ACTIVATION(act_gelu_tanh, 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x))))
+ACTIVATION(act_tanh, tanhf(x))
+
 void cb_kernels_use_scalar(struct cb_kernels *k)
 {
     *k = (struct cb_kernels){
@@ -123,5 +145,15 @@ void cb_kernels_use_scalar(struct cb_kernels *k)
         .affine = affine,
         .axpy = axpy,
         .dot = dot,
+        .activate = {
+            [CB_ACT_NONE] = act_none,
+            [CB_ACT_SIGMOID] = act_sigmoid,
+            [CB_ACT_SILU] = act_silu,
+            [CB_ACT_HARD_SIGMOID] = act_hard_sigmoid,
+            [CB_ACT_HARD_SWISH] = act_hard_swish,
+            [CB_ACT_GELU] = act_gelu,
+            [CB_ACT_GELU_TANH] = act_gelu_tanh,
+            [CB_ACT_TANH] = act_tanh,
+        },
     };
 }
