@@ -47,6 +47,15 @@ static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s
     return true;
 }
 
+static double cost(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
+{
+    const struct form f = form_of(kernels, s);
+    const double weights = (double)(f.groups * f.panels) * (double)f.panel_size;
+    const double products = (double)(cb_conv_pixels(s) * f.groups) * (double)(f.taps * f.depth) *
+                            (double)cb_size_divide(f.cout, kernels->vector);
+    return products * 1.05 + cb_conv_reading(kernels, weights);
+}
+
 static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
 {
     const struct form f = form_of(kernels, s);
@@ -289,6 +298,7 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
 const struct cb_conv_algorithm cb_conv_indirect = {
     .name = "indirect",
     .fits = fits,
+    .cost = cost,
     .packed_bytes = packed_bytes,
     .pack = pack,
     .scratch_bytes = scratch_bytes,

@@ -5,8 +5,11 @@
 #include "core/kernels/conv.h"
 #include "core/kernels/sizes.h"
 
-extern const struct cb_conv_algorithm cb_conv_depthwise, cb_conv_product, cb_conv_indirect,
-    cb_conv_direct;
+extern const struct cb_conv_algorithm cb_conv_depthwise, cb_conv_product, cb_conv_winograd_4,
+    cb_conv_winograd_6, cb_conv_winograd_8, cb_conv_indirect, cb_conv_direct;
+
+/* The cost of streaming so many weights. */
+double cb_conv_reading(const struct cb_kernels *kernels, double floats);
 
 static inline size_t cb_conv_taps(const struct cb_conv_shape *s)
 {
