@@ -15,7 +15,7 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/rng.h"
-#include "core/kernels/conv.h"
+#include "core/kernels/conv_parts.h"
 #include "core/kernels/gemm.h"
 
 enum { RUNS_MAX = 400 };
@@ -240,8 +240,12 @@ static void measure(const struct row *r, enum kind kind, const struct cb_kernels
     qsort(ms, runs, sizeof *ms, by_value);
     const double work = flops(r, &s) / 1e6;
     const char *what = kind == FORWARD && job.algorithm ? job.algorithm->name : kinds[kind];
-    printf("%-27s %-10s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s\n", r->name, what,
-           kernels->name, cb_threads_count(threads), ms[0], work / ms[0], work / ms[runs / 2]);
+    const double error = job.algorithm && kind == FORWARD
+                             ? cb_conv_error(kernels, &s, job.algorithm, job.w, job.call.packed)
+                             : 0;
+    printf("%-27s %-10s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s  error %.1e\n",
+           r->name, what, kernels->name, cb_threads_count(threads), ms[0], work / ms[0],
+           work / ms[runs / 2], error);
     fflush(stdout);
     cb_arena_deinit(&arena);
 }

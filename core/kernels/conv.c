@@ -3,13 +3,8 @@
 #include "core/kernels/conv_parts.h"
 
 const struct cb_conv_algorithm *const cb_conv_algorithms[] = {
-    &cb_conv_depthwise,
-    &cb_conv_product,
-    &cb_conv_winograd_6,
-    &cb_conv_winograd_8,
-    &cb_conv_winograd_4,
-    &cb_conv_indirect,
-    &cb_conv_direct,
+    &cb_conv_depthwise,  &cb_conv_product,  &cb_conv_winograd_6, &cb_conv_winograd_8,
+    &cb_conv_winograd_4, &cb_conv_indirect, &cb_conv_direct,
 };
 const size_t cb_conv_algorithm_count = sizeof cb_conv_algorithms / sizeof *cb_conv_algorithms;
 
@@ -33,9 +28,8 @@ bool cb_conv_competes(const struct cb_kernels *kernels, const struct cb_conv_sha
                       const struct cb_conv_algorithm *algorithm)
 {
     const struct cb_conv_algorithm *best = cb_conv_choose(kernels, s);
-    return algorithm == best ||
-           (kernels->isa != CB_ISA_GENERIC && algorithm->fits(kernels, s) &&
-            algorithm->cost(kernels, s) < COMPETES * best->cost(kernels, s));
+    return algorithm == best || (kernels->isa != CB_ISA_GENERIC && algorithm->fits(kernels, s) &&
+                                 algorithm->cost(kernels, s) < COMPETES * best->cost(kernels, s));
 }
 
 double cb_conv_reading(const struct cb_kernels *kernels, double floats)

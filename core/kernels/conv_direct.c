@@ -43,9 +43,9 @@ static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s
 /* The sums of one pixel, the pixel after a prologue, and the pointers to its taps. */
 static size_t worker_bytes(const struct cb_conv_shape *s)
 {
-    return cb_size_add(cb_size_add(cb_size_bytes(s->cout, sizeof(float)),
-                                   cb_size_bytes(s->cin, sizeof(float))),
-                       cb_size_bytes(cb_conv_taps(s), sizeof(float *)));
+    return cb_size_add(
+        cb_size_add(cb_size_bytes(s->cout, sizeof(float)), cb_size_bytes(s->cin, sizeof(float))),
+        cb_size_bytes(cb_conv_taps(s), sizeof(float *)));
 }
 
 static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,

@@ -33,7 +33,8 @@ static struct form form_of(const struct cb_kernels *kernels, const struct cb_con
     f.groups = s->group / f.joined;
     f.cin = s->cin / f.groups;
     f.cout = s->cout / f.groups;
-    f.lines = s->group == 1 && s->cin < CB_CONV_NARROW_INPUT && s->kernel[2] > 1 && s->dilation[2] == 1;
+    f.lines =
+        s->group == 1 && s->cin < CB_CONV_NARROW_INPUT && s->kernel[2] > 1 && s->dilation[2] == 1;
     f.taps = f.lines ? s->kernel[0] * s->kernel[1] : cb_conv_taps(s);
     f.depth = f.lines ? s->kernel[2] * f.cin : f.cin;
     f.panels = cb_size_divide(f.cout, kernels->nr);

@@ -18,12 +18,16 @@
 
 enum {
     PIXELS = CB_WINOGRAD_POINTS_MAX * CB_WINOGRAD_POINTS_MAX,
-    BLOCK_BYTES = 1 << 20,  /* of a block's transformed tiles */
+    BLOCK_BYTES = 1 << 18,  /* of a block's transformed tiles */
     SHARED_BYTES = 4 << 20, /* the same, when threads share it */
     LEAST_TILES = 28,       /* of a block: they share each weight that is loaded */
     DEPTH = 256,            /* input channels at a time: rows and panel stay in the first cache */
+    MOST_OF_8 = 48,         /* input channels with 8 points along both axes: their sums err most */
     LINE = 16,              /* floats in a line of the cache */
 };
+
+/* Of a layer, as cb_conv_error says it. */
+#define ERROR_BUDGET 2.5e-6
 
 /* The shape as tiles; axis 0 is the height, 1 the width. What lies before them counts as images. */
 struct form {
@@ -89,7 +93,7 @@ static void choose_blocks(struct form *f, size_t threads)
 static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t n)
 {
     struct form f;
-    return form_of(kernels, s, n, &f);
+    return form_of(kernels, s, n, &f) && (f.points < PIXELS || s->cin <= MOST_OF_8);
 }
 
 /* A transform takes about 6 operations for each vector of a plane. */
@@ -370,6 +374,12 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
     }
 }
 
+static bool accurate(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                     const struct cb_conv_algorithm *algorithm, const void *w, const void *packed)
+{
+    return cb_conv_error(kernels, s, algorithm, w, packed) <= ERROR_BUDGET;
+}
+
 /* clang-format off */
 /* One row of the table of algorithms for each number of points. */
 #define ALGORITHM(points)                                                                          \
@@ -400,10 +410,16 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
     {                                                                                              \
         run(k, call, points);                                                                      \
     }                                                                                              \
+    static bool accurate_##points(const struct cb_kernels *k, const struct cb_conv_shape *s,       \
+                                  const void *w, const void *packed)                               \
+    {                                                                                              \
+        return accurate(k, s, &cb_conv_winograd_##points, w, packed);                              \
+    }                                                                                              \
     const struct cb_conv_algorithm cb_conv_winograd_##points = {                                   \
         .name = "winograd-" #points, .fits = fits_##points, .cost = cost_##points,                 \
         .packed_bytes = packed_bytes_##points, .pack = pack_##points,                              \
         .scratch_bytes = scratch_bytes_##points, .run = run_##points,                              \
+        .accurate = accurate_##points,                                                             \
     };
 
 ALGORITHM(4)

@@ -14,8 +14,15 @@ enum cb_isa { CB_ISA_GENERIC, CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_COUNT };
 /* Functions of one number that may end an operator. HARD_SIGMOID is clamp(alpha x + beta, 0, 1),
  * HARD_SWISH x times that; GELU is with erf, GELU_TANH its approximation. */
 enum cb_activation {
-    CB_ACT_NONE, CB_ACT_SIGMOID, CB_ACT_SILU, CB_ACT_HARD_SIGMOID, CB_ACT_HARD_SWISH, CB_ACT_GELU,
-    CB_ACT_GELU_TANH, CB_ACT_TANH, CB_ACT_COUNT
+    CB_ACT_NONE,
+    CB_ACT_SIGMOID,
+    CB_ACT_SILU,
+    CB_ACT_HARD_SIGMOID,
+    CB_ACT_HARD_SWISH,
+    CB_ACT_GELU,
+    CB_ACT_GELU_TANH,
+    CB_ACT_TANH,
+    CB_ACT_COUNT
 };
 
 struct cb_act {
@@ -127,8 +134,8 @@ struct cb_kernels {
 };
 
 /* act over rows of n floats that were just written, y_stride apart. */
-static inline void cb_kernels_activate(const struct cb_kernels *kernels, struct cb_act act, size_t rows,
-                                    size_t n, float *y, size_t y_stride)
+static inline void cb_kernels_activate(const struct cb_kernels *kernels, struct cb_act act,
+                                       size_t rows, size_t n, float *y, size_t y_stride)
 {
     if (act.kind != CB_ACT_NONE)
         for (size_t i = 0; i < rows; i++, y += y_stride)

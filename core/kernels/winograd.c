@@ -9,6 +9,10 @@ struct points {
     float bt[CB_WINOGRAD_POINTS_MAX][CB_WINOGRAD_POINTS_MAX];
 };
 
+#define ROOT_2 1.41421356237309505
+#define R 1.41421356f
+#define S 0.70710678f
+
 /* clang-format off */
 static const struct points points_4 = {
     .at = { 0, 1, -1 },
@@ -20,14 +24,14 @@ static const struct points points_4 = {
 };
 
 static const struct points points_6 = {
-    .at = { 0, 1, -1, 2, -2 },
-    .norm = { 4, -6, -6, 24, 24 },
-    .bt = { { 4, 0, -5, 0, 1, 0 },
-            { 0, -4, -4, 1, 1, 0 },
-            { 0, 4, -4, -1, 1, 0 },
-            { 0, -2, -1, 2, 1, 0 },
-            { 0, 2, -1, -2, 1, 0 },
-            { 0, 4, 0, -5, 0, 1 } },
+    .at = { 0, 0.5 * ROOT_2, -0.5 * ROOT_2, ROOT_2, -ROOT_2 },
+    .norm = { 1, -1.5, -1.5, 6, 6 },
+    .bt = { { 1, 0, -2.5f, 0, 1, 0 },
+            { 0, -R, -2, S, 1, 0 },
+            { 0, R, -2, -S, 1, 0 },
+            { 0, -S, -0.5f, R, 1, 0 },
+            { 0, S, -0.5f, -R, 1, 0 },
+            { 0, 1, 0, -2.5f, 0, 1 } },
 };
 
 static const struct points points_8 = {

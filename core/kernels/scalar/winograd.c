@@ -52,8 +52,7 @@ void cb_scalar_winograd_output(const struct cb_winograd_output *t)
         for (size_t i = 0; i < m0; i++)
             for (size_t x = 0; x < n1; x++)
                 for (size_t y = 0; y < n0; y++)
-                    half[i * n1 + x] +=
-                        cb_winograd_at(n0, m0, i, y) * t->in[(y * n1 + x) * NR + c];
+                    half[i * n1 + x] += cb_winograd_at(n0, m0, i, y) * t->in[(y * n1 + x) * NR + c];
         for (size_t i = 0; i < t->inside[0]; i++)
             for (size_t j = 0; j < t->inside[1]; j++) {
                 const size_t at = i * t->line + j * t->pixel + c;

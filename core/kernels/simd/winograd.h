@@ -4,6 +4,18 @@
 #pragma once
 
 enum { POINTS = 8 };
+#define ROOT_2 1.41421356f
+#define ROOT_HALF 0.70710678f
+
+/* The positive point of a pair. */
+static ALWAYS_INLINE float point_of(const int n, const int pair)
+{
+    if (n == 4)
+        return 1;
+    if (n == 6)
+        return pair ? ROOT_2 : ROOT_HALF;
+    return pair == 0 ? 1 : pair == 1 ? 2 : 0.5f;
+}
 
 /* o = B^T d */
 static ALWAYS_INLINE void input_points(const int n, const vec *d, vec *o)
@@ -16,14 +28,14 @@ static ALWAYS_INLINE void input_points(const int n, const vec *d, vec *o)
         o[2] = d[2] - d[1];
         o[3] = d[3] - d[1];
     } else if (n == 6) {
-        const vec even1 = d[4] - 4 * d[2], odd1 = d[3] - 4 * d[1];
-        const vec even2 = d[4] - d[2], odd2 = d[3] - d[1];
-        o[0] = 4 * d[0] - 5 * d[2] + d[4];
+        const vec even1 = d[4] - 2 * d[2], odd1 = ROOT_HALF * (d[3] - 2 * d[1]);
+        const vec even2 = d[4] - 0.5f * d[2], odd2 = ROOT_2 * (d[3] - 0.5f * d[1]);
+        o[0] = d[0] - 2.5f * d[2] + d[4];
         o[1] = even1 + odd1;
         o[2] = even1 - odd1;
-        o[3] = even2 + 2 * odd2;
-        o[4] = even2 - 2 * odd2;
-        o[5] = 4 * d[1] - 5 * d[3] + d[5];
+        o[3] = even2 + odd2;
+        o[4] = even2 - odd2;
+        o[5] = d[1] - 2.5f * d[3] + d[5];
     } else {
         const vec even1 = d[2] + d[6] - 4.25f * d[4], odd1 = d[1] + d[5] - 4.25f * d[3];
         const vec even2 = d[6] + 0.25f * d[2] - 1.25f * d[4];
@@ -48,24 +60,16 @@ static ALWAYS_INLINE void output_points(const int n, const int m, const vec *s, 
         y[0] = s[0];
         return;
     }
-    const vec even1 = s[1] + s[2], odd1 = s[1] - s[2];
-    vec even2 = even1, odd2 = odd1, even3 = even1, odd3 = odd1;
-    if (n >= 6) {
-        even2 = s[3] + s[4];
-        odd2 = s[3] - s[4];
-    }
-    if (n >= 8) {
-        even3 = s[5] + s[6];
-        odd3 = s[5] - s[6];
-    }
     UNROLL
-    for (int i = 0; i < m; i++) {
-        const float power = (float)(1 << i);
-        y[i] = i % 2 ? odd1 : even1;
-        if (n >= 6)
-            y[i] += power * (i % 2 ? odd2 : even2);
-        if (n >= 8)
-            y[i] += 1 / power * (i % 2 ? odd3 : even3);
+    for (int i = 0; i < m; i++)
+        y[i] = vec_all(0);
+    UNROLL
+    for (int pair = 0; pair < n / 2 - 1; pair++) {
+        const vec even = s[1 + 2 * pair] + s[2 + 2 * pair], odd = s[1 + 2 * pair] - s[2 + 2 * pair];
+        float power = 1;
+        UNROLL
+        for (int i = 0; i < m; i++, power *= point_of(n, pair))
+            y[i] += power * (i % 2 ? odd : even);
     }
     y[0] += s[0];
     y[m - 1] += s[n - 1];
