@@ -87,9 +87,8 @@ struct cb_winograd_input {
 
 struct cb_winograd_filter { /* of nr output channels and one input channel */
     size_t points[2], taps[2];
-    const float *g[2]; /* G of both axes, [points, taps] */
-    const float *w;    /* [taps[0] * taps[1]][nr] */
-    float *out;        /* nr floats, `plane` floats from plane to plane */
+    const float *w; /* [taps[0] * taps[1]][nr] */
+    float *out;     /* nr floats, `plane` floats from plane to plane */
     size_t plane;
 };
 

@@ -33,12 +33,12 @@ void cb_scalar_winograd_filter(const struct cb_winograd_filter *f)
         for (size_t i = 0; i < n0; i++)
             for (size_t x = 0; x < k1; x++)
                 for (size_t y = 0; y < k0; y++)
-                    half[i * k1 + x] += f->g[0][i * k0 + y] * f->w[(y * k1 + x) * NR + c];
+                    half[i * k1 + x] += (float)cb_winograd_g(n0, k0, i, y) * f->w[(y * k1 + x) * NR + c];
         for (size_t i = 0; i < n0; i++)
             for (size_t j = 0; j < n1; j++) {
                 float sum = 0;
                 for (size_t x = 0; x < k1; x++)
-                    sum += f->g[1][j * k1 + x] * half[i * k1 + x];
+                    sum += (float)cb_winograd_g(n1, k1, j, x) * half[i * k1 + x];
                 f->out[(i * n1 + j) * f->plane + c] = sum;
             }
     }
