@@ -85,7 +85,7 @@ struct cb_winograd_input {
     size_t plane;
 };
 
-struct cb_winograd_filter { /* of nr output channels and one input channel */
+struct cb_winograd_filter { /* of nr output channels and one input channel; rows that differ */
     size_t points[2], taps[2];
     const float *w; /* [taps[0] * taps[1]][nr] */
     float *out;     /* nr floats, `plane` floats from plane to plane */
