@@ -232,7 +232,7 @@ static void measure(const struct row *r, enum kind kind, const struct cb_kernels
 int main(int argc, char **argv)
 {
     const char *filter = "";
-    enum cb_isa first = CB_ISA_AVX2, last = cb_isa_best();
+    enum cb_isa first = CB_ISA_GENERIC + 1, last = cb_isa_best();
     size_t count_first = 1, count_last = 2;
     enum kind kind_last = FORWARD;
     for (int option; (option = getopt(argc, argv, "bf:i:t:")) != -1;) {
