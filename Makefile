@@ -76,6 +76,15 @@ $(OUT)/unit-tests: $(call OBJ,$(TEST_SRC)) $(filter-out $(OUT)/cli/main.o,$(call
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS) -lcriterion
 
+$(OUT)/peer-ort: $(OUT)/bench/peer_ort.o $(OUT)/libcambium.a
+	@echo "LD $@"
+	@$(CC) $(CFLAGS) -o $@ $^ -ldl -lpthread -lm
+
+$(OUT)/compare: $(OUT)/bench/measure.o
+$(OUT)/compare: $(OUT)/%: $(OUT)/bench/%.o $(OUT)/libcambium.a
+	@echo "LD $@"
+	@$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+
 $(OUT)/bench-kernels: $(OUT)/bench/kernels.o $(OUT)/libcambium.a
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
@@ -169,9 +178,22 @@ build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libcambium.a
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
-## bench: this build's speed on the models of MODELS (files or folders)
-bench: all
-	@for m in $(or $(MODELS),seedling); do echo "$$m"; build/cambium bench "$$m" --seconds 2; done
+# Choices by measurement are kept apart from the user's.
+BENCH = CAMBIUM_CACHE=$${CAMBIUM_CACHE:-build/bench-cache} PEER=$(OUT)/peer-ort \
+        ORT_LIB=$${ORT_LIB:-$$(find build/peers -name 'libonnxruntime.so.1' -path '*linux/$(NODE_CPU)/*' 2>/dev/null | head -1)}
+NODE_CPU = $(if $(filter aarch64,$(CPU)),arm64,x64)
+
+## bench: against ONNX Runtime in turns, MODELS="FILE..." (ROUNDS SECONDS_EACH THREADS BATCHES PRECISION; docs/BENCHMARKS.md)
+bench: all $(OUT)/peer-ort $(OUT)/compare
+	@$(BENCH) $(OUT)/compare speed $(MODELS)
+
+## bench-load: the same for the time to the first result, and memory
+bench-load: all $(OUT)/peer-ort $(OUT)/compare
+	@$(BENCH) $(OUT)/compare load $(MODELS)
+
+## bench-deps: ONNX Runtime's library for bench, from npm, into build/peers
+bench-deps:
+	@npm install --prefix build/peers --silent --no-save --no-audit --no-fund --no-package-lock --ignore-scripts onnxruntime-node
 
 ## check-layers: every include points sideways or down
 check-layers:
@@ -223,6 +245,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help replay check check-models check-aarch64 deps-aarch64 sanitize fuzz bench bench-kernels check-layers format deps test run seedling install clean
+.PHONY: all help replay check check-models check-aarch64 deps-aarch64 sanitize fuzz bench bench-load bench-deps bench-kernels check-layers format deps test run seedling install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -294,7 +294,7 @@ Test(bench, gives_the_figures_that_scripts_read)
 {
     static const char *const keys[] = { "median_ms", "min_ms",  "images_per_second",
                                         "batch",     "threads", "peak_rss_mb",
-                                        "load_ms" };
+                                        "load_ms",   "runs",    "first_result_ms" };
     struct program_run run;
     EXPECT_PROGRAM(0, &run, "bench", in("models/tiny"), "--seconds", "0.01", "--batch", "2",
                    "--threads", "1", "--json");
