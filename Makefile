@@ -81,7 +81,8 @@ $(OUT)/peer-ort: $(OUT)/bench/peer_ort.o $(OUT)/libcambium.a
 	@$(CC) $(CFLAGS) -o $@ $^ -ldl -lpthread -lm
 
 $(OUT)/compare: $(OUT)/bench/measure.o
-$(OUT)/compare: $(OUT)/%: $(OUT)/bench/%.o $(OUT)/libcambium.a
+$(OUT)/plots: $(OUT)/bench/measure.o $(OUT)/bench/chart.o
+$(OUT)/compare $(OUT)/plots: $(OUT)/%: $(OUT)/bench/%.o $(OUT)/libcambium.a
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 
@@ -191,6 +192,15 @@ bench: all $(OUT)/peer-ort $(OUT)/compare
 bench-load: all $(OUT)/peer-ort $(OUT)/compare
 	@$(BENCH) $(OUT)/compare load $(MODELS)
 
+## bench-tools: what the targets above and seedling run
+bench-tools: $(addprefix $(OUT)/,peer-ort compare plots bench-kernels seedling)
+
+PLOTS ?= docs
+
+## plots: how time grows with batch, size and threads, for MODELS="FILE...": .csv and .svg in PLOTS (docs)
+plots: all $(OUT)/peer-ort $(OUT)/plots
+	@$(BENCH) $(OUT)/plots measure $(PLOTS) $(MODELS)
+
 ## bench-deps: ONNX Runtime's library for bench, from npm, into build/peers
 bench-deps:
 	@npm install --prefix build/peers --silent --no-save --no-audit --no-fund --no-package-lock --ignore-scripts onnxruntime-node
@@ -245,6 +255,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help replay check check-models check-aarch64 deps-aarch64 sanitize fuzz bench bench-load bench-deps bench-kernels check-layers format deps test run seedling install clean
+.PHONY: all help replay check check-models check-aarch64 deps-aarch64 sanitize fuzz bench bench-tools bench-load bench-deps plots bench-kernels check-layers format deps test run seedling install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
