@@ -9,7 +9,17 @@
 
 #include <stddef.h>
 
-enum cb_isa { CB_ISA_GENERIC, CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_COUNT };
+/* This processor's own sets come first, each better than those before it: all up to cb_isa_best()
+ * are there, and those of other processors are above it. */
+enum cb_isa {
+    CB_ISA_GENERIC,
+#if defined(__aarch64__)
+    CB_ISA_NEON, CB_ISA_AVX2, CB_ISA_AVX512,
+#else
+    CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_NEON,
+#endif
+    CB_ISA_COUNT
+};
 
 /* Functions of one number that may end an operator. HARD_SIGMOID is clamp(alpha x + beta, 0, 1),
  * HARD_SWISH x times that; GELU is with erf, GELU_TANH its approximation. */
@@ -103,7 +113,7 @@ struct cb_winograd_output {
 };
 
 struct cb_kernels {
-    const char *name; /* "generic", "avx2", "avx512" */
+    const char *name; /* "generic", "avx2", "avx512", "neon" */
     enum cb_isa isa;
 
     size_t vector; /* floats in a register; 1: none */
@@ -144,13 +154,14 @@ static inline void cb_kernels_activate(const struct cb_kernels *kernels, struct 
 /* The best set that this CPU and its system can run. Only select.c asks the CPU anything. */
 enum cb_isa cb_isa_best(void);
 
-/* "generic", "avx2", "avx512"; CB_ISA_COUNT when there is no such name. */
+/* By its name in the table; CB_ISA_COUNT when there is no such name. */
 enum cb_isa cb_isa_find(const char *name);
 
 /* The table for a set; `isa` above cb_isa_best() gives the best. */
 struct cb_kernels cb_kernels_for(enum cb_isa isa);
 
-/* Each set's own entry (scalar/, avx2/, avx512/): overwrites what it does better. */
+/* Each set's own entry (scalar/, avx2/, avx512/, neon/): overwrites what it does better. */
 void cb_kernels_use_scalar(struct cb_kernels *k);
 void cb_kernels_use_avx2(struct cb_kernels *k);
 void cb_kernels_use_avx512(struct cb_kernels *k);
+void cb_kernels_use_neon(struct cb_kernels *k);
