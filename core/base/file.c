@@ -87,6 +87,13 @@ void cb_file_unmap(struct cb_bytes *bytes)
     *bytes = (struct cb_bytes){ 0 };
 }
 
+void cb_file_will_read(const void *data, size_t len)
+{
+    const uintptr_t page = 4096, from = (uintptr_t)data & ~(page - 1);
+    if (len)
+        madvise((void *)from, (uintptr_t)data + len - from, MADV_WILLNEED);
+}
+
 void cb_file_let_go(const void *data, size_t len)
 {
     const uintptr_t page = 4096, from = ((uintptr_t)data + page - 1) & ~(page - 1);

@@ -35,6 +35,9 @@ CB_MUST_USE struct cb_status cb_file_map_open(int fd, const char *name, struct c
 CB_MUST_USE struct cb_status cb_file_map_inside(const char *folder, const char *relative,
                                                 struct cb_bytes *out);
 
+/* A mapped range will be read soon: the system may begin to fetch it. */
+void cb_file_will_read(const void *data, size_t len);
+
 /* The pages of a mapped range may go: they come back from the file when read again. */
 void cb_file_let_go(const void *data, size_t len);
 
