@@ -165,7 +165,7 @@ static void make(struct placing *p, const struct piece *piece, struct cb_packing
     const struct cb_value *v = &p->plan->graph.values[piece->value];
     void *data = cb_weights_data(piece->block);
     if (piece->node >= 0)
-        cb_packing_run(packing, &p->plan->graph.nodes[piece->node], data);
+        cb_packing_write(packing, &p->plan->graph.nodes[piece->node], data, true);
     else
         memcpy(data, cb_packing_elements(packing, v), cb_weights_length(piece->block));
     cb_weights_finish(p->plan->weights, piece->block);
@@ -206,11 +206,7 @@ static struct cb_status begin(struct placing *p)
     const struct cb_graph *g = &plan->graph;
     const size_t most = (size_t)g->n_nodes + (size_t)g->n_values;
     const size_t workers = cb_threads_count(plan->engine->threads);
-    size_t scaled = 0;
-    for (int v = 0; v < g->n_values; v++) {
-        const size_t bytes = cb_packing_scaled_bytes(&g->values[v]);
-        scaled = bytes > scaled ? bytes : scaled;
-    }
+    const size_t scaled = cb_packing_largest_scaled(plan);
     CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_nodes, sizeof *plan->packed, "plan",
                         &plan->packed));
     CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_values, sizeof *plan->constant, "plan",

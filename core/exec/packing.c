@@ -38,10 +38,15 @@ bool cb_packing_key(struct cb_packing *packing, const struct cb_node *node, uint
     return true;
 }
 
-size_t cb_packing_scaled_bytes(const struct cb_value *value)
+size_t cb_packing_largest_scaled(const struct cb_plan *plan)
 {
-    const struct cb_tensor t = cb_value_tensor(value);
-    return value->scale ? cb_align_up(cb_tensor_bytes(&t)) : 0;
+    size_t most = 0;
+    for (int v = 0; v < plan->graph.n_values; v++) {
+        const struct cb_tensor t = cb_value_tensor(&plan->graph.values[v]);
+        if (plan->graph.values[v].scale && cb_tensor_bytes(&t) > most)
+            most = cb_tensor_bytes(&t);
+    }
+    return cb_align_up(most);
 }
 
 struct scaling {
@@ -79,17 +84,20 @@ const void *cb_packing_elements(struct cb_packing *packing, const struct cb_valu
     return s.to;
 }
 
-void cb_packing_run(struct cb_packing *packing, const struct cb_node *node, void *block)
+void cb_packing_write(struct cb_packing *packing, const struct cb_node *node, void *block,
+                      bool last)
 {
     const struct cb_value *value = &packing->plan->graph.values[node->in[1]];
+    const size_t bytes = cb_shape_count(&value->shape) * sizeof(float);
     struct cb_sketch *sketch = &packing->sketch;
     cb_sketch_node(sketch, packing->plan, node);
     sketch->tensors[1].data = (void *)(uintptr_t)cb_packing_elements(packing, value);
-    if (value->mapped && value->scale)
-        cb_file_let_go(value->data, cb_shape_count(&value->shape) * sizeof(float));
+    last &= value->mapped;
+    if (last && value->scale)
+        cb_file_let_go(value->data, bytes);
     sketch->call.threads = packing->threads;
-    sketch->call.mapped = value->mapped && !value->scale;
+    sketch->call.mapped = last && !value->scale;
     cb_op_get(node->op)->pack(&sketch->call, block);
     if (sketch->call.mapped)
-        cb_file_let_go(value->data, cb_shape_count(&value->shape) * sizeof(float));
+        cb_file_let_go(value->data, bytes);
 }

@@ -137,6 +137,7 @@ static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph
     if (!options->no_passes)
         CB_TRY(cb_passes_run(&pass));
     CB_TRY(cb_plan_find_path(plan));
+    CB_TRY(cb_plan_choose(plan, cb_op_get));
     CB_TRY(cb_plan_place_constants(plan, temporary));
     return cb_plan_lay_out(plan);
 }

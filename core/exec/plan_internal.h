@@ -36,6 +36,10 @@ CB_MUST_USE struct cb_status cb_plan_find_path(struct cb_plan *plan);
 /* memory.c: offsets. Needs shapes, kept, packed. */
 CB_MUST_USE struct cb_status cb_plan_lay_out(struct cb_plan *plan);
 
+/* choose.c: the algorithm of each node where several compete; `get` is cb_op_get. Needs shapes. */
+CB_MUST_USE struct cb_status cb_plan_choose(struct cb_plan *plan,
+                                            const struct cb_op_def *(*get)(enum cb_op));
+
 /* constants.c: packed and constant, for all nodes at once and by all threads. What lies in
  * `temporary` is copied. */
 CB_MUST_USE struct cb_status cb_plan_place_constants(struct cb_plan *plan,
@@ -68,12 +72,13 @@ void cb_packing_deinit(struct cb_packing *packing);
 bool cb_packing_key(struct cb_packing *packing, const struct cb_node *node, uint64_t *key,
                     size_t *bytes);
 
-/* Bytes that the value's elements take in `scaled`. */
-size_t cb_packing_scaled_bytes(const struct cb_value *value);
+/* The most bytes that a value's elements take in `scaled`. */
+size_t cb_packing_largest_scaled(const struct cb_plan *plan);
 
 /* The value's elements, maybe unaligned; those with a scale stand in `scaled` until the next. */
 const void *cb_packing_elements(struct cb_packing *packing, const struct cb_value *value);
 
-/* Writes the packed weights, and lets the file's pages go. The elements as packed are in
- * sketch.tensors[1] afterwards. */
-void cb_packing_run(struct cb_packing *packing, const struct cb_node *node, void *block);
+/* Writes the packed weights. The elements that were packed are in sketch.tensors[1] afterwards.
+ * `last`: they are read for the last time, the file's pages may go. */
+void cb_packing_write(struct cb_packing *packing, const struct cb_node *node, void *block,
+                      bool last);
