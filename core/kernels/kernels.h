@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum cb_isa { CB_ISA_GENERIC, CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_COUNT };
 
@@ -109,6 +110,9 @@ enum cb_isa cb_isa_best(void);
 
 /* "generic", "avx2", "avx512"; CB_ISA_COUNT when there is no such name. */
 enum cb_isa cb_isa_find(const char *name);
+
+/* A number that differs from one model of CPU to another, where it can be told. */
+uint64_t cb_cpu_model(void);
 
 /* The table for a set; `isa` above cb_isa_best() gives the best. */
 struct cb_kernels cb_kernels_for(enum cb_isa isa);
