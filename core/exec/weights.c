@@ -250,6 +250,15 @@ struct cb_status cb_weights_lend(struct cb_weights *weights, struct cb_bytes fil
     return st;
 }
 
+bool cb_weights_has_file(struct cb_weights *weights)
+{
+    bool has;
+    pthread_mutex_lock(&weights->lock);
+    has = weights->file.data != NULL;
+    pthread_mutex_unlock(&weights->lock);
+    return has;
+}
+
 size_t cb_weights_made(struct cb_weights *weights)
 {
     size_t made;

@@ -74,6 +74,8 @@ struct cb_weights_entry {
 CB_MUST_USE struct cb_status cb_weights_lend(struct cb_weights *weights, struct cb_bytes file,
                                              const struct cb_weights_entry *entries, size_t n);
 
+bool cb_weights_has_file(struct cb_weights *weights);
+
 /* How many durable blocks were made here, and are not those of the file. */
 size_t cb_weights_made(struct cb_weights *weights);
 

@@ -263,21 +263,25 @@ static bool is_kept(struct cb_cache *c, const struct cb_digest *digest, struct c
     return found == n;
 }
 
-/* The digest of the file that the model was loaded from; false when that is another by now, or so
- * new that this would not show. */
-static bool find_digest(struct cb_cache *c, const struct model *m, struct cb_digest *out)
+static bool is_unchanged(int fd, const struct model *m)
 {
     struct cb_file_identity now;
-    bool sound = cb_cache_digest(c, &m->file, out);
-    const int fd = sound ? -1 : open(m->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return sound;
-    sound = cb_file_identify(fd, &now) && cb_file_same(&now, &m->file) &&
-            cb_digest_of_file(fd, out) && cb_file_identify(fd, &now) &&
-            cb_file_same(&now, &m->file);
-    close(fd);
-    if (sound)
-        cb_cache_remember(c, &m->file, out);
+    return cb_file_identify(fd, &now) && cb_file_same(&now, &m->file);
+}
+
+/* The digest of the file that the model was loaded from, and its weights packed from since; false
+ * when it has changed. */
+static bool find_digest(struct cb_cache *c, const struct model *m, struct cb_digest *out)
+{
+    const int fd = open(m->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool sound = fd >= 0 && is_unchanged(fd, m);
+    if (sound && !cb_cache_digest(c, &m->file, out)) {
+        sound = cb_digest_of_file(fd, out) && is_unchanged(fd, m);
+        if (sound)
+            cb_cache_remember(c, &m->file, out);
+    }
+    if (fd >= 0)
+        close(fd);
     return sound;
 }
 
@@ -291,8 +295,10 @@ static struct cb_status save_blocks(struct cb_cache *c, const struct model *m,
     CB_TRY(cb_weights_list(m->weights, arena, &w.entries, &w.n));
     for (size_t i = 0; i < w.n; i++)
         bytes += w.entries[i].bytes;
-    if (bytes < LEAST_KEPT || !find_digest(c, m, &digest) ||
-        is_kept(c, &digest, arena, w.entries, w.n))
+    if (bytes < LEAST_KEPT || !find_digest(c, m, &digest))
+        return cb_ok();
+    /* Where a file was lent, it lacks a block or has a damaged one. */
+    if (!cb_weights_has_file(m->weights) && is_kept(c, &digest, arena, w.entries, w.n))
         return cb_ok();
     name_of(c, &digest, name);
     w.digest = &digest;
