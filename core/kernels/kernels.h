@@ -15,8 +15,15 @@ enum cb_isa { CB_ISA_GENERIC, CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_COUNT };
 /* Functions of one number that may end an operator. HARD_SIGMOID is clamp(alpha x + beta, 0, 1),
  * HARD_SWISH x times that; GELU is with erf, GELU_TANH its approximation. */
 enum cb_activation {
-    CB_ACT_NONE, CB_ACT_SIGMOID, CB_ACT_SILU, CB_ACT_HARD_SIGMOID, CB_ACT_HARD_SWISH, CB_ACT_GELU,
-    CB_ACT_GELU_TANH, CB_ACT_TANH, CB_ACT_COUNT
+    CB_ACT_NONE,
+    CB_ACT_SIGMOID,
+    CB_ACT_SILU,
+    CB_ACT_HARD_SIGMOID,
+    CB_ACT_HARD_SWISH,
+    CB_ACT_GELU,
+    CB_ACT_GELU_TANH,
+    CB_ACT_TANH,
+    CB_ACT_COUNT
 };
 
 struct cb_act {
@@ -70,6 +77,33 @@ struct cb_depthwise {
     struct cb_epilogue post;
 };
 
+/* The three transforms of Winograd's convolution (winograd.h) for one tile; `points` along both
+ * axes, 1 where the kernel has one tap. A plane holds one of points[0] * points[1] products. */
+struct cb_winograd_input {
+    size_t points[2], channels;
+    const float *const *rows; /* [points[0] * points[1]] pixels; padding points at zeros */
+    float *out;               /* `plane` floats from plane to plane, room for whole vectors */
+    size_t plane;
+};
+
+struct cb_winograd_filter { /* of nr output channels and one input channel */
+    size_t points[2], taps[2];
+    const float *g[2]; /* G of both axes, [points, taps] */
+    const float *w;    /* [taps[0] * taps[1]][nr] */
+    float *out;        /* nr floats, `plane` floats from plane to plane */
+    size_t plane;
+};
+
+struct cb_winograd_output {
+    size_t points[2], size[2]; /* size: outputs of a whole tile */
+    size_t inside[2];          /* of them, those that the picture has */
+    size_t channels;           /* <= nr */
+    const float *in;           /* [points[0] * points[1]][nr] */
+    float *out;
+    size_t line, pixel; /* floats from line to line and from pixel to pixel, of the residual too */
+    struct cb_epilogue post; /* without act */
+};
+
 struct cb_kernels {
     const char *name; /* "generic", "avx2", "avx512" */
     enum cb_isa isa;
@@ -79,6 +113,10 @@ struct cb_kernels {
     void (*tile)(const struct cb_tile *tile);
 
     void (*depthwise)(const struct cb_depthwise *call);
+
+    void (*winograd_input)(const struct cb_winograd_input *tile);
+    void (*winograd_filter)(const struct cb_winograd_filter *filter);
+    void (*winograd_output)(const struct cb_winograd_output *tile);
 
     /* Pooling: y[i] = max, or scale * sum, over t < count of rows[t][i], in this order. count >= 1.
      * The maximum passes over NaN, but for rows[0]. */
@@ -97,8 +135,8 @@ struct cb_kernels {
 };
 
 /* act over rows of n floats that were just written, y_stride apart. */
-static inline void cb_kernels_activate(const struct cb_kernels *kernels, struct cb_act act, size_t rows,
-                                    size_t n, float *y, size_t y_stride)
+static inline void cb_kernels_activate(const struct cb_kernels *kernels, struct cb_act act,
+                                       size_t rows, size_t n, float *y, size_t y_stride)
 {
     if (act.kind != CB_ACT_NONE)
         for (size_t i = 0; i < rows; i++, y += y_stride)

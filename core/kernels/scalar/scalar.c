@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "core/kernels/kernels.h"
+#include "core/kernels/scalar/winograd.h"
 
 enum { MR = 4, NR = 16 };
 
@@ -123,8 +124,8 @@ static float dot(size_t n, const float *a, const float *b)
 ACTIVATION(act_none, x)
 ACTIVATION(act_sigmoid, 1 / (1 + expf(-x)))
 ACTIVATION(act_silu, x / (1 + expf(-x)))
-ACTIVATION(act_hard_sigmoid, clamp_one(act.alpha * x + act.beta, 0, 1))
-ACTIVATION(act_hard_swish, x * clamp_one(act.alpha * x + act.beta, 0, 1))
+ACTIVATION(act_hard_sigmoid, clamp_one(act.alpha *x + act.beta, 0, 1))
+ACTIVATION(act_hard_swish, x *clamp_one(act.alpha *x + act.beta, 0, 1))
 ACTIVATION(act_gelu, 0.5f * x * (1 + erff(x * 0.70710678f)))
 ACTIVATION(act_gelu_tanh, 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x))))
 ACTIVATION(act_tanh, tanhf(x))
@@ -137,6 +138,9 @@ void cb_kernels_use_scalar(struct cb_kernels *k)
         .nr = NR,
         .tile = tile,
         .depthwise = depthwise,
+        .winograd_input = cb_scalar_winograd_input,
+        .winograd_filter = cb_scalar_winograd_filter,
+        .winograd_output = cb_scalar_winograd_output,
         .max_rows = max_rows,
         .sum_rows = sum_rows,
         .clamp = clamp,
