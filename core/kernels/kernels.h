@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* This processor's own sets come first, each better than those before it: all up to cb_isa_best()
  * are there, and those of other processors are above it. */
@@ -156,6 +157,9 @@ enum cb_isa cb_isa_best(void);
 
 /* By its name in the table; CB_ISA_COUNT when there is no such name. */
 enum cb_isa cb_isa_find(const char *name);
+
+/* A number that differs from one model of CPU to another, where it can be told. */
+uint64_t cb_cpu_model(void);
 
 /* The table for a set; `isa` above cb_isa_best() gives the best. */
 struct cb_kernels cb_kernels_for(enum cb_isa isa);

@@ -1,5 +1,4 @@
 /* y = (W x + b) * s + t per output channel is W' x + b' with W' = s W, b' = s b + t. */
-#include "core/base/file.h"
 #include "core/graph/passes/passes.h"
 
 #include <math.h>
@@ -10,6 +9,7 @@ struct affine {
     float *scale; /* NULL: 1 */
     float *shift;
     uint64_t key;
+    bool durable;
     float lo, hi;
 };
 
@@ -41,6 +41,7 @@ static bool is_per_channel(const struct cb_graph *g, int value, int rank, size_t
 static struct cb_status batch_norm_affine(struct cb_graph *g, const struct cb_node *n,
                                           size_t channels, struct affine *out)
 {
+    uint32_t epsilon;
     CB_TRY(cb_arena_get(g->arena, channels, sizeof(float), n->name, &out->scale));
     CB_TRY(cb_arena_get(g->arena, channels, sizeof(float), n->name, &out->shift));
     for (size_t c = 0; c < channels; c++) {
@@ -52,8 +53,12 @@ static struct cb_status batch_norm_affine(struct cb_graph *g, const struct cb_no
         out->scale[c] = (float)s;
         out->shift[c] = (float)(beta - mean * s);
     }
-    for (int k = 1; k < 5; k++)
+    for (int k = 1; k < 5; k++) {
         out->key = cb_key_mix(out->key, g->values[n->in[k]].key);
+        out->durable &= g->values[n->in[k]].durable;
+    }
+    memcpy(&epsilon, &n->attr.batch_norm.epsilon, sizeof epsilon);
+    out->key = cb_key_mix(out->key, epsilon);
     out->lo = n->attr.batch_norm.lo;
     out->hi = n->attr.batch_norm.hi;
     return cb_ok();
@@ -76,6 +81,7 @@ static struct cb_status arithmetic_affine(struct cb_graph *g, const struct cb_no
             out->shift[c] = n->op == CB_OP_ADD ? f : -f;
     }
     out->key = cb_key_mix(v->key, n->op);
+    out->durable = v->durable;
     out->lo = n->op == CB_OP_ADD ? n->attr.binary.lo : -INFINITY;
     out->hi = n->op == CB_OP_ADD ? n->attr.binary.hi : INFINITY;
     return cb_ok();
@@ -88,7 +94,7 @@ static struct cb_status find_affine(struct cb_graph *g, const struct cb_node *n,
 {
     const struct cb_shape *y = &g->values[n->out[0]].shape;
     const size_t channels = y->rank > 0 ? (size_t)y->dim[y->rank - 1] : 0;
-    *out = (struct affine){ .key = n->op };
+    *out = (struct affine){ .key = n->op, .durable = true };
     *data = n->in[0];
     if (n->op == CB_OP_BATCH_NORM) {
         for (int k = 1; k < 5; k++)
@@ -109,31 +115,24 @@ static struct cb_status find_affine(struct cb_graph *g, const struct cb_node *n,
     return cb_ok();
 }
 
-/* The filter or matrix times `scale`: a new constant in temporary memory, or one of ours (from
- * `own` on) once more. Channels are its axis 0, or its last. */
-static struct cb_status scale_weights(struct cb_pass *pass, int weights, int own,
-                                      bool channels_first, const struct affine *a, int *out)
+/* The filter or matrix times `scale`: a new constant with the elements of the old one, which are
+ * multiplied when they are packed. Channels are its axis 0, or its last. */
+static struct cb_status scale_weights(struct cb_graph *g, int weights, bool channels_first,
+                                      const struct affine *a, int *out)
 {
-    struct cb_graph *g = pass->graph;
     const struct cb_value w = g->values[weights];
-    const size_t count = cb_shape_count(&w.shape);
     const size_t channels = (size_t)w.shape.dim[channels_first ? 0 : w.shape.rank - 1];
-    float *scaled;
-    struct cb_tensor t = cb_value_tensor(&w);
-    if (weights >= own)
-        scaled = (float *)(uintptr_t)w.data;
-    else
-        CB_TRY(cb_arena_get(pass->temporary, count, sizeof *scaled, w.name, &scaled));
-    for (size_t i = 0; i < count; i++) {
-        const size_t c = channels_first ? i / (count / channels) : i % channels;
-        scaled[i] = read_float(&w, i) * a->scale[c];
-    }
-    if (w.mapped && weights < own)
-        cb_file_let_go(w.data, count * sizeof *scaled);
-    t.data = scaled;
+    const struct cb_tensor t = cb_value_tensor(&w);
+    struct cb_value *scaled;
     CB_TRY(cb_graph_add_constant(g, w.name, &t, out));
-    g->values[*out].key = w.key && a->key ? cb_key_mix(w.key, a->key) : 0;
-    g->values[*out].mapped = true; /* must not outlive the packing */
+    scaled = &g->values[*out];
+    for (size_t c = 0; w.scale && c < channels; c++)
+        a->scale[c] *= w.scale[c];
+    scaled->scale = a->scale;
+    scaled->scale_last = !channels_first;
+    scaled->mapped = w.mapped;
+    scaled->durable = w.durable && a->durable;
+    scaled->key = w.key && a->key ? cb_key_mix(w.key, a->key) : 0;
     return cb_ok();
 }
 
@@ -184,7 +183,7 @@ static bool takes_gemm(const struct cb_graph *g, const struct cb_node *n, size_t
 }
 
 /* node becomes node followed by the affine map; its output takes over. */
-static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node, int own,
+static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node,
                                   const struct affine *a, int out)
 {
     struct cb_graph *g = pass->graph;
@@ -200,8 +199,7 @@ static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node, in
         beta = node->attr.gemm.beta;
     CB_TRY(fold_bias(pass, node, beta, channels, a));
     if (a->scale)
-        CB_TRY(scale_weights(pass, node->in[1], own, conv || node->attr.gemm.trans_b, a,
-                             &node->in[1]));
+        CB_TRY(scale_weights(g, node->in[1], conv || node->attr.gemm.trans_b, a, &node->in[1]));
     if (conv) {
         node->attr.conv.lo = a->lo;
         node->attr.conv.hi = a->hi;
@@ -247,7 +245,7 @@ struct cb_status cb_pass_fold_affine(struct cb_pass *pass)
         /* Weights that several nodes share are not copied for each. */
         if (a.scale && before->in[1] < own && uses[before->in[1]] > 1)
             continue;
-        CB_TRY(fold_into(pass, before, own, &a, n->out[0]));
+        CB_TRY(fold_into(pass, before, &a, n->out[0]));
         producer[n->out[0]] = p;
         kept--;
     }
