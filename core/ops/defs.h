@@ -36,6 +36,7 @@ extern const struct cb_op_def cb_op_round;
 extern const struct cb_op_def cb_op_erf;
 extern const struct cb_op_def cb_op_hard_sigmoid;
 extern const struct cb_op_def cb_op_hard_swish;
+extern const struct cb_op_def cb_op_silu;
 extern const struct cb_op_def cb_op_elu;
 extern const struct cb_op_def cb_op_selu;
 extern const struct cb_op_def cb_op_celu;

@@ -29,6 +29,7 @@ static const struct cb_op_def *const defs[] = {
     [CB_OP_ERF] = &cb_op_erf,
     [CB_OP_HARD_SIGMOID] = &cb_op_hard_sigmoid,
     [CB_OP_HARD_SWISH] = &cb_op_hard_swish,
+    [CB_OP_SILU] = &cb_op_silu,
     [CB_OP_ELU] = &cb_op_elu,
     [CB_OP_SELU] = &cb_op_selu,
     [CB_OP_CELU] = &cb_op_celu,
