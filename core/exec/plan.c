@@ -106,7 +106,7 @@ static struct cb_status set_outputs(struct cb_plan *plan, const struct cb_plan_o
 
 static void find_widest(struct cb_plan *plan)
 {
-    plan->widest = 4; /* passes give convolutions up to 4 inputs */
+    plan->widest = 6; /* passes give convolutions up to 6 inputs */
     for (int i = 0; i < plan->graph.n_nodes; i++) {
         const struct cb_node *n = &plan->graph.nodes[i];
         const int most = n->n_in > n->n_out ? n->n_in : n->n_out;

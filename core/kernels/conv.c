@@ -27,7 +27,7 @@ bool cb_conv_competes(const struct cb_kernels *kernels, const struct cb_conv_sha
 
 bool cb_conv_takes_prologue(const struct cb_conv_shape *s)
 {
-    return cb_conv_product.fits(NULL, s);
+    return cb_conv_product.fits(NULL, s) && !cb_conv_depthwise.fits(NULL, s);
 }
 
 bool cb_conv_takes_stride(const struct cb_conv_shape *s)

@@ -7,6 +7,7 @@
  * arrays of the same length. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum cb_isa { CB_ISA_GENERIC, CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_COUNT };
@@ -93,6 +94,10 @@ struct cb_kernels {
     void (*axpy)(size_t n, float a, const float *x, float *y); /* y += a * x */
     void (*activate[CB_ACT_COUNT])(size_t n, struct cb_act act, const float *x, float *y);
     float (*dot)(size_t n, const float *a, const float *b);
+    /* y = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias over one row; without
+     * `centered` 0 stands for the mean. scale, bias NULL: 1, 0. */
+    void (*normalize)(size_t n, const float *x, float epsilon, bool centered, const float *scale,
+                      const float *bias, float *y);
 };
 
 /* act over rows of n floats that were just written, y_stride apart. */

@@ -21,6 +21,8 @@ enum cb_op {
     /* conv.c, pool.c, global_pool.c, batch_norm.c, lrn.c: channels last */
     CB_OP_CONV, CB_OP_MAX_POOL, CB_OP_AVERAGE_POOL, CB_OP_GLOBAL_AVERAGE_POOL, CB_OP_GLOBAL_MAX_POOL,
     CB_OP_BATCH_NORM, CB_OP_LRN,
+    /* layer_norm.c */
+    CB_OP_LAYER_NORM,
     /* gemm.c, matmul.c */
     CB_OP_GEMM, CB_OP_MATMUL,
     /* activation.c, clip.c, cast.c: one input, one output, elementwise */
@@ -81,8 +83,10 @@ union cb_attr {
     struct { struct cb_window window; bool count_include_pad, column_major; } pool; /* x -> y, indices? */
     struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
     struct { float alpha, beta, bias; int64_t size; } lrn;
-    struct { float alpha, beta; bool trans_a, trans_b; float lo, hi; } gemm; /* a, b, c? ; act */
-    struct { float lo, hi; } matmul;                                         /* a, b ; act */
+    struct { float epsilon; int axes; bool centered; } layer_norm; /* x, scale?, bias? ; over the last `axes` axes */
+    struct { float alpha, beta; bool trans_a, trans_b; float lo, hi; struct cb_act act; } gemm; /* a, b, c? ; "act" and act */
+    struct { float lo, hi; struct cb_act act; } matmul;   /* a, b, bias?, residual? ; "act" and act; the last two
+                                                             only where b is one matrix */
     struct { float alpha, beta; bool approximate; } unary;
     struct { double lo, hi; } clip;                                          /* x, [lo]?, [hi]? */
     struct { enum cb_dtype to; } cast;

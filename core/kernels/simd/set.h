@@ -11,6 +11,14 @@ static ALWAYS_INLINE vec vec_load(const float *p)
     return vec_load_part(p, W);
 }
 
+static ALWAYS_INLINE float vec_sum(vec v)
+{
+    float sum = 0;
+    for (int j = 0; j < W; j++)
+        sum += v[j];
+    return sum;
+}
+
 /* NaN stays NaN. */
 static ALWAYS_INLINE vec vec_clamp(vec x, float lo, float hi)
 {
@@ -38,6 +46,7 @@ static void use_set(struct cb_kernels *k)
     k->affine = affine;
     k->axpy = axpy;
     k->dot = dot;
+    k->normalize = normalize;
     k->activate[CB_ACT_SIGMOID] = act_sigmoid;
     k->activate[CB_ACT_SILU] = act_silu;
     k->activate[CB_ACT_HARD_SIGMOID] = act_hard_sigmoid;

@@ -77,7 +77,7 @@ Test(passes, fold_and_fuse_all_that_follows_a_convolution)
     cr_expect_eq(count_ops(g, CB_OP_ADD), 0,
                  "the residual and the bias are part of convolution and product");
     cr_expect_eq(count_ops(g, CB_OP_MUL), 0);
-    cr_expect_eq(count_ops(g, CB_OP_GEMM), 1);
+    cr_expect_eq(count_ops(g, CB_OP_MATMUL), 1);
     cr_expect_eq(count_ops(g, CB_OP_CONV), 4);
     cb_plan_destroy(plan);
     net_free(&net);

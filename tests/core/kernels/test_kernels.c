@@ -275,6 +275,23 @@ Test(kernels, a_set_is_found_by_its_name)
     cr_expect_eq(cb_kernels_for(CB_ISA_COUNT).isa, cb_isa_best());
 }
 
+EACH_SIZE(normalize, every_isa_equals_scalar)
+{
+    for (int form = 0; form < 4; form++) {
+        const float *scale = form & 1 ? b + 1 : NULL, *bias = form & 1 ? c : NULL;
+        fill();
+        for (size_t i = 0; i < MOST + 1; i++)
+            a[i] = 0.2f * a[i] + 3;
+        cb_kernels_for(CB_ISA_GENERIC).normalize(*n, a + 1, 1e-3f, form & 2, scale, bias, want);
+        EACH_FAST_SET(isa)
+        {
+            const struct cb_kernels k = cb_kernels_for(isa);
+            k.normalize(*n, a + 1, 1e-3f, form & 2, scale, bias, got);
+            cb_expect_close(MOST + 1, got, want, "%s, n = %zu, form %d", k.name, *n, form);
+        }
+    }
+}
+
 static const struct cb_act acts[] = {
     { CB_ACT_NONE, 0, 0 },
     { CB_ACT_SIGMOID, 0, 0 },
