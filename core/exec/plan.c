@@ -8,7 +8,17 @@
 #include "core/graph/passes/passes.h"
 
 #define PLAN_ARENA_BYTES ((size_t)1 << 32)      /* address space: graph, folded constants */
-#define TEMPORARY_ARENA_BYTES ((size_t)1 << 34) /* address space: weights with a scale folded in */
+#define TEMPORARY_ARENA_BYTES ((size_t)1 << 34) /* address space: weights with a scale folded in   \
+                                                 */
+
+struct cb_tensor cb_plan_tensor(const struct cb_plan *plan, int value)
+{
+    const struct cb_value *v = &plan->graph.values[value];
+    const bool sliced = plan->slice && plan->slice[value].whole >= 0;
+    return (struct cb_tensor){ .shape = v->shape,
+                               .dtype = v->dtype,
+                               .pixel_stride = sliced ? plan->slice[value].stride : 0 };
+}
 
 struct cb_status cb_sketch_init(struct cb_sketch *sketch, struct cb_plan *plan)
 {
@@ -28,8 +38,7 @@ void cb_sketch_node(struct cb_sketch *sketch, const struct cb_plan *plan,
         const int v = is_in ? node->in[k] : node->out[k - node->n_in];
         sketch->pointers[slot] = v < 0 ? NULL : &sketch->tensors[slot];
         if (v >= 0)
-            sketch->tensors[slot] = (struct cb_tensor){ .shape = plan->graph.values[v].shape,
-                                                        .dtype = plan->graph.values[v].dtype };
+            sketch->tensors[slot] = cb_plan_tensor(plan, v);
     }
     sketch->call = (struct cb_op_call){
         .node = node,
@@ -234,6 +243,7 @@ static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph
     if (!options->no_passes)
         CB_TRY(cb_passes_run(&pass));
     CB_TRY(cb_plan_find_path(plan));
+    CB_TRY(cb_plan_find_slices(plan, options->no_passes));
     CB_TRY(place_constants(plan, temporary));
     return cb_plan_lay_out(plan);
 }

@@ -5,6 +5,13 @@
 
 #define CB_NO_OFFSET SIZE_MAX
 
+/* A value that lies inside another one's memory, from element `at` on, its pixels `stride` apart.
+ */
+struct cb_slice {
+    int whole; /* -1: it has memory of its own */
+    size_t at, stride;
+};
+
 struct cb_plan {
     struct cb_arena arena; /* the plan itself, its graph, its constants */
     const struct cb_engine *engine;
@@ -12,17 +19,18 @@ struct cb_plan {
     struct cb_graph graph;
     int *outputs, n_outputs; /* values wanted, in the caller's order */
     int *wrt, n_wrt;
-    bool *wanted;            /* [n_values when the plan began] its gradient is wanted */
+    bool *wanted; /* [n_values when the plan began] its gradient is wanted */
     int n_wanted;
     const void **constant;   /* [n_values] aligned elements; NULL: computed, or only packed */
     size_t *offset;          /* [n_values] in the activation arena; CB_NO_OFFSET: none */
+    struct cb_slice *slice;  /* [n_values] */
     bool *kept;              /* [n_values] readable after a run */
     const void **packed;     /* [n_nodes] weights in the kernels' form; NULL: none */
     bool *on_path;           /* [n_nodes] gradients flow back through it; NULL without wrt */
     bool *has_grad;          /* [n_values] depends on a wrt, or is one; NULL without wrt */
     size_t activation_bytes; /* of the whole arena, scratch at its end included */
     size_t scratch_offset;
-    int widest;              /* most inputs or outputs of a node */
+    int widest; /* most inputs or outputs of a node */
 };
 
 /* infer.c: types and shapes of all values for these inputs; what depends on known values alone
@@ -33,8 +41,14 @@ CB_MUST_USE struct cb_status cb_plan_infer(struct cb_plan *plan,
 /* path.c: which nodes gradients flow through, and what must stay readable after a run. */
 CB_MUST_USE struct cb_status cb_plan_find_path(struct cb_plan *plan);
 
-/* memory.c: offsets. Needs shapes, kept, packed. */
+/* slices.c: which values are slices of others; `none`: no value is. Needs shapes, kept. */
+CB_MUST_USE struct cb_status cb_plan_find_slices(struct cb_plan *plan, bool none);
+
+/* memory.c: offsets. Needs shapes, kept, slices, packed. */
 CB_MUST_USE struct cb_status cb_plan_lay_out(struct cb_plan *plan);
+
+/* A value's tensor without its data. */
+struct cb_tensor cb_plan_tensor(const struct cb_plan *plan, int value);
 
 /* One node's call with the shapes of its tensors and no data, for asking sizes. */
 struct cb_sketch {

@@ -12,8 +12,7 @@ static struct cb_status wire_values(struct cb_session *s)
     CB_TRY(
         cb_arena_get(&s->arena, (size_t)g->n_values, sizeof *s->tensors, "session", &s->tensors));
     for (int v = 0; v < g->n_values; v++) {
-        s->tensors[v] =
-            (struct cb_tensor){ .shape = g->values[v].shape, .dtype = g->values[v].dtype };
+        s->tensors[v] = cb_plan_tensor(plan, v);
         if (plan->offset[v] != CB_NO_OFFSET)
             s->tensors[v].data = s->activations + plan->offset[v];
         else if (plan->constant[v])

@@ -199,6 +199,13 @@ static size_t scratch(const struct cb_op_call *call, bool backward)
            algorithm_of(call, &s)->scratch_bytes(call->kernels, &s, threads);
 }
 
+/* A residual lies as the output does: dense. */
+static bool takes_stride(const struct cb_op_call *call, int i)
+{
+    const struct cb_conv_shape s = shape_of(call);
+    return i < 0 ? !input(call, RESIDUAL) : i == X && cb_conv_takes_stride(&s);
+}
+
 static void forward(const struct cb_op_call *call)
 {
     const struct cb_conv_shape s = shape_of(call);
@@ -208,9 +215,10 @@ static void forward(const struct cb_op_call *call)
     struct cb_conv_call conv = {
         .shape = &s,
         .x = call->in[X]->f,
+        .x_stride = call->in[X]->pixel_stride,
         .packed = call->packed,
         .y = call->out[0]->f,
-        .y_stride = s.cout,
+        .y_stride = cb_tensor_pixel_stride(call->out[0]),
         .post = { .bias = bias ? bias->f : NULL,
                   .residual = residual ? residual->f : NULL,
                   .lo = attr->conv.lo,
@@ -265,6 +273,7 @@ const struct cb_op_def cb_op_conv = {
     .algorithms = algorithms,
     .choose = choose,
     .accurate = accurate,
+    .takes_stride = takes_stride,
     .forward = forward,
     .backward = backward,
 };

@@ -162,6 +162,9 @@ struct cb_op_def {
     void (*choose)(struct cb_node *node, int algorithm);
     /* Whether the chosen algorithm keeps its error budget with these weights (in[1] and packed). NULL: all do. */
     bool (*accurate)(const struct cb_op_call *call);
+    /* Whether forward may be given in[input], or out[0] where `input` is -1, as a slice of wider pixels
+     * (cb_tensor.pixel_stride); shapes are known. NULL: never. backward sees dense tensors alone. */
+    bool (*takes_stride)(const struct cb_op_call *call, int input);
     void (*forward)(const struct cb_op_call *call);            /* cannot fail: infer checked everything */
     void (*backward)(const struct cb_op_call *call);           /* NULL: not differentiable */
 };

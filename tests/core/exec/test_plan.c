@@ -23,7 +23,8 @@ Test(plan, activations_that_live_together_never_overlap)
     for (int i = 0; i < g->n_nodes; i++) /* a node's inputs and outputs, unless it works in place */
         for (int a = 0; a < g->nodes[i].n_in; a++) {
             const int in = g->nodes[i].in[a], out = g->nodes[i].out[0];
-            if (in < 0 || g->values[in].data || plan->offset[in] == plan->offset[out])
+            if (in < 0 || g->values[in].data || plan->offset[in] == plan->offset[out] ||
+                plan->slice[in].whole == out) /* test_slices.c looks at these */
                 continue;
             const struct cb_tensor x = cb_value_tensor(&g->values[in]),
                                    y = cb_value_tensor(&g->values[out]);
