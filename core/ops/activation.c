@@ -138,7 +138,7 @@ static void act_values(void *ctx, size_t begin, size_t end)
 {
     const struct unary_args *args = ctx;
     const struct cb_act act = { args->kind, args->attr->unary.alpha, args->attr->unary.beta };
-    args->kernels->activate[args->kind](end - begin, act, args->x + begin, args->to + begin);
+    args->kernels->activate[args->kind](act, 1, end - begin, 0, args->x + begin, args->to + begin);
 }
 
 static void act_forward(const struct cb_op_call *call, enum cb_activation kind)

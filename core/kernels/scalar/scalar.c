@@ -127,13 +127,15 @@ static void normalize(size_t n, const float *x, float epsilon, bool centered, co
 
 /* clang-format off */
 #define ACTIVATION(id, value)                                                                      \
-    static void id(size_t n, struct cb_act act, const float *x_, float *y)                         \
+    static void id(struct cb_act act, size_t rows, size_t n, size_t stride, const float *from,     \
+                   float *to)                                                                      \
     {                                                                                              \
         (void)act;                                                                                 \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            const float x = x_[i];                                                                 \
-            y[i] = value;                                                                          \
-        }                                                                                          \
+        for (size_t row = 0; row < rows; row++, from += stride, to += stride)                      \
+            for (size_t i = 0; i < n; i++) {                                                       \
+                const float x = from[i];                                                           \
+                to[i] = value;                                                                     \
+            }                                                                                      \
     }
 /* clang-format on */
 ACTIVATION(act_none, x)

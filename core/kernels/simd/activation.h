@@ -1,23 +1,23 @@
 /* core/kernels/simd/activation.h - functions of one number, without branches: minimax fits of our
- * own, within a few units in the last place of the true function where that is a normal number (of
+ * own, within some units in the last place of the true function where that is a normal number (of
  * gelu: of x). NaN and infinities give what the scalar set gives. */
 #pragma once
 
 /* The bits of a vector as whole numbers: a cast from vec reads them, a cast to vec writes them. */
 typedef uint32_t vec_bits __attribute__((vector_size(sizeof(vec))));
 
-/* e^x: 2^k e^r, k being x / log 2 to the nearest whole number. Below -87 it is e^-87, above 88.4
- * infinite. */
+/* e^x = 2^k 2^f: k is x / log 2 to the nearest whole number. Its last digits suffer a little as x
+ * grows: 2e-8 |x|. Below -87 it is e^-87, above 88.4 infinite. */
 static ALWAYS_INLINE vec vec_exp(vec x)
 {
     const vec inside = vec_clamp(x, -87.0f, 89.0f);
     const vec shifted = inside * 1.44269504f + 0x1.8p23f; /* its low bits are k */
-    const vec k = shifted - 0x1.8p23f;
-    const vec r = (inside - k * 0.693359375f) + k * 2.12194440e-4f;
-    const vec tail =
-        0.49999993f +
-        r * (0.16666519f + r * (0.041668407f + r * (0.0083688985f + r * 0.0013814102f)));
-    return (1.0f + (r + r * r * tail)) * (vec)(((vec_bits)shifted << 23) + 0x3f800000u);
+    const vec f = inside * 1.44269504f - (shifted - 0x1.8p23f);
+    const vec p =
+        1.0f +
+        f * (0.693147004f +
+             f * (0.240222424f + f * (0.0555073358f + f * (0.00967151299f + f * 0.00132647273f))));
+    return p * (vec)(((vec_bits)shifted << 23) + 0x3f800000u);
 }
 
 /* Beyond 4 it is 1. */
@@ -49,21 +49,24 @@ static ALWAYS_INLINE vec vec_tanh(vec x)
 }
 
 /* clang-format off */
-/* y = value for each x; a and b are the attributes. The loop's body is written for whole vectors,
- * and once more for the rest. */
+/* y = value for each x; a and b are the attributes. The body is written for whole vectors, and once
+ * more for the rest of a row. */
 #define ACTIVATION(id, value)                                                                      \
-    static void act_##id(size_t n, struct cb_act act, const float *from, float *to)                \
+    static void act_##id(struct cb_act act, size_t rows, size_t n, size_t stride,                  \
+                         const float *from, float *to)                                             \
     {                                                                                              \
         const vec a = vec_all(act.alpha), b = vec_all(act.beta);                                   \
-        size_t i = 0;                                                                              \
         (void)a, (void)b;                                                                          \
-        for (; i + W <= n; i += W) {                                                               \
-            const vec x = vec_load(from + i);                                                      \
-            vec_store_part(to + i, W, value);                                                      \
-        }                                                                                          \
-        if (i < n) {                                                                               \
-            const vec x = vec_load_part(from + i, n - i);                                          \
-            vec_store_part(to + i, n - i, value);                                                  \
+        for (size_t row = 0; row < rows; row++, from += stride, to += stride) {                    \
+            size_t i = 0;                                                                          \
+            for (; i + W <= n; i += W) {                                                           \
+                const vec x = vec_load(from + i);                                                  \
+                vec_store_part(to + i, W, value);                                                  \
+            }                                                                                      \
+            if (i < n) {                                                                           \
+                const vec x = vec_load_part(from + i, n - i);                                      \
+                vec_store_part(to + i, n - i, value);                                              \
+            }                                                                                      \
         }                                                                                          \
     }
 

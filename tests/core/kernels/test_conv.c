@@ -223,7 +223,7 @@ static float *expected(struct cb_arena *arena, struct cb_conv_call call, const v
     for (size_t p = 0; p < out_pixels(call.shape); p++)
         for (size_t c = 0; c < call.shape->cout; c++) {
             float *v = &y[p * call.y_stride + c];
-            generic.activate[act.kind](1, act, v, v);
+            generic.activate[act.kind](act, 1, 1, 0, v, v);
         }
     return y;
 }

@@ -178,7 +178,7 @@ Test(matmul, ends_with_an_activation)
         c.isa = isa;
         c.node.attr.matmul.act = act;
         op_case_run(&c);
-        k.activate[CB_ACT_GELU](42, act, plain.out[0].f, want);
+        k.activate[CB_ACT_GELU](act, 1, 42, 0, plain.out[0].f, want);
         op_case_expect_floats(&c, 0, 1e-6, want);
         op_case_free(&c);
     }
