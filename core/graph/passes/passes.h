@@ -22,7 +22,8 @@ CB_MUST_USE struct cb_status cb_passes_run(struct cb_pass *pass);
  * the image operators. Those that move only axes of length 1 become views. */
 CB_MUST_USE struct cb_status cb_pass_move_transposes(struct cb_pass *pass);
 
-/* Pad with zeros before a convolution becomes the convolution's own padding. */
+/* Pad with zeros becomes the padding of the convolution, or of the average that counts it, behind
+ * it. */
 CB_MUST_USE struct cb_status cb_pass_fold_pad(struct cb_pass *pass);
 
 /* Activations and normalisations that are spelled out in arithmetic become one operator each. */

@@ -2,35 +2,70 @@
  * brought to mean 0 and variance 1. */
 #pragma once
 
-static ALWAYS_INLINE void max_part(size_t i, size_t n, size_t count, const float *const *rows,
-                                   float *y)
+enum { ROW_VECTORS = 4 }; /* a pointer that was loaded serves so many vectors */
+
+/* `vectors` vectors from i on, of whose last `part` floats count. */
+static ALWAYS_INLINE void max_part(size_t i, const int vectors, size_t part, size_t count,
+                                   const float *const *rows, float *y)
 {
-    vec best = vec_load_part(rows[0] + i, n);
-    for (size_t t = 1; t < count; t++)
-        best = vec_max(vec_load_part(rows[t] + i, n), best);
-    vec_store_part(y + i, n, best);
+    vec best[ROW_VECTORS];
+    UNROLL
+    for (int j = 0; j < vectors; j++)
+        best[j] = vec_load_part(rows[0] + i + j * W, j < vectors - 1 ? W : part);
+    for (size_t t = 1; t < count; t++) {
+        UNROLL
+        for (int j = 0; j < vectors; j++) {
+            const vec x = vec_load_part(rows[t] + i + j * W, j < vectors - 1 ? W : part);
+            best[j] = vec_max(x, best[j]);
+        }
+    }
+    UNROLL
+    for (int j = 0; j < vectors; j++)
+        vec_store_part(y + i + j * W, j < vectors - 1 ? W : part, best[j]);
 }
+
+static ALWAYS_INLINE void sum_part(size_t i, const int vectors, size_t part, size_t count,
+                                   const float *const *rows, float scale, float *y)
+{
+    vec sum[ROW_VECTORS];
+    UNROLL
+    for (int j = 0; j < vectors; j++)
+        sum[j] = vec_load_part(rows[0] + i + j * W, j < vectors - 1 ? W : part);
+    for (size_t t = 1; t < count; t++) {
+        UNROLL
+        for (int j = 0; j < vectors; j++) {
+            const vec x = vec_load_part(rows[t] + i + j * W, j < vectors - 1 ? W : part);
+            sum[j] = sum[j] + x;
+        }
+    }
+    UNROLL
+    for (int j = 0; j < vectors; j++)
+        vec_store_part(y + i + j * W, j < vectors - 1 ? W : part, vec_all(scale) * sum[j]);
+}
+
+/* BODY(i, vectors, part) over c floats. */
+#define EACH_ROW_PART(c, BODY)                                                                     \
+    do {                                                                                           \
+        size_t i_ = 0;                                                                             \
+        for (; i_ + ROW_VECTORS * W <= (c); i_ += ROW_VECTORS * W)                                 \
+            BODY(i_, ROW_VECTORS, W);                                                              \
+        for (; i_ + W <= (c); i_ += W)                                                             \
+            BODY(i_, 1, W);                                                                        \
+        if (i_ < (c))                                                                              \
+            BODY(i_, 1, (c)-i_);                                                                   \
+    } while (0)
 
 static void max_rows(size_t count, size_t c, const float *const *rows, float *y)
 {
-#define BODY(i, part) max_part(i, part, count, rows, y)
-    EACH_VECTOR(c, BODY);
+#define BODY(i, vectors, part) max_part(i, vectors, part, count, rows, y)
+    EACH_ROW_PART(c, BODY);
 #undef BODY
-}
-
-static ALWAYS_INLINE void sum_part(size_t i, size_t n, size_t count, const float *const *rows,
-                                   float scale, float *y)
-{
-    vec sum = vec_load_part(rows[0] + i, n);
-    for (size_t t = 1; t < count; t++)
-        sum += vec_load_part(rows[t] + i, n);
-    vec_store_part(y + i, n, vec_all(scale) * sum);
 }
 
 static void sum_rows(size_t count, size_t c, const float *const *rows, float scale, float *y)
 {
-#define BODY(i, part) sum_part(i, part, count, rows, scale, y)
-    EACH_VECTOR(c, BODY);
+#define BODY(i, vectors, part) sum_part(i, vectors, part, count, rows, scale, y)
+    EACH_ROW_PART(c, BODY);
 #undef BODY
 }
 
