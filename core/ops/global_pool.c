@@ -6,9 +6,11 @@
 
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
+#include "core/ops/walk.h"
 
 enum {
-    CHANNELS = 128, /* of one task */
+    CHANNELS = 128, /* of one task at most */
+    LINE = 16,      /* channels of a cache line */
     ROWS = 64,      /* pixels at a time: sums stay precise, and the pointers fit the stack */
 };
 
@@ -32,7 +34,8 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
 
 struct pool {
     const struct cb_op_call *call;
-    size_t area, c, stride, blocks; /* stride: floats from pixel to pixel of x */
+    size_t area, c, stride; /* stride: floats from pixel to pixel of x */
+    size_t block, blocks;   /* channels of one task, tasks of an image */
 };
 
 /* The channels of one image that a task works on. */
@@ -42,11 +45,11 @@ struct block {
 
 static struct block block_of(const struct pool *p, size_t task)
 {
-    const size_t n = task / p->blocks, c = task % p->blocks * CHANNELS;
+    const size_t n = task / p->blocks, c = task % p->blocks * p->block;
     return (struct block){
         .x = n * p->area * p->stride + c,
         .y = n * p->c + c,
-        .count = p->c - c < CHANNELS ? p->c - c : CHANNELS,
+        .count = p->c - c < p->block ? p->c - c : p->block,
     };
 }
 
@@ -57,8 +60,12 @@ static void for_blocks(const struct cb_op_call *call, cb_threads_fn *fn)
                       .area = cb_shape_span(x, 1, x->rank - 1),
                       .c = (size_t)x->dim[x->rank - 1],
                       .stride = cb_tensor_pixel_stride(call->in[0]) };
-    p.blocks = (p.c + CHANNELS - 1) / CHANNELS;
-    cb_threads_for(call->threads, (size_t)x->dim[0] * p.blocks, fn, &p);
+    struct cb_threads *threads =
+        cb_tensor_count(call->in[0]) < CB_WALK_GRAIN ? NULL : call->threads;
+    const size_t share = p.c / cb_threads_count(threads) / LINE * LINE;
+    p.block = share < LINE ? LINE : share > CHANNELS ? CHANNELS : share;
+    p.blocks = (p.c + p.block - 1) / p.block;
+    cb_threads_for(threads, (size_t)x->dim[0] * p.blocks, fn, &p);
 }
 
 /* Points at up to ROWS pixels from `first` on; gives how many. */
