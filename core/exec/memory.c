@@ -23,9 +23,11 @@ struct layout {
     int n_blocks;
 };
 
+/* Of a value that only chunks see: a chunk's. */
 static size_t value_bytes(const struct cb_plan *plan, int value)
 {
-    const struct cb_tensor t = cb_value_tensor(&plan->graph.values[value]);
+    const struct cb_chunks *c = &plan->chunks;
+    const struct cb_tensor t = cb_plan_tensor(plan, value, c->whole[value] ? c->end : 0);
     return cb_tensor_bytes(&t);
 }
 
@@ -43,7 +45,13 @@ static void find_last_uses(struct layout *l)
 static void open_block(struct layout *l, int value, int at)
 {
     const size_t bytes = cb_align_up(value_bytes(l->plan, value));
-    l->blocks[l->n_blocks] = (struct block){ .first = at, .last = at, .bytes = bytes };
+    const struct cb_chunks *c = &l->plan->chunks;
+    struct block b = { .first = at, .last = at, .bytes = bytes };
+    if (at < c->end && !(c->batched[value] && !c->whole[value])) { /* while chunks run */
+        b.first = at < 0 ? at : 0;
+        b.last = c->end - 1;
+    }
+    l->blocks[l->n_blocks] = b;
     l->block_of[value] = l->n_blocks++;
 }
 
@@ -60,7 +68,9 @@ static int shared_block(const struct layout *l, int i)
     const struct cb_node *n = &l->plan->graph.nodes[i];
     const struct cb_op_def *def = cb_op_get(n->op);
     const int b = n->n_in && n->in[0] >= 0 ? l->block_of[n->in[0]] : -1;
-    if (b < 0 || (!def->view && !def->in_place) || l->plan->slice[n->in[0]].whole >= 0)
+    if (b < 0 || (!def->view && !def->in_place) || l->plan->slice[n->in[0]].whole >= 0 ||
+        (!def->view && i < l->plan->chunks.end &&
+         (l->plan->chunks.whole[n->in[0]] || l->plan->chunks.whole[n->out[0]])))
         return -1;
     if (def->view)
         return b;

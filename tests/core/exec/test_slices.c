@@ -8,6 +8,7 @@
 #include "core/exec/plan_internal.h"
 #include "tests/support/close.h"
 #include "tests/support/net.h"
+#include "tests/support/plan_memory.h"
 
 static int concat(struct net *net, int n, const int *parts)
 {
@@ -54,87 +55,12 @@ static int count_copies(const struct cb_plan *plan)
     return copies;
 }
 
-/* Where element i of a value lies, in floats. */
-static size_t address(const struct cb_plan *plan, int v, size_t i)
-{
-    const struct cb_shape *s = &plan->graph.values[v].shape;
-    const size_t c = s->rank ? (size_t)s->dim[s->rank - 1] : 1;
-    const size_t stride = plan->slice[v].whole >= 0 ? plan->slice[v].stride : c;
-    return plan->offset[v] / sizeof(float) + i / c * stride + i % c;
-}
-
-/* What element i of a value is: an element of a Concat along the last axis, and of a view, is one
- * of an input's; any other is its own. */
-static uint64_t content(const struct cb_plan *plan, const int *producer, int v, size_t i)
-{
-    const struct cb_graph *g = &plan->graph;
-    const struct cb_node *n = producer[v] < 0 ? NULL : &g->nodes[producer[v]];
-    const struct cb_shape *s = &g->values[v].shape;
-    if (n && cb_op_get(n->op)->view)
-        return content(plan, producer, n->in[0], i);
-    if (n && n->op == CB_OP_CONCAT && n->attr.axis.axis == s->rank - 1) {
-        const size_t c = (size_t)s->dim[s->rank - 1], pixel = i / c;
-        size_t channel = i % c;
-        for (int k = 0; k < n->n_in; k++) {
-            const size_t size = (size_t)g->values[n->in[k]].shape.dim[s->rank - 1];
-            if (channel < size)
-                return content(plan, producer, n->in[k], pixel * size + channel);
-            channel -= size;
-        }
-    }
-    return ((uint64_t)v + 1) << 32 | i;
-}
-
-struct memory {
-    const struct cb_plan *plan;
-    int *producer;
-    uint64_t *holds; /* [activation bytes / 4] */
-};
-
-static void write_value(struct memory *m, int v)
-{
-    for (size_t i = 0; i < cb_shape_count(&m->plan->graph.values[v].shape); i++)
-        m->holds[address(m->plan, v, i)] = content(m->plan, m->producer, v, i);
-}
-
-static void expect_value(const struct memory *m, int v, const char *what, const char *reader)
-{
-    for (size_t i = 0; i < cb_shape_count(&m->plan->graph.values[v].shape); i++)
-        cr_assert_eq(m->holds[address(m->plan, v, i)], content(m->plan, m->producer, v, i),
-                     "%s: element %zu of %s is gone when %s reads it", what, i,
-                     m->plan->graph.values[v].name, reader);
-}
-
-/* Runs the plan on what elements are, not on their numbers. */
-static void expect_memory_holds(const struct cb_plan *plan, const char *what)
-{
-    const struct cb_graph *g = &plan->graph;
-    struct memory m = { .plan = plan, .producer = calloc((size_t)g->n_values, sizeof(int)) };
-    m.holds = calloc(plan->activation_bytes / sizeof(float) + 1, sizeof *m.holds);
-    for (int v = 0; v < g->n_values; v++)
-        m.producer[v] = -1;
-    for (int i = 0; i < g->n_nodes; i++)
-        m.producer[g->nodes[i].out[0]] = i;
-    for (int i = 0; i < g->n_inputs; i++)
-        write_value(&m, g->inputs[i]);
-    for (int i = 0; i < g->n_nodes; i++) {
-        for (int k = 0; k < g->nodes[i].n_in; k++)
-            if (g->nodes[i].in[k] >= 0 && !g->values[g->nodes[i].in[k]].data)
-                expect_value(&m, g->nodes[i].in[k], what, g->nodes[i].name);
-        write_value(&m, g->nodes[i].out[0]);
-    }
-    for (int i = 0; i < plan->n_outputs; i++)
-        expect_value(&m, plan->outputs[i], what, "the caller");
-    free(m.holds);
-    free(m.producer);
-}
-
 static void expect_all_well(struct net *net, int copies, const char *what)
 {
     struct cb_plan *plan = plan_of(net);
     cr_expect_eq(count_copies(plan), copies, "%s: %d copies, not %d", what, count_copies(plan),
                  copies);
-    expect_memory_holds(plan, what);
+    plan_memory_check(plan, what);
     cb_plan_destroy(plan);
     const struct cb_tensor want = net_run(net, CB_ISA_GENERIC, 1, true, false);
     for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++)
@@ -217,7 +143,7 @@ Test(slices, a_whole_that_is_asked_for_is_dense_and_its_beginning_may_still_be_r
     finish(&net, net_conv(&net, "d", more, 24, 3, 3, 1, true));
     finish(&net, whole);
     struct cb_plan *plan = plan_of(&net);
-    expect_memory_holds(plan, "asked for");
+    plan_memory_check(plan, "asked for");
     cb_plan_destroy(plan);
     expect_all_well(&net, 2, "asked for");
     net_free(&net);
@@ -278,7 +204,7 @@ Test(slices, no_memory_is_lost_in_networks_at_random)
                 finish(&net, value[k]);
         struct cb_plan *plan = plan_of(&net);
         snprintf(what, sizeof what, "seed %d", (int)seed);
-        expect_memory_holds(plan, what);
+        plan_memory_check(plan, what);
         cb_plan_destroy(plan);
         const struct cb_tensor want = net_run(&net, CB_ISA_GENERIC, 1, true, false);
         const struct cb_tensor got = net_run(&net, cb_isa_best(), 1, false, false);
