@@ -31,10 +31,12 @@ static uint64_t key_of(const struct choosing *c, const struct cb_op_def *def,
     key = cb_key_mix(key, cb_stopwatch_class(&c->watch));
     for (int k = 0; k < node->n_in + node->n_out; k++) {
         const int v = k < node->n_in ? node->in[k] : node->out[k - node->n_in];
-        const struct cb_value *value = v < 0 ? NULL : &plan->graph.values[v];
-        key = cb_key_mix(key, value ? (uint64_t)value->shape.rank + 1 : 0);
-        for (int i = 0; value && i < value->shape.rank; i++)
-            key = cb_key_mix(key, (uint64_t)value->shape.dim[i]);
+        struct cb_tensor t = { 0 };
+        if (v >= 0)
+            t = cb_plan_tensor(plan, v, (int)(node - plan->graph.nodes));
+        key = cb_key_mix(key, v < 0 ? 0 : (uint64_t)t.shape.rank + 1);
+        for (int i = 0; i < t.shape.rank; i++)
+            key = cb_key_mix(key, (uint64_t)t.shape.dim[i]);
     }
     for (size_t i = 0; i < sizeof plain.attr; i += sizeof word) {
         const size_t n = sizeof plain.attr - i < sizeof word ? sizeof plain.attr - i : sizeof word;
@@ -59,7 +61,7 @@ static bool is_order_of(const struct cb_choice *choice, const int *candidates, i
 }
 
 /* Puts the candidates in the order of their speed. */
-static void rank(struct choosing *c, const struct cb_op_def *def, const struct cb_node *node,
+static void rank(struct choosing *c, const struct cb_op_def *def, struct cb_node *node,
                  int *candidates, int n)
 {
     struct cb_choice choice;
