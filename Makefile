@@ -33,6 +33,7 @@ $(OUT)/core/kernels/avx2/%:   ISA = -O3 -mavx2 -mfma
 $(OUT)/core/kernels/avx512/%: ISA = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
 
 # Scheduling before registers are given out would push the sums of a tile into memory.
+$(OUT)/core/kernels/avx512/bf16.o: ISA = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mavx2 -mfma -mprefer-vector-width=512
 $(OUT)/core/kernels/neon/%:   ISA = -O3 $(if $(findstring clang,$(CC)),,-fno-schedule-insns)
 
 # The unrolled kernels parse nothing, and take minutes to compile with a fuzzer's instruments.

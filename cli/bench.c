@@ -21,11 +21,10 @@ struct options {
     int batch;
     struct cb_size size;
     double seconds;
-    const char *precision;
     bool profile;
 };
 
-static const struct options defaults = { .batch = 1, .seconds = 2, .precision = "fp32" };
+static const struct options defaults = { .batch = 1, .seconds = 2 };
 
 /* clang-format off */
 static const struct cb_option rows[] = {
@@ -38,8 +37,6 @@ static const struct cb_option rows[] = {
     { .name = "seconds", .letter = 's', .kind = CB_OPTION_REAL,
       .offset = offsetof(struct options, seconds), .value = "S",
       .help = "how long to measure (2)", .min = 0.001, .max = 86400 },
-    { .name = "precision", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, precision),
-      .value = "NAME", .help = "fp32" },
     { .name = "profile", .kind = CB_OPTION_FLAG, .offset = offsetof(struct options, profile),
       .help = "then time every node: which algorithm, how long, how near to the peak" },
 };
@@ -192,7 +189,7 @@ static struct cb_status answer(const struct cb_cli *cli, const struct bench *b)
         printf("%s %s: %.3f ms (best %.3f), %.1f images/s, %d threads, %s, %s, peak %.1f MB, "
                "loaded in %.1f ms, %d runs\n",
                b->model->name, cb_shape_text(&b->inputs[0].shape, shape), median, b->times[0], rate,
-               threads, cli->engine.kernels.name, b->options->precision,
+               threads, cli->engine.kernels.name, cli->precision,
                (double)use.ru_maxrss / 1024, b->load_ms, b->runs);
         if (b->options->profile)
             cb_profile_print(&b->profile);
@@ -206,7 +203,7 @@ static struct cb_status answer(const struct cb_cli *cli, const struct bench *b)
     cb_json_int(&json, "batch", b->options->batch);
     cb_json_int(&json, "threads", threads);
     cb_json_text(&json, "isa", cli->engine.kernels.name);
-    cb_json_text(&json, "precision", b->options->precision);
+    cb_json_text(&json, "precision", cli->precision);
     cb_json_real(&json, "peak_rss_mb", (double)use.ru_maxrss / 1024);
     cb_json_real(&json, "load_ms", b->load_ms);
     cb_json_real(&json, "first_result_ms", b->first_result_ms);
@@ -221,9 +218,6 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
 {
     struct bench b = { .options = given, .arena = &cli->arena };
     struct cb_status st;
-    if (strcmp(b.options->precision, "fp32"))
-        return cb_cli_usage(cli, "--precision: there is no \"%s\", only fp32",
-                            b.options->precision);
     st = cb_arena_get(b.arena, MOST_RUNS, sizeof *b.times, "times", &b.times);
     if (st.code == CB_OK)
         st = prepare(cli, &b);

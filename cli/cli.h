@@ -14,6 +14,7 @@ struct cb_cli {
     const struct cb_verb *verb;
     struct cb_texts args;   /* what is no option */
     bool json;              /* --json */
+    const char *precision;  /* "fp32", "bf16" */
     const char *models;     /* the models folder; may not exist */
     struct cb_cache *cache; /* NULL: nothing is kept between runs */
     struct cb_engine engine;

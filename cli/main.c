@@ -19,7 +19,7 @@ static const struct cb_verb *const verbs[] = {
 /* What every verb takes. */
 struct common {
     int threads;
-    const char *isa, *models, *cache;
+    const char *isa, *models, *cache, *precision;
     bool json, help;
 };
 
@@ -36,6 +36,8 @@ static const struct cb_option common_options[] = {
       .max = 1024 },
     { .name = "isa", .kind = CB_OPTION_TEXT, .offset = offsetof(struct common, isa),
       .value = "NAME", .help = "auto, generic, avx2, avx512 or neon: use no more than that" },
+    { .name = "precision", .kind = CB_OPTION_TEXT, .offset = offsetof(struct common, precision),
+      .value = "NAME", .help = "fp32, or bf16: products round their factors, where the CPU gains" },
     { .name = "help", .letter = 'h', .kind = CB_OPTION_FLAG,
       .offset = offsetof(struct common, help), .help = "this text" },
 };
@@ -144,6 +146,24 @@ static void open_cache(struct cb_cli *cli, const char *option, enum cb_isa isa)
         cli->engine.choices = cb_cache_choices(cli->cache);
 }
 
+/* bf16 is a wish: without instructions for it there is nothing to be gained. */
+static struct cb_status use_precision(struct cb_cli *cli, const char *name)
+{
+    cli->precision = "fp32";
+    if (!name || strcmp(name, "fp32") == 0)
+        return cb_ok();
+    if (strcmp(name, "bf16"))
+        return cb_cli_usage(cli, "--precision: \"%s\" is none of fp32, bf16", name);
+    if (!cli->engine.kernels.fast_pairs) {
+        cb_cli_warn(cli, "no bfloat16 products with %s here: computed in fp32",
+                    cli->engine.kernels.name);
+        return cb_ok();
+    }
+    cli->precision = name;
+    cli->engine.kernels.bf16 = true;
+    return cb_ok();
+}
+
 static struct cb_status run_verb(struct cb_cli *cli, const struct common *common,
                                  const void *options)
 {
@@ -154,6 +174,7 @@ static struct cb_status run_verb(struct cb_cli *cli, const struct common *common
     cli->json = common->json;
     cli->engine =
         (struct cb_engine){ .kernels = cb_kernels_for(isa), .plan_budget = plan_budget() };
+    CB_TRY(use_precision(cli, common->precision));
     CB_TRY(cb_threads_create((size_t)common->threads, &cli->engine.threads));
     open_cache(cli, common->cache, isa);
     st = cli->verb->run(cli, options);

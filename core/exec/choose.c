@@ -27,6 +27,7 @@ static uint64_t key_of(const struct choosing *c, const struct cb_op_def *def,
     uint64_t key = cb_key_mix(cb_choices_machine(c->choices), node->op), word;
     def->choose(&plain, 0);
     key = cb_key_mix(key, (uint64_t)plan->engine->kernels.isa);
+    key = cb_key_mix(key, plan->engine->kernels.bf16);
     key = cb_key_mix(key, cb_threads_count(plan->engine->threads));
     key = cb_key_mix(key, cb_stopwatch_class(&c->watch));
     for (int k = 0; k < node->n_in + node->n_out; k++) {

@@ -33,6 +33,7 @@ bool cb_packing_key(struct cb_packing *packing, const struct cb_node *node, uint
         return false;
     *key = cb_key_mix(cb_key_mix(value->key, node->op), *bytes);
     *key = cb_key_mix(*key, (uint64_t)plan->engine->kernels.isa);
+    *key = cb_key_mix(*key, plan->engine->kernels.bf16);
     if (def->packed_form)
         *key = cb_key_mix(*key, def->packed_form(&packing->sketch.call));
     return true;

@@ -13,8 +13,8 @@ static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s
 
 static double cost(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
 {
-    return (double)cb_conv_pixels(s) * (double)s->cin *
-           (double)cb_size_divide(s->cout, kernels->vector);
+    const double depth = (double)s->cin * (kernels->bf16 ? 0.55 : 1);
+    return (double)cb_conv_pixels(s) * depth * (double)cb_size_divide(s->cout, kernels->vector);
 }
 
 static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)

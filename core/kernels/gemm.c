@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/kernels/bf16.h"
 #include "core/kernels/blocks.h"
 #include "core/kernels/pack.h"
 #include "core/kernels/sizes.h"
@@ -13,8 +14,9 @@ enum {
     PAGE = 4096,           /* rows this far apart share a few lines of the first-level cache */
     COPY_DEPTH = 256,      /* columns of A copied at a time where that happens */
     COPY_STRIDE = COPY_DEPTH + 16,
-    PACK_ROWS = 512, /* rows of B in a packing task */
-    TRANSPOSE = 32,  /* side of a block */
+    LEAST_PAIRS = 64, /* length of a sum of bfloat16 */
+    PACK_ROWS = 512,  /* rows of B in a packing task */
+    TRANSPOSE = 32,   /* side of a block */
 };
 
 static size_t panel_count(const struct cb_kernels *kernels, size_t n)
@@ -22,10 +24,17 @@ static size_t panel_count(const struct cb_kernels *kernels, size_t n)
     return cb_size_divide(n, kernels->nr);
 }
 
+/* Short sums gain little from bfloat16, and lose most: few roundings even out. */
+static bool in_pairs(const struct cb_kernels *kernels, size_t k)
+{
+    return kernels->bf16 && k >= LEAST_PAIRS;
+}
+
 size_t cb_gemm_packed_bytes(const struct cb_kernels *kernels, size_t k, size_t n)
 {
     size_t floats, bytes;
-    if (__builtin_mul_overflow(panel_count(kernels, n) * kernels->nr, k, &floats) ||
+    if (__builtin_mul_overflow(panel_count(kernels, n) * kernels->nr,
+                               in_pairs(kernels, k) ? cb_size_divide(k, 2) : k, &floats) ||
         __builtin_mul_overflow(floats, sizeof(float), &bytes))
         return SIZE_MAX;
     return bytes;
@@ -35,7 +44,20 @@ struct pack {
     size_t k, n, nr, row_stride, column_stride, row_tasks;
     const char *b;
     float *packed;
+    bool pairs;
 };
+
+/* A part of a panel, rounded: `b` is its first element. */
+static void pack_pairs(const struct pack *p, const char *b, size_t rows, size_t columns, float *out)
+{
+    float some[CB_PACK_ROWS * CB_TILE_COLUMNS_MAX];
+    for (size_t r = 0; r < rows; r += CB_PACK_ROWS) {
+        const size_t count = cb_size_min(rows - r, CB_PACK_ROWS);
+        cb_pack_rows(b + r * p->row_stride * sizeof(float), count, columns, p->row_stride,
+                     p->column_stride, p->nr, some);
+        cb_bf16_pair_rows(some, count, p->nr, out + r / 2 * p->nr);
+    }
+}
 
 static void pack_task(void *ctx, size_t i, size_t worker)
 {
@@ -46,6 +68,11 @@ static void pack_task(void *ctx, size_t i, size_t worker)
     const size_t first = panel * p->nr, columns = cb_size_min(p->n - first, p->nr);
     const char *b = p->b + (row * p->row_stride + first * p->column_stride) * sizeof(float);
     float *out = p->packed + (panel * p->k + row) * p->nr;
+    if (p->pairs) {
+        out = p->packed + (panel * cb_size_divide(p->k, 2) + row / 2) * p->nr;
+        pack_pairs(p, b, rows, columns, out);
+        return;
+    }
     if (p->column_stride != 1) {
         for (size_t r = 0; r < rows; r += CB_PACK_ROWS)
             cb_pack_rows(b + r * p->row_stride * sizeof(float), cb_size_min(rows - r, CB_PACK_ROWS),
@@ -70,6 +97,7 @@ void cb_gemm_pack(const struct cb_kernels *kernels, struct cb_threads *threads, 
         .row_tasks = cb_size_divide(k, PACK_ROWS),
         .b = b,
         .packed = packed,
+        .pairs = in_pairs(kernels, k),
     };
     cb_threads_for(threads, panel_count(kernels, n) * pack.row_tasks, pack_task, &pack);
 }
@@ -105,6 +133,9 @@ static void run_tile(const struct product *p, const struct part *part, size_t pa
 {
     const struct cb_gemm *g = p->gemm;
     const size_t nr = p->kernels->nr, column = panel * nr, at = part->row * g->ldc + column;
+    const bool pairs = in_pairs(p->kernels, g->k);
+    const size_t panel_rows = pairs ? cb_size_divide(g->k, 2) : g->k;
+    const size_t panel_row = pairs ? part->k / 2 : part->k;
     const float *rows[CB_TILE_ROWS_MAX];
     for (size_t i = 0; i < part->rows; i++)
         rows[i] = part->a + i * part->lda;
@@ -112,9 +143,9 @@ static void run_tile(const struct product *p, const struct part *part, size_t pa
         .m = part->rows,
         .n = cb_size_min(g->n - column, nr),
         .taps = 1,
-        .depth = part->k_end - part->k,
+        .depth = pairs ? cb_size_divide(part->k_end - part->k, 2) : part->k_end - part->k,
         .rows = rows,
-        .panel = (const float *)g->packed + (panel * g->k + part->k) * nr,
+        .panel = (const float *)g->packed + (panel * panel_rows + panel_row) * nr,
         .out = g->c + at,
         .out_stride = g->ldc,
         .post = { .lo = -INFINITY, .hi = INFINITY },
@@ -129,7 +160,7 @@ static void run_tile(const struct product *p, const struct part *part, size_t pa
         t.post.lo = g->post.lo;
         t.post.hi = g->post.hi;
     }
-    p->kernels->tile(&t);
+    (pairs ? p->kernels->tile_pairs : p->kernels->tile)(&t);
     if (part->k_end == g->k)
         cb_kernels_activate(p->kernels, g->post.act, t.m, t.n, t.out, t.out_stride);
 }
@@ -191,6 +222,32 @@ static void run_copied(const struct product *p, const struct cb_task *task)
         }
 }
 
+/* As run_copied, with columns rounded to pairs. */
+static void run_pairs(const struct product *p, const struct cb_task *task)
+{
+    float copy[CB_TILE_ROWS_MAX * COPY_STRIDE] __attribute__((aligned(64))), row[2 * COPY_DEPTH];
+    const size_t depth = p->gemm->k;
+    size_t k = 0;
+    do { /* once for a depth of 0 */
+        for (size_t tile = task->tile; tile < task->tile_end; tile++) {
+            struct part part = part_of(p, tile, k, cb_size_min(k + 2 * COPY_DEPTH, depth));
+            for (size_t i = 0; i < part.rows; i++) {
+                const float *from = part.a + i * part.lda;
+                if (p->gemm->pre.scale) {
+                    copy_row(p, &part, i, row);
+                    from = row;
+                }
+                p->kernels->to_pairs(part.k_end - k, from, copy + i * COPY_STRIDE);
+            }
+            part.a = copy;
+            part.lda = COPY_STRIDE;
+            for (size_t panel = task->panel; panel < task->panel_end; panel++)
+                run_tile(p, &part, panel);
+        }
+        k += 2 * COPY_DEPTH;
+    } while (k < depth);
+}
+
 static void run_task(void *ctx, size_t i, size_t worker)
 {
     (void)worker;
@@ -198,7 +255,9 @@ static void run_task(void *ctx, size_t i, size_t worker)
     const struct cb_gemm *g = p->gemm;
     const struct cb_task task = cb_blocks_task(&p->blocks, i);
     const bool crowded = g->lda * sizeof(float) % PAGE == 0 && g->m > 4 && g->k > 0;
-    if (crowded || g->pre.scale)
+    if (in_pairs(p->kernels, g->k))
+        run_pairs(p, &task);
+    else if (crowded || g->pre.scale)
         run_copied(p, &task);
     else
         run_plain(p, &task);

@@ -1,5 +1,6 @@
 /* core/kernels/gemm.h - matrix product over the tiles of a set: C[m,n] = epilogue(A[m,k] x B[k,n]).
  *
+ * With kernels->bf16, packing and running alike round A and B to bfloat16; sums stay floats.
  * B is packed once into panels of nr columns (the weights of a layer, at plan time; any other
  * matrix into scratch just before). A and C are used as they lie. */
 #pragma once

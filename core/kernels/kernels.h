@@ -16,9 +16,13 @@
 enum cb_isa {
     CB_ISA_GENERIC,
 #if defined(__aarch64__)
-    CB_ISA_NEON, CB_ISA_AVX2, CB_ISA_AVX512,
+    CB_ISA_NEON,
+    CB_ISA_AVX2,
+    CB_ISA_AVX512,
 #else
-    CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_NEON,
+    CB_ISA_AVX2,
+    CB_ISA_AVX512,
+    CB_ISA_NEON,
 #endif
     CB_ISA_COUNT
 };
@@ -121,6 +125,12 @@ struct cb_kernels {
     size_t vector; /* floats in a register; 1: none */
     size_t mr, nr; /* the largest tile */
     void (*tile)(const struct cb_tile *tile);
+    /* The same on pairs of bfloat16 (bf16.h) in the place of floats of A and panel; and numbers
+     * rounded to pairs, an odd last one with 0. */
+    void (*tile_pairs)(const struct cb_tile *tile);
+    void (*to_pairs)(size_t n, const float *x, float *y);
+    bool fast_pairs; /* the CPU multiplies them faster than floats */
+    bool bf16;       /* wished for: products round their factors to bfloat16 */
 
     void (*depthwise)(const struct cb_depthwise *call);
 
@@ -174,4 +184,5 @@ struct cb_kernels cb_kernels_for(enum cb_isa isa);
 void cb_kernels_use_scalar(struct cb_kernels *k);
 void cb_kernels_use_avx2(struct cb_kernels *k);
 void cb_kernels_use_avx512(struct cb_kernels *k);
+void cb_kernels_use_avx512_bf16(struct cb_kernels *k);
 void cb_kernels_use_neon(struct cb_kernels *k);

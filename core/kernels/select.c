@@ -59,6 +59,10 @@ struct cb_kernels cb_kernels_for(enum cb_isa isa)
     struct cb_kernels kernels;
     for (enum cb_isa i = CB_ISA_GENERIC; i <= top; i++)
         sets[i].use(&kernels);
+#if defined(__x86_64__)
+    if (top == CB_ISA_AVX512 && __builtin_cpu_supports("avx512bf16"))
+        cb_kernels_use_avx512_bf16(&kernels);
+#endif
     kernels.name = sets[top].name;
     kernels.isa = top;
     return kernels;
@@ -69,7 +73,9 @@ uint64_t cb_cpu_model(void)
     uint64_t hash = 0xcbf29ce484222325u;
 #if defined(__x86_64__)
     /* Family and model, caches where the CPU says them there, its name. */
-    static const unsigned leaves[] = { 1, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006 };
+    static const unsigned leaves[] = {
+        1, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006
+    };
     for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++) {
         unsigned r[4] = { 0 };
         __get_cpuid(leaves[i], &r[0], &r[1], &r[2], &r[3]);

@@ -71,23 +71,10 @@ size_t cb_winograd_packed_bytes(const struct cb_kernels *kernels, const struct c
 
 struct pack {
     const struct cb_kernels *kernels;
-    const struct cb_conv_shape *s;
     const struct cb_winograd_form *form;
-    const char *w;
-    const float *scale;
+    struct cb_filters filters;
     float *packed;
 };
-
-/* The filters of one input channel in a panel: [tap][nr]. */
-static void pack_taps(const struct pack *p, size_t panel, size_t c, float *out)
-{
-    const size_t nr = p->kernels->nr, first = panel * nr, taps = cb_conv_taps(p->s);
-    const size_t columns = cb_size_min(p->s->cout - first, nr), size = p->s->cin * taps;
-    cb_pack_rows(p->w + (first * size + c * taps) * sizeof(float), taps, columns, 1, size, nr, out);
-    for (size_t t = 0; p->scale && t < taps; t++)
-        for (size_t j = 0; j < columns; j++)
-            out[t * nr + j] *= p->scale[first + j];
-}
 
 /* Some input channels of one panel. */
 static void pack_task(void *ctx, size_t i, size_t worker)
@@ -95,11 +82,11 @@ static void pack_task(void *ctx, size_t i, size_t worker)
     (void)worker;
     const struct pack *p = ctx;
     const struct cb_winograd_form *f = p->form;
-    const size_t cin = p->s->cin, nr = p->kernels->nr;
+    const size_t cin = p->filters.cin, nr = p->filters.nr;
     const size_t tasks = cb_size_divide(cin, LINE), panel = i / tasks, first = i % tasks * LINE;
     float filter[CB_WINOGRAD_PIXELS * CB_TILE_COLUMNS_MAX] __attribute__((aligned(64)));
     for (size_t c = first; c < cin && c < first + LINE; c++) {
-        pack_taps(p, panel, c, filter);
+        cb_pack_taps(&p->filters, panel, c, 0, p->filters.taps, filter);
         p->kernels->winograd_filter(&(struct cb_winograd_filter){
             .points = { f->n[0], f->n[1] },
             .taps = { f->k[0], f->k[1] },
@@ -114,8 +101,6 @@ void cb_winograd_pack(const struct cb_kernels *kernels, const struct cb_conv_sha
                       const struct cb_winograd_form *f, struct cb_threads *threads, const void *w,
                       const float *scale, void *packed)
 {
-    struct pack p = {
-        .kernels = kernels, .s = s, .form = f, .w = w, .scale = scale, .packed = packed
-    };
+    struct pack p = { kernels, f, cb_filters_of(kernels, s, w, scale), packed };
     cb_threads_for(threads, f->panels * cb_size_divide(s->cin, LINE), pack_task, &p);
 }

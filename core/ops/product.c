@@ -40,7 +40,8 @@ size_t cb_product_packed_bytes(const struct cb_product *p, const struct cb_kerne
 
 void cb_product_pack(const struct cb_product *p, const struct cb_op_call *call, void *packed)
 {
-    const size_t nr = call->kernels->nr, panels = (p->n + nr - 1) / nr, panel = p->k * nr;
+    const size_t nr = call->kernels->nr, panels = (p->n + nr - 1) / nr,
+                 panel = cb_gemm_packed_bytes(call->kernels, p->k, nr) / sizeof(float);
     const bool in_steps =
         call->mapped && p->b.row == 1; /* a panel's columns lie together in the file */
     const size_t step = in_steps && panel ? STEP_ELEMENTS / panel + 1 : panels;

@@ -1,7 +1,9 @@
 /* core/kernels/scalar/scalar.c - every inner loop in plain C: the reference, and the port to any
  * CPU. */
 #include <math.h>
+#include <string.h>
 
+#include "core/kernels/bf16.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/scalar/winograd.h"
 
@@ -21,6 +23,14 @@ static float finish_one(float sum, const struct cb_epilogue *post, size_t column
     return clamp_one(sum, post->lo, post->hi);
 }
 
+static void split_pair(const float *pair, float out[2])
+{
+    uint16_t halves[2];
+    memcpy(halves, pair, sizeof halves);
+    out[0] = cb_bf16_to_float(halves[0]);
+    out[1] = cb_bf16_to_float(halves[1]);
+}
+
 static void tile(const struct cb_tile *t)
 {
     for (size_t i = 0; i < t->m; i++) {
@@ -36,6 +46,38 @@ static void tile(const struct cb_tile *t)
             const size_t at = i * t->out_stride + j;
             t->out[at] = finish_one(acc[j], &t->post, j, at);
         }
+    }
+}
+
+/* Each product is exact; the sum of two is rounded before it is added. */
+static void tile_pairs(const struct cb_tile *t)
+{
+    float row[2], panel[2];
+    for (size_t i = 0; i < t->m; i++) {
+        float acc[NR] = { 0 };
+        const float *b = t->panel;
+        for (size_t tap = 0; tap < t->taps; tap++) {
+            const float *a = t->rows[tap * MR + i];
+            for (size_t k = 0; k < t->depth; k++, b += NR) {
+                split_pair(a + k, row);
+                for (size_t j = 0; j < NR; j++) {
+                    split_pair(b + j, panel);
+                    acc[j] += row[0] * panel[0] + row[1] * panel[1];
+                }
+            }
+        }
+        for (size_t j = 0; j < t->n; j++) {
+            const size_t at = i * t->out_stride + j;
+            t->out[at] = finish_one(acc[j], &t->post, j, at);
+        }
+    }
+}
+
+static void to_pairs(size_t n, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        const float pair = cb_bf16_pair(x[i], i + 1 < n ? x[i + 1] : 0);
+        memcpy(y + i / 2, &pair, sizeof pair);
     }
 }
 
@@ -155,6 +197,8 @@ void cb_kernels_use_scalar(struct cb_kernels *k)
         .mr = MR,
         .nr = NR,
         .tile = tile,
+        .tile_pairs = tile_pairs,
+        .to_pairs = to_pairs,
         .depthwise = depthwise,
         .winograd_input = cb_scalar_winograd_input,
         .winograd_filter = cb_scalar_winograd_filter,

@@ -2,6 +2,12 @@
  * two vectors of columns: the sums stay in registers from the first to the last step. */
 #pragma once
 
+/* How a number of A meets a vector of the panel; another meaning may be given before. */
+#ifndef TILE_ADD
+#define TILE_BROADCAST(p) vec_all(*(p))
+#define TILE_ADD(sum, x, b) sum += (x) * (b)
+#endif
+
 /* Where a row goes and what is added to it (NULL: nothing); `n` floats of its last vector count. */
 struct tile_row {
     float *out;
@@ -52,10 +58,10 @@ static ALWAYS_INLINE void tile_of(const struct cb_tile *t, const int rows, const
             }
             UNROLL
             for (int i = 0; i < rows; i++) {
-                const vec x = vec_all(a[i][k]);
-                sum0[i] += x * b0;
+                const vec x = TILE_BROADCAST(a[i] + k);
+                TILE_ADD(sum0[i], x, b0);
                 if (two)
-                    sum1[i] += x * b1;
+                    TILE_ADD(sum1[i], x, b1);
             }
         }
     }

@@ -1,0 +1,82 @@
+/* core/kernels/avx512/bf16.c - products of pairs of bfloat16 (AVX512_BF16): twice the rate of
+ * floats. */
+#include <immintrin.h>
+#include <string.h>
+
+#include "core/kernels/bf16.h"
+#include "core/kernels/simd/vec.h"
+
+enum { W = 16, MR = 14, NR = 2 * W };
+#define TILE_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+
+typedef __m512 vec;
+
+static ALWAYS_INLINE vec vec_max(vec a, vec b)
+{
+    return _mm512_max_ps(a, b);
+}
+
+static ALWAYS_INLINE vec vec_min(vec a, vec b)
+{
+    return _mm512_min_ps(a, b);
+}
+
+static ALWAYS_INLINE __mmask16 first(size_t n)
+{
+    return (__mmask16)((1u << n) - 1);
+}
+
+static ALWAYS_INLINE vec vec_load_part(const float *p, size_t n)
+{
+    return n == W ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(first(n), p);
+}
+
+static ALWAYS_INLINE vec vec_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+
+static ALWAYS_INLINE vec vec_all(float x)
+{
+    return _mm512_set1_ps(x);
+}
+
+static ALWAYS_INLINE void vec_store_part(float *p, size_t n, vec v)
+{
+    if (n == W)
+        _mm512_storeu_ps(p, v);
+    else
+        _mm512_mask_storeu_ps(p, first(n), v);
+}
+
+/* The pair's bits, untouched by arithmetic. */
+static ALWAYS_INLINE vec broadcast_pair(const float *p)
+{
+    int bits;
+    memcpy(&bits, p, sizeof bits);
+    return _mm512_castsi512_ps(_mm512_set1_epi32(bits));
+}
+
+#define TILE_BROADCAST(p) broadcast_pair(p)
+#define TILE_ADD(sum, x, b) sum = _mm512_dpbf16_ps(sum, (__m512bh)(x), (__m512bh)(b))
+#include "core/kernels/simd/tile.h"
+
+static void to_pairs(size_t n, const float *x, float *y)
+{
+    size_t i = 0;
+    for (; i + 2 * W <= n; i += 2 * W) {
+        const __m512 low = _mm512_loadu_ps(x + i), high = _mm512_loadu_ps(x + i + W);
+        _mm512_storeu_si512((void *)(y + i / 2), (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    }
+    for (; i < n; i += 2) {
+        const float pair = cb_bf16_pair(x[i], i + 1 < n ? x[i + 1] : 0);
+        memcpy(y + i / 2, &pair, sizeof pair);
+    }
+}
+
+void cb_kernels_use_avx512_bf16(struct cb_kernels *k)
+{
+    k->tile_pairs = tile;
+    k->to_pairs = to_pairs;
+    k->fast_pairs = true;
+}
