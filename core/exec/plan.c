@@ -252,6 +252,7 @@ static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph
     CB_TRY(cb_plan_find_slices(plan, options->no_passes));
     cb_plan_finish_chunks(plan);
     CB_TRY(place_constants(plan, temporary));
+    CB_TRY(cb_plan_find_strips(plan, options->no_passes));
     return cb_plan_lay_out(plan);
 }
 

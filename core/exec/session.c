@@ -4,6 +4,7 @@
 
 #include "core/exec/plan_internal.h"
 #include "core/exec/session_internal.h"
+#include "core/exec/strips.h"
 
 static void wire_value(const struct cb_session *s, int v, int i, struct cb_tensor *out)
 {
@@ -112,11 +113,22 @@ const struct cb_tensor *cb_session_value(const struct cb_session *session, int v
     return &session->tensors[value];
 }
 
+/* Node i, or the chain that begins there; gives the node after. */
+static int run_node(struct cb_session *session, int i)
+{
+    const struct cb_strips *strips = cb_strips_at(session->plan, i);
+    struct cb_op_call *call = &session->calls[i];
+    if (strips)
+        cb_strips_run(strips, call, call->scratch);
+    else
+        cb_op_get(call->node->op)->forward(call);
+    return i + (strips ? strips->count : 1);
+}
+
 static void run_nodes(struct cb_session *session, int first, int end)
 {
-    const struct cb_node *nodes = session->plan->graph.nodes;
-    for (int i = first; i < end; i++)
-        cb_op_get(nodes[i].op)->forward(&session->calls[i]);
+    for (int i = first; i < end;)
+        i = run_node(session, i);
 }
 
 /* Bytes from one chunk's part of a value to the next one's. */
