@@ -69,9 +69,21 @@ CB_MUST_USE struct cb_status cb_plan_find_slices(struct cb_plan *plan, bool none
 /* memory.c: offsets. Needs shapes, kept, slices, packed. */
 CB_MUST_USE struct cb_status cb_plan_lay_out(struct cb_plan *plan);
 
+/* choose.c: the algorithm of each node where several compete; `get` is cb_op_get. Needs shapes. */
+CB_MUST_USE struct cb_status cb_plan_choose(struct cb_plan *plan,
+                                            const struct cb_op_def *(*get)(enum cb_op));
+
+/* constants.c: packed and constant, for all nodes at once and by all threads. What lies in
+ * `temporary` is copied. */
+CB_MUST_USE struct cb_status cb_plan_place_constants(struct cb_plan *plan,
+                                                     const struct cb_arena *temporary);
+
 /* A value's tensor as node i sees it (i at or beyond chunks.end: as the caller does), without its
  * data. */
 struct cb_tensor cb_plan_tensor(const struct cb_plan *plan, int value, int i);
+
+/* The i of such a node, which may be a copy: what it makes tells whether it runs in chunks. */
+int cb_plan_seen_from(const struct cb_plan *plan, const struct cb_node *node);
 
 /* One node's call with the shapes of its tensors and no data, for asking sizes. */
 struct cb_sketch {
@@ -82,3 +94,31 @@ struct cb_sketch {
 CB_MUST_USE struct cb_status cb_sketch_init(struct cb_sketch *sketch, struct cb_plan *plan);
 void cb_sketch_node(struct cb_sketch *sketch, const struct cb_plan *plan,
                     const struct cb_node *node);
+
+/* packing.c: constants in the form in which nodes read them, one at a time; one of these a thread.
+ */
+struct cb_packing {
+    struct cb_plan *plan;
+    struct cb_threads *threads;
+    struct cb_sketch sketch;
+    struct cb_arena arena;
+    float *scaled; /* elements with their scale */
+};
+CB_MUST_USE struct cb_status cb_packing_init(struct cb_packing *packing, struct cb_plan *plan,
+                                             struct cb_threads *threads, size_t largest_scaled);
+void cb_packing_deinit(struct cb_packing *packing);
+
+/* Key and size of the node's packed weights; false when it has none. */
+bool cb_packing_key(struct cb_packing *packing, const struct cb_node *node, uint64_t *key,
+                    size_t *bytes);
+
+/* The most bytes that a value's elements take in `scaled`. */
+size_t cb_packing_largest_scaled(const struct cb_plan *plan);
+
+/* The value's elements, maybe unaligned; those with a scale stand in `scaled` until the next. */
+const void *cb_packing_elements(struct cb_packing *packing, const struct cb_value *value);
+
+/* Writes the packed weights. The elements that were packed are in sketch.tensors[1] afterwards.
+ * `last`: they are read for the last time, the file's pages may go. */
+void cb_packing_write(struct cb_packing *packing, const struct cb_node *node, void *block,
+                      bool last);

@@ -135,6 +135,8 @@ static const struct cb_conv_algorithm *algorithm_of(const struct cb_op_call *cal
                                                     const struct cb_conv_shape *s)
 {
     const int chosen = call->node->attr.conv.algorithm;
+    if (input(call, SCALE))
+        return cb_conv_choose_scaled(call->kernels);
     return chosen ? cb_conv_algorithms[chosen - 1] : cb_conv_choose(call->kernels, s);
 }
 
@@ -142,6 +144,8 @@ static int algorithms(const struct cb_op_call *call, int out[CB_ALGORITHMS_MAX])
 {
     const struct cb_conv_shape s = shape_of(call);
     int n = 0;
+    if (input(call, SCALE))
+        return 0; /* there is one alone */
     for (size_t i = 0; i < cb_conv_algorithm_count && n < CB_ALGORITHMS_MAX; i++)
         if (cb_conv_competes(call->kernels, &s, cb_conv_algorithms[i]))
             out[n++] = (int)i + 1;
@@ -151,6 +155,12 @@ static int algorithms(const struct cb_op_call *call, int out[CB_ALGORITHMS_MAX])
 static void choose(struct cb_node *node, int algorithm)
 {
     node->attr.conv.algorithm = algorithm;
+}
+
+static const char *algorithm(const struct cb_op_call *call)
+{
+    const struct cb_conv_shape s = shape_of(call);
+    return algorithm_of(call, &s)->name;
 }
 
 static bool accurate(const struct cb_op_call *call)
@@ -272,6 +282,7 @@ const struct cb_op_def cb_op_conv = {
     .pack = pack,
     .algorithms = algorithms,
     .choose = choose,
+    .algorithm = algorithm,
     .accurate = accurate,
     .takes_stride = takes_stride,
     .forward = forward,

@@ -30,6 +30,7 @@ bool cb_affine_is_per_channel(const struct cb_graph *g, int value, int rank, siz
 static struct cb_status batch_norm_affine(struct cb_graph *g, const struct cb_node *n,
                                           size_t channels, struct cb_affine *out)
 {
+    uint32_t epsilon;
     CB_TRY(cb_arena_get(g->arena, channels, sizeof(float), n->name, &out->scale));
     CB_TRY(cb_arena_get(g->arena, channels, sizeof(float), n->name, &out->shift));
     for (size_t c = 0; c < channels; c++) {
@@ -41,8 +42,12 @@ static struct cb_status batch_norm_affine(struct cb_graph *g, const struct cb_no
         out->scale[c] = (float)s;
         out->shift[c] = (float)(beta - mean * s);
     }
-    for (int k = 1; k < 5; k++)
+    for (int k = 1; k < 5; k++) {
         out->key = cb_key_mix(out->key, g->values[n->in[k]].key);
+        out->durable &= g->values[n->in[k]].durable;
+    }
+    memcpy(&epsilon, &n->attr.batch_norm.epsilon, sizeof epsilon);
+    out->key = cb_key_mix(out->key, epsilon);
     out->lo = n->attr.batch_norm.lo;
     out->hi = n->attr.batch_norm.hi;
     return cb_ok();
@@ -65,6 +70,7 @@ static struct cb_status arithmetic_affine(struct cb_graph *g, const struct cb_no
             out->shift[c] = n->op == CB_OP_ADD ? f : -f;
     }
     out->key = cb_key_mix(v->key, n->op);
+    out->durable = v->durable;
     out->lo = n->op == CB_OP_ADD ? n->attr.binary.lo : -INFINITY;
     out->hi = n->op == CB_OP_ADD ? n->attr.binary.hi : INFINITY;
     return cb_ok();
@@ -75,7 +81,7 @@ struct cb_status cb_affine_find(struct cb_graph *g, const struct cb_node *n, int
 {
     const struct cb_shape *y = &g->values[n->out[0]].shape;
     const size_t channels = y->rank > 0 ? (size_t)y->dim[y->rank - 1] : 0;
-    *out = (struct cb_affine){ .key = n->op };
+    *out = (struct cb_affine){ .key = n->op, .durable = true };
     *data = n->in[0];
     if (n->op == CB_OP_BATCH_NORM) {
         for (int k = 1; k < 5; k++)

@@ -8,6 +8,7 @@ struct cb_affine {
     float *scale; /* NULL: 1 */
     float *shift; /* NULL: there is no such thing */
     uint64_t key;
+    bool durable; /* the key holds in every process (graph.h) */
     float lo, hi;
 };
 

@@ -1,35 +1,27 @@
 /* y = (W x + b) * s + t per output channel is W' x + b' with W' = s W, b' = s b + t. */
-#include "core/base/file.h"
 #include "core/graph/passes/affine.h"
 #include "core/graph/passes/passes.h"
 
 #include <math.h>
 
-/* The filter or matrix times `scale`: a new constant in temporary memory, or one of ours (from
- * `own` on) once more. Channels are its axis 0, or its last. */
-static struct cb_status scale_weights(struct cb_pass *pass, int weights, int own,
-                                      bool channels_first, const struct cb_affine *a, int *out)
+/* The filter or matrix times `scale`: a new constant with the elements of the old one, which are
+ * multiplied when they are packed. Channels are its axis 0, or its last. */
+static struct cb_status scale_weights(struct cb_graph *g, int weights, bool channels_first,
+                                      const struct cb_affine *a, int *out)
 {
-    struct cb_graph *g = pass->graph;
     const struct cb_value w = g->values[weights];
-    const size_t count = cb_shape_count(&w.shape);
     const size_t channels = (size_t)w.shape.dim[channels_first ? 0 : w.shape.rank - 1];
-    float *scaled;
-    struct cb_tensor t = cb_value_tensor(&w);
-    if (weights >= own)
-        scaled = (float *)(uintptr_t)w.data;
-    else
-        CB_TRY(cb_arena_get(pass->temporary, count, sizeof *scaled, w.name, &scaled));
-    for (size_t i = 0; i < count; i++) {
-        const size_t c = channels_first ? i / (count / channels) : i % channels;
-        scaled[i] = cb_affine_number(&w, i) * a->scale[c];
-    }
-    if (w.mapped && weights < own)
-        cb_file_let_go(w.data, count * sizeof *scaled);
-    t.data = scaled;
+    const struct cb_tensor t = cb_value_tensor(&w);
+    struct cb_value *scaled;
     CB_TRY(cb_graph_add_constant(g, w.name, &t, out));
-    g->values[*out].key = w.key && a->key ? cb_key_mix(w.key, a->key) : 0;
-    g->values[*out].mapped = true; /* must not outlive the packing */
+    scaled = &g->values[*out];
+    for (size_t c = 0; w.scale && c < channels; c++)
+        a->scale[c] *= w.scale[c];
+    scaled->scale = a->scale;
+    scaled->scale_last = !channels_first;
+    scaled->mapped = w.mapped;
+    scaled->durable = w.durable && a->durable;
+    scaled->key = w.key && a->key ? cb_key_mix(w.key, a->key) : 0;
     return cb_ok();
 }
 
@@ -82,7 +74,7 @@ static bool takes_product(const struct cb_graph *g, const struct cb_node *n, siz
 }
 
 /* node becomes node followed by the affine map; its output takes over. */
-static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node, int own,
+static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node,
                                   const struct cb_affine *a, int out)
 {
     struct cb_graph *g = pass->graph;
@@ -91,7 +83,7 @@ static struct cb_status fold_into(struct cb_pass *pass, struct cb_node *node, in
     const bool gemm = node->op == CB_OP_GEMM, conv = node->op == CB_OP_CONV;
     CB_TRY(fold_bias(pass, node, gemm ? node->attr.gemm.beta : 1, channels, a));
     if (a->scale)
-        CB_TRY(scale_weights(pass, node->in[1], own, conv || (gemm && node->attr.gemm.trans_b), a,
+        CB_TRY(scale_weights(g, node->in[1], conv || (gemm && node->attr.gemm.trans_b), a,
                              &node->in[1]));
     if (gemm)
         node->attr.gemm.beta = 1;
@@ -134,7 +126,7 @@ struct cb_status cb_pass_fold_affine(struct cb_pass *pass)
         /* Weights that several nodes share are not copied for each. */
         if (a.scale && before->in[1] < own && uses[before->in[1]] > 1)
             continue;
-        CB_TRY(fold_into(pass, before, own, &a, n->out[0]));
+        CB_TRY(fold_into(pass, before, &a, n->out[0]));
         producer[n->out[0]] = p;
         kept--;
     }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "core/kernels/kernels.h"
+#include "core/kernels/scalar/winograd.h"
 
 enum { MR = 4, NR = 16 };
 
@@ -155,6 +156,9 @@ void cb_kernels_use_scalar(struct cb_kernels *k)
         .nr = NR,
         .tile = tile,
         .depthwise = depthwise,
+        .winograd_input = cb_scalar_winograd_input,
+        .winograd_filter = cb_scalar_winograd_filter,
+        .winograd_output = cb_scalar_winograd_output,
         .max_rows = max_rows,
         .sum_rows = sum_rows,
         .clamp = clamp,

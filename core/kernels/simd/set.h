@@ -30,6 +30,7 @@ static ALWAYS_INLINE vec vec_clamp(vec x, float lo, float hi)
 #include "core/kernels/simd/elementwise.h"
 #include "core/kernels/simd/rows.h"
 #include "core/kernels/simd/tile.h"
+#include "core/kernels/simd/winograd.h"
 
 static void use_set(struct cb_kernels *k)
 {
@@ -38,6 +39,9 @@ static void use_set(struct cb_kernels *k)
     k->nr = NR;
     k->tile = tile;
     k->depthwise = depthwise;
+    k->winograd_input = winograd_input;
+    k->winograd_filter = winograd_filter;
+    k->winograd_output = winograd_output;
     k->max_rows = max_rows;
     k->sum_rows = sum_rows;
     k->clamp = clamp;
