@@ -60,7 +60,7 @@ static bool is_order_of(const struct cb_choice *choice, const int *candidates, i
 }
 
 /* Puts the candidates in the order of their speed. */
-static void rank(struct choosing *c, const struct cb_op_def *def, const struct cb_node *node,
+static void rank(struct choosing *c, const struct cb_op_def *def, struct cb_node *node,
                  int *candidates, int n)
 {
     struct cb_choice choice;

@@ -96,6 +96,8 @@ static struct cb_status prepare(struct cb_stopwatch *watch, const struct cb_node
     size_t bytes = 0;
     cb_sketch_node(sketch, plan, node);
     for (int k = 0; k < 2 * plan->widest; k++)
+        sketch->tensors[k].pixel_stride = 0; /* each in memory of its own */
+    for (int k = 0; k < 2 * plan->widest; k++)
         if (k < plan->widest ? k < node->n_in : k - plan->widest < node->n_out)
             bytes += sketch->pointers[k] ? cb_align_up(cb_tensor_bytes(sketch->pointers[k])) : 0;
     if (bytes > plan->engine->plan_budget)
@@ -158,16 +160,15 @@ static double time_candidate(struct cb_stopwatch *watch, const struct cb_op_def 
 }
 
 bool cb_stopwatch_rank(struct cb_stopwatch *watch, const struct cb_op_def *def,
-                       const struct cb_node *node, const int *candidates, int n, uint8_t *order)
+                       struct cb_node *node, const int *candidates, int n, uint8_t *order)
 {
     double times[CB_ALGORITHMS_MAX], best = 0;
-    struct cb_node copy = *node;
     /* Written once: pages that never were are all one and the same. */
     if (watch->between && !watch->arena.used)
         memset(cb_arena_alloc(&watch->arena, watch->between, 1), 1, watch->between);
     for (int i = 0; i < n; i++) {
-        def->choose(&copy, candidates[i]);
-        double ms = time_candidate(watch, def, &copy, best);
+        def->choose(node, candidates[i]);
+        double ms = time_candidate(watch, def, node, best);
         int at = i;
         if (ms < 0)
             return false;

@@ -26,4 +26,4 @@ uint64_t cb_stopwatch_class(const struct cb_stopwatch *watch);
  * again; the first candidate is beaten only by what is clearly faster. False when the time is up
  * (order is then undefined), or without memory. */
 bool cb_stopwatch_rank(struct cb_stopwatch *watch, const struct cb_op_def *def,
-                       const struct cb_node *node, const int *candidates, int n, uint8_t *order);
+                       struct cb_node *node, const int *candidates, int n, uint8_t *order);
