@@ -32,10 +32,9 @@ static uint64_t key_of(const struct choosing *c, const struct cb_op_def *def,
     key = cb_key_mix(key, cb_stopwatch_class(&c->watch));
     for (int k = 0; k < node->n_in + node->n_out; k++) {
         const int v = k < node->n_in ? node->in[k] : node->out[k - node->n_in];
-        struct cb_tensor t = { 0 };
-        if (v >= 0)
-            t = cb_plan_tensor(plan, v, (int)(node - plan->graph.nodes));
-        key = cb_key_mix(key, v < 0 ? 0 : (uint64_t)t.shape.rank + 1);
+        const struct cb_tensor t = v < 0 ? (struct cb_tensor){ .shape = { .rank = -1 } }
+                                         : cb_plan_tensor(plan, v, cb_plan_seen_from(plan, node));
+        key = cb_key_mix(key, (uint64_t)(t.shape.rank + 1));
         for (int i = 0; i < t.shape.rank; i++)
             key = cb_key_mix(key, (uint64_t)t.shape.dim[i]);
     }

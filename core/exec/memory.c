@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/exec/plan_internal.h"
+#include "core/exec/strips.h"
 
 /* The search is quadratic: in a network of more blocks, the smallest ones share nothing. */
 #define MAX_SEARCHED 16384
@@ -28,7 +28,20 @@ static size_t value_bytes(const struct cb_plan *plan, int value)
 {
     const struct cb_chunks *c = &plan->chunks;
     const struct cb_tensor t = cb_plan_tensor(plan, value, c->whole[value] ? c->end : 0);
-    return cb_tensor_bytes(&t);
+    return plan->unseen[value] ? 0 : cb_tensor_bytes(&t);
+}
+
+/* The first and the last node that run together with node i. */
+static int first_beside(const struct cb_plan *plan, int i)
+{
+    return plan->strip_of[i] < 0 ? i : plan->strips[plan->strip_of[i]].first;
+}
+
+static int last_beside(const struct cb_plan *plan, int i)
+{
+    return plan->strip_of[i] < 0
+               ? i
+               : first_beside(plan, i) + plan->strips[plan->strip_of[i]].count - 1;
 }
 
 static void find_last_uses(struct layout *l)
@@ -38,8 +51,8 @@ static void find_last_uses(struct layout *l)
         l->last[v] = l->plan->kept[v] ? g->n_nodes : -1;
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i].n_in; k++)
-            if (g->nodes[i].in[k] >= 0 && l->last[g->nodes[i].in[k]] < i)
-                l->last[g->nodes[i].in[k]] = i;
+            if (g->nodes[i].in[k] >= 0 && l->last[g->nodes[i].in[k]] < last_beside(l->plan, i))
+                l->last[g->nodes[i].in[k]] = last_beside(l->plan, i);
 }
 
 static void open_block(struct layout *l, int value, int at)
@@ -93,7 +106,7 @@ static void place_output(struct layout *l, int i, int k)
         return;
     }
     if (l->block_of[owner] < 0)
-        open_block(l, owner, i);
+        open_block(l, owner, first_beside(l->plan, i));
     join_block(l, v, l->block_of[owner]);
 }
 
@@ -169,7 +182,12 @@ static struct cb_status largest_scratch(struct cb_plan *plan, size_t *out)
     CB_TRY(cb_sketch_init(&sketch, plan));
     for (int i = 0; i < plan->graph.n_nodes; i++) {
         const struct cb_op_def *def = cb_op_get(plan->graph.nodes[i].op);
-        if (!def->scratch)
+        if (cb_strips_at(plan, i)) {
+            const struct cb_strips *s = cb_strips_at(plan, i);
+            const size_t bytes = s->bytes * cb_threads_count(plan->engine->threads);
+            most = bytes > most ? bytes : most;
+        }
+        if (!def->scratch || plan->strip_of[i] >= 0)
             continue;
         cb_sketch_node(&sketch, plan, &plan->graph.nodes[i]);
         sketch.call.packed = plan->packed[i];

@@ -23,6 +23,12 @@ struct cb_tensor cb_plan_tensor(const struct cb_plan *plan, int value, int i)
     return t;
 }
 
+int cb_plan_seen_from(const struct cb_plan *plan, const struct cb_node *node)
+{
+    const bool inside = plan->chunks.end && plan->chunks.batched[node->out[0]];
+    return inside ? 0 : plan->chunks.end;
+}
+
 struct cb_status cb_sketch_init(struct cb_sketch *sketch, struct cb_plan *plan)
 {
     const size_t n = 2 * (size_t)plan->widest;
@@ -35,7 +41,7 @@ void cb_sketch_node(struct cb_sketch *sketch, const struct cb_plan *plan,
                     const struct cb_node *node)
 {
     struct cb_tensor **in = sketch->pointers, **out = sketch->pointers + plan->widest;
-    const int i = (int)(node - plan->graph.nodes);
+    const int i = cb_plan_seen_from(plan, node);
     for (int k = 0; k < node->n_in + node->n_out; k++) {
         const bool is_in = k < node->n_in;
         const int slot = is_in ? k : plan->widest + k - node->n_in;
@@ -155,6 +161,7 @@ static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph
     cb_plan_finish_chunks(plan);
     CB_TRY(cb_plan_choose(plan, cb_op_get));
     CB_TRY(cb_plan_place_constants(plan, temporary));
+    CB_TRY(cb_plan_find_strips(plan, options->no_passes));
     return cb_plan_lay_out(plan);
 }
 

@@ -34,11 +34,14 @@ struct cb_plan {
     size_t *offset;         /* [n_values] in the activation arena; CB_NO_OFFSET: none */
     struct cb_slice *slice; /* [n_values] */
     struct cb_chunks chunks;
-    bool *kept;              /* [n_values] readable after a run */
-    const void **packed;     /* [n_nodes] weights in the kernels' form; NULL: none */
-    bool *on_path;           /* [n_nodes] gradients flow back through it; NULL without wrt */
-    bool *has_grad;          /* [n_values] depends on a wrt, or is one; NULL without wrt */
-    size_t activation_bytes; /* of the whole arena, scratch at its end included */
+    struct cb_strips *strips; /* strips.h */
+    int *strip_of;            /* [n_nodes] of strips; -1: none */
+    bool *unseen;             /* [n_values] lies between two stages of a chain: has no memory */
+    bool *kept;               /* [n_values] readable after a run */
+    const void **packed;      /* [n_nodes] weights in the kernels' form; NULL: none */
+    bool *on_path;            /* [n_nodes] gradients flow back through it; NULL without wrt */
+    bool *has_grad;           /* [n_values] depends on a wrt, or is one; NULL without wrt */
+    size_t activation_bytes;  /* of the whole arena, scratch at its end included */
     size_t scratch_offset;
     int widest; /* most inputs or outputs of a node */
 };
@@ -55,6 +58,10 @@ CB_MUST_USE struct cb_status cb_plan_find_path(struct cb_plan *plan);
  * The second function needs the slices too. */
 CB_MUST_USE struct cb_status cb_plan_find_chunks(struct cb_plan *plan, bool none);
 void cb_plan_finish_chunks(struct cb_plan *plan);
+
+/* strips.c: which nodes run strip by strip; `none`: no node does. Needs shapes, kept, chunks,
+ * slices, packed. */
+CB_MUST_USE struct cb_status cb_plan_find_strips(struct cb_plan *plan, bool none);
 
 /* slices.c: which values are slices of others; `none`: no value is. Needs shapes, kept. */
 CB_MUST_USE struct cb_status cb_plan_find_slices(struct cb_plan *plan, bool none);
@@ -74,6 +81,9 @@ CB_MUST_USE struct cb_status cb_plan_place_constants(struct cb_plan *plan,
 /* A value's tensor as node i sees it (i at or beyond chunks.end: as the caller does), without its
  * data. */
 struct cb_tensor cb_plan_tensor(const struct cb_plan *plan, int value, int i);
+
+/* The i of such a node, which may be a copy: what it makes tells whether it runs in chunks. */
+int cb_plan_seen_from(const struct cb_plan *plan, const struct cb_node *node);
 
 /* One node's call with the shapes of its tensors and no data, for asking sizes. */
 struct cb_sketch {

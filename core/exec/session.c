@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/exec/plan_internal.h"
 #include "core/exec/session_internal.h"
+#include "core/exec/strips.h"
 
 static void wire_value(const struct cb_session *s, int v, int i, struct cb_tensor *out)
 {
@@ -113,11 +114,30 @@ const struct cb_tensor *cb_session_value(const struct cb_session *session, int v
     return &session->tensors[value];
 }
 
-static void run_nodes(struct cb_session *session, int first, int end)
+/* Node i, or the chain that begins there; gives the node after. */
+static int run_node(struct cb_session *session, int i)
 {
-    const struct cb_node *nodes = session->plan->graph.nodes;
-    for (int i = first; i < end; i++)
-        cb_op_get(nodes[i].op)->forward(&session->calls[i]);
+    const struct cb_strips *strips = cb_strips_at(session->plan, i);
+    struct cb_op_call *call = &session->calls[i];
+    if (strips)
+        cb_strips_run(strips, call, call->scratch);
+    else
+        cb_op_get(call->node->op)->forward(call);
+    return i + (strips ? strips->count : 1);
+}
+
+/* ns: what each node took is added to it (a chain's at its first node); NULL: nobody asks. */
+static void run_nodes(struct cb_session *session, int first, int end, int64_t *ns)
+{
+    int64_t before = ns ? cb_clock_ns() : 0;
+    for (int i = first, next; i < end; i = next) {
+        next = run_node(session, i);
+        if (!ns)
+            continue;
+        const int64_t now = cb_clock_ns();
+        ns[i] += now - before;
+        before = now;
+    }
 }
 
 /* Bytes from one chunk's part of a value to the next one's. */
@@ -129,34 +149,33 @@ static size_t chunk_bytes(const struct cb_tensor *part)
     return pixels * stride * cb_dtype_size(part->dtype);
 }
 
-static void run_chunk(struct cb_session *session, size_t chunk)
+static void run_chunk(struct cb_session *session, size_t chunk, int64_t *ns)
 {
     for (int i = 0; i < session->n_moving; i++) {
         const int v = session->moving[i];
         struct cb_tensor *part = &session->parts[v];
         part->data = (uint8_t *)session->tensors[v].data + chunk * chunk_bytes(part);
     }
-    run_nodes(session, 0, session->plan->chunks.end);
+    run_nodes(session, 0, session->plan->chunks.end, ns);
+}
+
+static void run_all(struct cb_session *session, int64_t *ns)
+{
+    const struct cb_chunks *chunks = &session->plan->chunks;
+    for (size_t chunk = 0; chunks->end && chunk < (size_t)chunks->count; chunk++)
+        run_chunk(session, chunk, ns);
+    run_nodes(session, chunks->end, session->plan->graph.n_nodes, ns);
 }
 
 void cb_session_run(struct cb_session *session)
 {
-    const struct cb_chunks *chunks = &session->plan->chunks;
-    for (size_t chunk = 0; chunks->end && chunk < (size_t)chunks->count; chunk++)
-        run_chunk(session, chunk);
-    run_nodes(session, chunks->end, session->plan->graph.n_nodes);
+    run_all(session, NULL);
 }
 
 void cb_session_run_timed(struct cb_session *session, int64_t *ns)
 {
-    const struct cb_graph *g = &session->plan->graph;
-    int64_t before = cb_clock_ns();
-    for (int i = 0; i < g->n_nodes; i++) {
-        cb_op_get(g->nodes[i].op)->forward(&session->calls[i]);
-        const int64_t now = cb_clock_ns();
-        ns[i] = now - before;
-        before = now;
-    }
+    memset(ns, 0, (size_t)session->plan->graph.n_nodes * sizeof *ns);
+    run_all(session, ns);
 }
 
 const char *cb_session_algorithm(const struct cb_session *session, int node)

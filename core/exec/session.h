@@ -17,7 +17,8 @@ const struct cb_tensor *cb_session_output(const struct cb_session *session, int 
 
 void cb_session_run(struct cb_session *session);
 
-/* The same; what each node of the plan's graph took is written to ns[n_nodes]. */
+/* The same; what each node of the plan's graph took is written to ns[n_nodes]: over all chunks of a
+ * batch, and a chain of strips at its first node. */
 void cb_session_run_timed(struct cb_session *session, int64_t *ns);
 
 /* The name of the algorithm that computes this node; NULL where its operator has one way. */

@@ -47,6 +47,11 @@ double cb_conv_reading(const struct cb_kernels *kernels, double floats)
     return floats / (double)kernels->vector * 11;
 }
 
+const struct cb_conv_algorithm *cb_conv_choose_scaled(const struct cb_kernels *kernels)
+{
+    return kernels->isa == CB_ISA_GENERIC ? &cb_conv_direct : &cb_conv_product;
+}
+
 bool cb_conv_takes_prologue(const struct cb_conv_shape *s)
 {
     return cb_conv_product.fits(NULL, s) && !cb_conv_depthwise.fits(NULL, s);

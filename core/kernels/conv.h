@@ -62,8 +62,9 @@ bool cb_conv_competes(const struct cb_kernels *, const struct cb_conv_shape *,
 const struct cb_conv_algorithm *cb_conv_choose(const struct cb_kernels *,
                                                const struct cb_conv_shape *);
 
-/* Convolutions that may have a prologue: 1x1 over the pixels as they lie. */
+/* Convolutions that may have a prologue, 1x1 over the pixels as they lie; and what then runs them. */
 bool cb_conv_takes_prologue(const struct cb_conv_shape *);
+const struct cb_conv_algorithm *cb_conv_choose_scaled(const struct cb_kernels *);
 
 /* Convolutions whose input pixels may lie apart. */
 bool cb_conv_takes_stride(const struct cb_conv_shape *);

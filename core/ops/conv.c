@@ -135,6 +135,8 @@ static const struct cb_conv_algorithm *algorithm_of(const struct cb_op_call *cal
                                                     const struct cb_conv_shape *s)
 {
     const int chosen = call->node->attr.conv.algorithm;
+    if (input(call, SCALE))
+        return cb_conv_choose_scaled(call->kernels);
     return chosen ? cb_conv_algorithms[chosen - 1] : cb_conv_choose(call->kernels, s);
 }
 
@@ -143,7 +145,7 @@ static int algorithms(const struct cb_op_call *call, int out[CB_ALGORITHMS_MAX])
     const struct cb_conv_shape s = shape_of(call);
     int n = 0;
     if (input(call, SCALE))
-        return 0; /* the rule's is the one that has a prologue */
+        return 0; /* there is one alone */
     for (size_t i = 0; i < cb_conv_algorithm_count && n < CB_ALGORITHMS_MAX; i++)
         if (cb_conv_competes(call->kernels, &s, cb_conv_algorithms[i]))
             out[n++] = (int)i + 1;

@@ -261,7 +261,7 @@ static void compare_extras(struct cb_arena *arena, struct cb_threads *threads, u
         for (size_t i = 0; i < cb_conv_algorithm_count; i++) {
             const struct cb_conv_algorithm *a = cb_conv_algorithms[i];
             const bool last = i == cb_conv_algorithm_count - 1;
-            if (!a->fits(&k, &s) || (e.scaled && a != cb_conv_choose(&k, &s) && !last))
+            if (!a->fits(&k, &s) || (e.scaled && a != cb_conv_choose_scaled(&k) && !last))
                 continue;
             call.y = memcpy(got, before, size * sizeof(float));
             run(arena, &k, a, call, w, NULL);
