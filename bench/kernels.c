@@ -293,7 +293,7 @@ static void measure_forms(const struct row *r, enum kind kind, const struct cb_k
 int main(int argc, char **argv)
 {
     const char *filter = "";
-    enum cb_isa first = CB_ISA_AVX2, last = cb_isa_best();
+    enum cb_isa first = CB_ISA_GENERIC + 1, last = cb_isa_best();
     size_t count_first = 1, count_last = 2;
     enum kind kind_last = FORWARD;
     bool all = false, cold = false;

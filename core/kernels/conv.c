@@ -9,6 +9,7 @@ const struct cb_conv_algorithm *const cb_conv_algorithms[] = {
     &cb_conv_winograd_6,
     &cb_conv_winograd_8,
     &cb_conv_winograd_4,
+    &cb_conv_winograd_5,
     &cb_conv_indirect,
     &cb_conv_direct,
 };
@@ -47,7 +48,7 @@ double cb_conv_reading(const struct cb_kernels *kernels, double floats)
 
 bool cb_conv_takes_prologue(const struct cb_conv_shape *s)
 {
-    return cb_conv_product.fits(NULL, s);
+    return cb_conv_product.fits(NULL, s) && !cb_conv_depthwise.fits(NULL, s);
 }
 
 bool cb_conv_takes_stride(const struct cb_conv_shape *s)

@@ -1,6 +1,7 @@
-/* core/kernels/conv_winograd.c - convolution of stride 1 by Winograd's minimal filtering
- * (winograd.h): tiles of the input are transformed into one plane per point, each plane is
- * multiplied with its own matrix of weights, and the products of a tile are transformed back.
+/* core/kernels/conv_winograd.c - convolution of stride 1 (and 3x3 of stride 2) by Winograd's
+ * minimal filtering (winograd.h): tiles of the input are transformed into one plane per point, each
+ * plane is multiplied with its own matrix of weights, and the products of a tile are transformed
+ * back.
  *
  * A block of tiles goes through all three steps before the next one. Where there are enough blocks,
  * each thread takes its own, and what it made lies in its own cache; where there are few (small
@@ -130,10 +131,10 @@ static void transform_tile(const struct winograd *w, size_t number, size_t plane
     const struct place p = place_of(f, number);
     const float *rows[CB_WINOGRAD_PIXELS], **row = rows;
     for (size_t i = 0; i < f->n[0]; i++) {
-        const size_t i0 = p.at[0] + i - s->pad[1];
+        const size_t i0 = p.at[0] * s->stride[1] + i - s->pad[1];
         const size_t width = i0 < s->in[1] ? s->in[2] : 0, line = p.image * s->in[1] + i0;
         for (size_t j = 0; j < f->n[1]; j++) {
-            const size_t i1 = p.at[1] + j - s->pad[2];
+            const size_t i1 = p.at[1] * s->stride[2] + j - s->pad[2];
             *row++ = i1 < width ? x.at + (line * s->in[2] + i1) * x.stride : w->zeros;
         }
     }
@@ -146,7 +147,7 @@ static void transform_tile(const struct winograd *w, size_t number, size_t plane
     });
 }
 
-/* Input channels c .. c + depth of all points times their weights, [point] step floats apart, to
+/* Input channels c .. c + depth of all points times their weights, [matrix] step floats apart, to
  * products [tile][point][nr]; after the first channels they are added to what is there. */
 static void multiply(const struct winograd *w, const struct block *b, size_t c, size_t depth,
                      const float *weights, size_t step, float *products)
@@ -171,7 +172,7 @@ static void multiply(const struct winograd *w, const struct block *b, size_t c, 
             t.m = cb_blocks_row(&rows, tile + 1) - first;
             for (size_t i = 0; i < t.m; i++)
                 row[i] = at + i * f->cp;
-            t.panel = weights + point * step;
+            t.panel = weights + f->matrix[point] * step;
             t.out = products + first * stride + point * nr;
             t.post.residual = c ? t.out : NULL;
             w->kernels->tile(&t);
@@ -181,8 +182,8 @@ static void multiply(const struct winograd *w, const struct block *b, size_t c, 
 static void multiply_panel(const struct winograd *w, const struct block *b, size_t panel,
                            float *products)
 {
-    const size_t cin = w->call->shape->cin, nr = w->kernels->nr, points = w->form.points;
-    const float *weights = (const float *)w->call->packed + panel * points * cin * nr;
+    const size_t cin = w->call->shape->cin, nr = w->kernels->nr, matrices = w->form.matrices;
+    const float *weights = (const float *)w->call->packed + panel * matrices * cin * nr;
     for (size_t c = 0; c < cin; c += DEPTH)
         multiply(w, b, c, cb_size_min(cin - c, DEPTH), weights + c * nr, cin * nr, products);
 }
@@ -321,5 +322,6 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
     };
 
 ALGORITHM(4)
+ALGORITHM(5)
 ALGORITHM(6)
 ALGORITHM(8)

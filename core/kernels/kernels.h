@@ -7,9 +7,21 @@
  * arrays of the same length. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-enum cb_isa { CB_ISA_GENERIC, CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_COUNT };
+/* This processor's own sets come first, each better than those before it: all up to cb_isa_best()
+ * are there, and those of other processors are above it. */
+enum cb_isa {
+    CB_ISA_GENERIC,
+#if defined(__aarch64__)
+    CB_ISA_NEON, CB_ISA_AVX2, CB_ISA_AVX512,
+#else
+    CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_NEON,
+#endif
+    CB_ISA_COUNT
+};
 
 /* Functions of one number that may end an operator. HARD_SIGMOID is clamp(alpha x + beta, 0, 1),
  * HARD_SWISH x times that; GELU is with erf, GELU_TANH its approximation. */
@@ -103,7 +115,7 @@ struct cb_winograd_input {
     size_t plane;
 };
 
-struct cb_winograd_filter { /* of nr output channels and one input channel */
+struct cb_winograd_filter { /* of nr output channels and one input channel; rows that differ */
     size_t points[2], taps[2];
     const float *w; /* [taps[0] * taps[1]][nr] */
     float *out;     /* nr floats, `plane` floats from plane to plane */
@@ -121,7 +133,7 @@ struct cb_winograd_output {
 };
 
 struct cb_kernels {
-    const char *name; /* "generic", "avx2", "avx512" */
+    const char *name; /* "generic", "avx2", "avx512", "neon" */
     enum cb_isa isa;
 
     size_t vector; /* floats in a register; 1: none */
@@ -147,8 +159,14 @@ struct cb_kernels {
     void (*affine)(size_t n, const float *x, const float *scale, const float *shift, float lo,
                    float hi, float *y);
     void (*axpy)(size_t n, float a, const float *x, float *y); /* y += a * x */
-    void (*activate[CB_ACT_COUNT])(size_t n, struct cb_act act, const float *x, float *y);
+    /* y = act(x) over rows of n floats, which begin `stride` apart in both; y may be x. */
+    void (*activate[CB_ACT_COUNT])(struct cb_act act, size_t rows, size_t n, size_t stride,
+                                   const float *x, float *y);
     float (*dot)(size_t n, const float *a, const float *b);
+    /* y = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias over one row; without
+     * `centered` 0 stands for the mean. scale, bias NULL: 1, 0. */
+    void (*normalize)(size_t n, const float *x, float epsilon, bool centered, const float *scale,
+                      const float *bias, float *y);
 };
 
 /* act over rows of n floats that were just written, y_stride apart. */
@@ -156,20 +174,23 @@ static inline void cb_kernels_activate(const struct cb_kernels *kernels, struct 
                                        size_t rows, size_t n, float *y, size_t y_stride)
 {
     if (act.kind != CB_ACT_NONE)
-        for (size_t i = 0; i < rows; i++, y += y_stride)
-            kernels->activate[act.kind](n, act, y, y);
+        kernels->activate[act.kind](act, rows, n, y_stride, y, y);
 }
 
 /* The best set that this CPU and its system can run. Only select.c asks the CPU anything. */
 enum cb_isa cb_isa_best(void);
 
-/* "generic", "avx2", "avx512"; CB_ISA_COUNT when there is no such name. */
+/* By its name in the table; CB_ISA_COUNT when there is no such name. */
 enum cb_isa cb_isa_find(const char *name);
+
+/* A number that differs from one model of CPU to another, where it can be told. */
+uint64_t cb_cpu_model(void);
 
 /* The table for a set; `isa` above cb_isa_best() gives the best. */
 struct cb_kernels cb_kernels_for(enum cb_isa isa);
 
-/* Each set's own entry (scalar/, avx2/, avx512/): overwrites what it does better. */
+/* Each set's own entry (scalar/, avx2/, avx512/, neon/): overwrites what it does better. */
 void cb_kernels_use_scalar(struct cb_kernels *k);
 void cb_kernels_use_avx2(struct cb_kernels *k);
 void cb_kernels_use_avx512(struct cb_kernels *k);
+void cb_kernels_use_neon(struct cb_kernels *k);

@@ -2,22 +2,32 @@
 #include "core/kernels/kernels.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 typedef void use_fn(struct cb_kernels *);
 
-/* Each set overwrites what it does better than those before it. */
+#if defined(__x86_64__)
+#define ON_X86(use) use
+#else
+#define ON_X86(use) NULL
+#endif
+#if defined(__aarch64__)
+#define ON_AARCH64(use) use
+#else
+#define ON_AARCH64(use) NULL
+#endif
+
+/* Each set overwrites what it does better than those before it. NULL: of another processor. */
 static const struct {
     const char *name;
     use_fn *use;
 } sets[CB_ISA_COUNT] = {
     [CB_ISA_GENERIC] = { "generic", cb_kernels_use_scalar },
-#if defined(__x86_64__)
-    [CB_ISA_AVX2] = { "avx2", cb_kernels_use_avx2 },
-    [CB_ISA_AVX512] = { "avx512", cb_kernels_use_avx512 },
-#else
-    [CB_ISA_AVX2] = { "avx2", NULL },
-    [CB_ISA_AVX512] = { "avx512", NULL },
-#endif
+    [CB_ISA_AVX2] = { "avx2", ON_X86(cb_kernels_use_avx2) },
+    [CB_ISA_AVX512] = { "avx512", ON_X86(cb_kernels_use_avx512) },
+    [CB_ISA_NEON] = { "neon", ON_AARCH64(cb_kernels_use_neon) },
 };
 
 /* __builtin_cpu_supports also checks that the system saves the registers. */
@@ -32,7 +42,7 @@ enum cb_isa cb_isa_best(void)
     if (avx2)
         return CB_ISA_AVX2;
 #endif
-    return CB_ISA_GENERIC;
+    return sets[CB_ISA_NEON].use ? CB_ISA_NEON : CB_ISA_GENERIC; /* every AArch64 has it */
 }
 
 enum cb_isa cb_isa_find(const char *name)
@@ -52,4 +62,20 @@ struct cb_kernels cb_kernels_for(enum cb_isa isa)
     kernels.name = sets[top].name;
     kernels.isa = top;
     return kernels;
+}
+
+uint64_t cb_cpu_model(void)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+#if defined(__x86_64__)
+    /* Family and model, caches where the CPU says them there, its name. */
+    static const unsigned leaves[] = { 1, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006 };
+    for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++) {
+        unsigned r[4] = { 0 };
+        __get_cpuid(leaves[i], &r[0], &r[1], &r[2], &r[3]);
+        for (int k = 0; k < (leaves[i] == 1 ? 1 : 4); k++)
+            hash = (hash ^ r[k]) * 0x100000001b3u;
+    }
+#endif
+    return hash;
 }

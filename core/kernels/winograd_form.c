@@ -11,12 +11,14 @@ enum {
 
 static bool form_axis(const struct cb_conv_shape *s, size_t n, int axis, struct cb_winograd_form *f)
 {
-    const size_t k = s->kernel[axis + 1];
-    if (s->stride[axis + 1] != 1 || s->dilation[axis + 1] != 1 || k % 2 == 0 || k >= n)
+    const size_t k = s->kernel[axis + 1], stride = s->stride[axis + 1];
+    const bool strided = n == CB_WINOGRAD_STRIDED;
+    if (s->dilation[axis + 1] != 1 || k % 2 == 0 || k >= n ||
+        (strided ? k != 3 || stride != 2 : stride != 1))
         return false;
     f->k[axis] = k;
     f->n[axis] = k == 1 ? 1 : n;
-    f->m[axis] = k == 1 ? 1 : n - k + 1;
+    f->m[axis] = k == 1 ? 1 : strided ? 2 : n - k + 1;
     f->tiles[axis] = cb_size_divide(s->out[axis + 1], f->m[axis]);
     return true;
 }
@@ -30,6 +32,11 @@ bool cb_winograd_form_of(const struct cb_kernels *kernels, const struct cb_conv_
         (f->k[0] == 1 && f->k[1] == 1) || (f->k[0] != 1 && f->k[1] != 1 && f->k[0] != f->k[1]))
         return false;
     f->points = f->n[0] * f->n[1];
+    f->matrices = cb_winograd_rows(f->n[0]) * cb_winograd_rows(f->n[1]);
+    for (size_t i = 0; i < f->points; i++)
+        f->matrix[i] =
+            (unsigned char)(cb_winograd_row(f->n[0], i / f->n[1]) * cb_winograd_rows(f->n[1]) +
+                            cb_winograd_row(f->n[1], i % f->n[1]));
     f->total = s->n * s->out[0] * f->tiles[0] * f->tiles[1];
     f->panels = cb_size_divide(s->cout, kernels->nr);
     f->cp = cb_size_divide(s->cin, LINE) * LINE;
@@ -59,7 +66,7 @@ void cb_winograd_choose_blocks(struct cb_winograd_form *f, size_t threads)
 size_t cb_winograd_packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
                                 const struct cb_winograd_form *f)
 {
-    return cb_size_bytes(f->panels * f->points * s->cin, kernels->nr * sizeof(float));
+    return cb_size_bytes(f->panels * f->matrices * s->cin, kernels->nr * sizeof(float));
 }
 
 struct pack {
@@ -97,7 +104,7 @@ static void pack_task(void *ctx, size_t i, size_t worker)
             .points = { f->n[0], f->n[1] },
             .taps = { f->k[0], f->k[1] },
             .w = filter,
-            .out = p->packed + (panel * f->points * cin + c) * nr,
+            .out = p->packed + (panel * f->matrices * cin + c) * nr,
             .plane = cin * nr,
         });
     }

@@ -14,11 +14,13 @@ enum {
 struct cb_winograd_form {
     size_t n[2], m[2], k[2]; /* points, outputs and taps of a tile */
     size_t points;           /* n[0] * n[1] */
-    size_t tiles[2];         /* of a picture, along each axis */
-    size_t total;            /* tiles of all pictures */
-    size_t panels, cp;       /* panels of output channels; floats of a transformed pixel */
-    size_t block;            /* tiles in a block */
-    bool shared;             /* all threads work on one block */
+    size_t matrices;         /* of weights; and which of them each point has */
+    unsigned char matrix[CB_WINOGRAD_PIXELS];
+    size_t tiles[2];   /* of a picture, along each axis */
+    size_t total;      /* tiles of all pictures */
+    size_t panels, cp; /* panels of output channels; floats of a transformed pixel */
+    size_t block;      /* tiles in a block */
+    bool shared;       /* all threads work on one block */
 };
 
 /* With so many points along each axis that has taps; false when the shape is none for that. */
@@ -31,7 +33,7 @@ void cb_winograd_choose_blocks(struct cb_winograd_form *form, size_t threads);
 /* Floats of one point's plane of so many tiles. */
 size_t cb_winograd_plane(const struct cb_winograd_form *form, size_t tiles);
 
-/* [panel][point][cin][nr]. */
+/* [panel][matrix][cin][nr]. */
 size_t cb_winograd_packed_bytes(const struct cb_kernels *, const struct cb_conv_shape *,
                                 const struct cb_winograd_form *);
 void cb_winograd_pack(const struct cb_kernels *, const struct cb_conv_shape *,
