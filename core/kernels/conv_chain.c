@@ -1,6 +1,5 @@
 #include "core/kernels/conv_chain.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/kernels/gemm.h"
@@ -8,7 +7,7 @@
 
 enum {
     BAND_BYTES = 1 << 18, /* of wide lines: they share the second-level cache with the weights */
-    WIDE_BYTES = 1 << 18, /* of the wide tensor of an image, below which it stays there anyway */
+    WIDE_BYTES = 1 << 17, /* of the wide tensor of an image, below which it stays there anyway */
     MOST_BYTES = 3 << 18, /* of everything that a band touches again and again */
     PART_LINES = 16,      /* in a part, where lines are expanded twice */
     PAGE = 4096,          /* pixels this far apart share a few lines of the first-level cache */
@@ -24,14 +23,20 @@ struct form {
     size_t weights[CB_CHAIN_STAGES + 1]; /* where each stage's begin in the packed block; its end */
 };
 
+/* Lines of the picture under a band; it may have fewer. */
 static size_t band_lines(const struct cb_chain_shape *s, size_t band)
 {
     return (band - 1) * s->stride[0] + s->kernel[0];
 }
 
+static size_t ring_lines(const struct cb_chain_shape *s, size_t band)
+{
+    return s->expand ? cb_size_min(band_lines(s, band), s->in[0]) : 0;
+}
+
 static size_t band_bytes(const struct cb_chain_shape *s, size_t stride, size_t band)
 {
-    const size_t pixels = band_lines(s, band) * s->in[1] * s->expand + band * s->out[1];
+    const size_t pixels = ring_lines(s, band) * s->in[1] + band * s->out[1];
     return pixels * stride * sizeof(float);
 }
 
@@ -49,12 +54,9 @@ static struct form form_of(const struct cb_kernels *kernels, const struct cb_cha
     struct form f = { .stride = s->mid, .band = 1, .parts = parts_of(s, threads) };
     if (s->mid * sizeof(float) % PAGE == 0)
         f.stride += kernels->vector > 1 ? kernels->vector : 4;
-    static long BB;
-    if (!BB)
-        BB = getenv("BB") ? atol(getenv("BB")) : BAND_BYTES;
-    while (f.band < s->out[0] && band_bytes(s, f.stride, f.band + 1) <= (size_t)BB)
+    while (f.band < s->out[0] && band_bytes(s, f.stride, f.band + 1) <= BAND_BYTES)
         f.band++;
-    f.ring = s->expand ? cb_size_min(band_lines(s, f.band), s->in[0]) : 0;
+    f.ring = ring_lines(s, f.band);
     f.ring_bytes = cb_size_bytes(f.ring * s->in[1], f.stride * sizeof(float));
     const size_t wide =
         s->project ? cb_size_bytes(f.band * s->out[1], f.stride * sizeof(float)) : 0;

@@ -57,7 +57,9 @@ static ALWAYS_INLINE void line_block(const struct cb_depthwise_line *d, const st
             const size_t column = left + (size_t)j;
             if (edge && column >= d->width)
                 continue;
-            const vec v = vec_load_part(x + column * d->pixel, n);
+            vec v = vec_load_part(x + column * d->pixel, n);
+            if (taps <= 3) /* with more, what stays there is the weights */
+                KEEP_IN_REGISTER(v);
             UNROLL
             for (int i = 0; i < pixels; i++)
                 if (j - i * stride >= 0 && j - i * stride < taps)
