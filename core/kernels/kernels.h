@@ -48,8 +48,7 @@ struct cb_epilogue {
     const float *bias;     /* per output column (channel); NULL: 0 */
     const float *residual; /* laid out as the output, and may be the output itself; NULL: none */
     float lo, hi;
-    struct cb_act
-        act; /* not for tiles and depthwise loops: who calls them applies it to the rows */
+    struct cb_act act; /* not for tiles and depthwise loops: who calls them applies it */
 };
 
 /* What happens to an input as it is read: x' = clamp(x * scale[c] + shift[c], lo, hi), c its
