@@ -61,6 +61,16 @@ static bool each_apart(const struct chunking *c, const struct cb_node *n, int ra
     return true;
 }
 
+/* All but the input and the residual are weights. */
+static bool is_chain_apart(const struct chunking *c, const struct cb_node *n)
+{
+    const int residual = n->n_in > 7 ? n->in[7] : -1;
+    for (int k = 1; k < n->n_in && k < 7; k++)
+        if (!is_fixed(c, n->in[k]))
+            return false;
+    return is_batched(c, n->in[0]) && (residual < 0 || is_batched(c, residual));
+}
+
 static bool spares_images(const struct cb_list *axes, int rank)
 {
     for (int i = 0; i < axes->count; i++)
@@ -84,6 +94,7 @@ static bool is_apart_of_kind(const struct chunking *c, const struct cb_node *n)
     case CB_OP_MATMUL:
         return is_fixed(c, n->in[1]) && each_apart(c, n, rank, 1) &&
                (n->op == CB_OP_CONV || shape_of(c, n->in[1])->rank == 2);
+    case CB_OP_CONV_CHAIN: return is_chain_apart(c, n);
     case CB_OP_GEMM: return !a->gemm.trans_a && is_fixed(c, n->in[1]) && each_apart(c, n, rank, 1);
     case CB_OP_MAX_POOL:
     case CB_OP_AVERAGE_POOL:

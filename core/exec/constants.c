@@ -63,8 +63,11 @@ static struct cb_status want_packed(struct placing *p, int i)
     uint64_t key;
     if (!cb_packing_key(&p->packing[0], n, &key, &bytes))
         return cb_ok();
-    CB_TRY(claim(p, (struct piece){ .node = i, .value = n->in[1], .at = &plan->packed[i] }, key,
-                 bytes));
+    CB_TRY(claim(p,
+                 (struct piece){ .node = i,
+                                 .value = cb_packing_shortest_lived(plan, n),
+                                 .at = &plan->packed[i] },
+                 key, bytes));
     plan->packed[i] = cb_weights_data(p->pieces[p->n_pieces - 1].block);
     /* Backward reads them as they were, and packing may let them go. */
     return plan->on_path && plan->on_path[i] ? want_constant(p, n->in[1]) : cb_ok();
@@ -79,8 +82,8 @@ static struct cb_status want_all(struct placing *p)
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i].n_in; k++) {
             const int v = g->nodes[i].in[k];
-            const bool only_packed =
-                k == 1 && plan->packed[i] && !(plan->on_path && plan->on_path[i]);
+            const bool only_packed = cb_packing_takes(&g->nodes[i], k) && plan->packed[i] &&
+                                     !(plan->on_path && plan->on_path[i]);
             if (v >= 0 && g->values[v].data && !only_packed)
                 CB_TRY(want_constant(p, v));
         }

@@ -18,20 +18,43 @@ void cb_packing_deinit(struct cb_packing *packing)
     cb_arena_deinit(&packing->arena);
 }
 
+bool cb_packing_takes(const struct cb_node *node, int k)
+{
+    const struct cb_op_def *def = cb_op_get(node->op);
+    return def->packed_bytes && k < node->n_in && node->in[k] >= 0 &&
+           (def->packs ? k < 32 && (def->packs >> k & 1) : k == 1);
+}
+
+int cb_packing_shortest_lived(const struct cb_plan *plan, const struct cb_node *node)
+{
+    for (int k = 1; k < node->n_in; k++)
+        if (cb_packing_takes(node, k) && !plan->graph.values[node->in[k]].durable)
+            return node->in[k];
+    return node->in[1];
+}
+
 bool cb_packing_key(struct cb_packing *packing, const struct cb_node *node, uint64_t *key,
                     size_t *bytes)
 {
     const struct cb_plan *plan = packing->plan;
     const struct cb_op_def *def = cb_op_get(node->op);
-    const int w = node->n_in > 1 ? node->in[1] : -1;
-    const struct cb_value *value = w < 0 ? NULL : &plan->graph.values[w];
-    if (!def->packed_bytes || !value || !value->data || (w < plan->n_wanted && plan->wanted[w]))
+    if (!cb_packing_takes(node, 1))
         return false;
     cb_sketch_node(&packing->sketch, plan, node);
-    packing->sketch.tensors[1].data = (void *)(uintptr_t)value->data;
+    for (int k = 1; k < node->n_in; k++) {
+        const int v = node->in[k];
+        if (!cb_packing_takes(node, k))
+            continue;
+        if (!plan->graph.values[v].data || (v < plan->n_wanted && plan->wanted[v]))
+            return false;
+        packing->sketch.tensors[k].data = (void *)(uintptr_t)plan->graph.values[v].data;
+    }
     if (!(*bytes = def->packed_bytes(&packing->sketch.call)))
         return false;
-    *key = cb_key_mix(cb_key_mix(value->key, node->op), *bytes);
+    *key = cb_key_mix(cb_key_mix(plan->graph.values[node->in[1]].key, node->op), *bytes);
+    for (int k = 2; k < node->n_in; k++)
+        if (cb_packing_takes(node, k))
+            *key = cb_key_mix(cb_key_mix(*key, (uint64_t)k), plan->graph.values[node->in[k]].key);
     *key = cb_key_mix(*key, (uint64_t)plan->engine->kernels.isa);
     *key = cb_key_mix(*key, plan->engine->kernels.bf16);
     if (def->packed_form)
@@ -85,20 +108,30 @@ const void *cb_packing_elements(struct cb_packing *packing, const struct cb_valu
     return s.to;
 }
 
-void cb_packing_write(struct cb_packing *packing, const struct cb_node *node, void *block,
-                      bool last)
+/* Input k of the node, whose call has been sketched. */
+static void write_input(struct cb_packing *packing, const struct cb_node *node, int k, void *block,
+                        bool last)
 {
-    const struct cb_value *value = &packing->plan->graph.values[node->in[1]];
+    const struct cb_value *value = &packing->plan->graph.values[node->in[k]];
     const size_t bytes = cb_shape_count(&value->shape) * sizeof(float);
     struct cb_sketch *sketch = &packing->sketch;
-    cb_sketch_node(sketch, packing->plan, node);
-    sketch->tensors[1].data = (void *)(uintptr_t)cb_packing_elements(packing, value);
+    sketch->tensors[k].data = (void *)(uintptr_t)cb_packing_elements(packing, value);
     last &= value->mapped;
     if (last && value->scale)
         cb_file_let_go(value->data, bytes);
-    sketch->call.threads = packing->threads;
+    sketch->call.packing = k;
     sketch->call.mapped = last && !value->scale;
     cb_op_get(node->op)->pack(&sketch->call, block);
     if (sketch->call.mapped)
         cb_file_let_go(value->data, bytes);
+}
+
+void cb_packing_write(struct cb_packing *packing, const struct cb_node *node, void *block,
+                      bool last)
+{
+    cb_sketch_node(&packing->sketch, packing->plan, node);
+    packing->sketch.call.threads = packing->threads;
+    for (int k = 1; k < node->n_in; k++)
+        if (cb_packing_takes(node, k))
+            write_input(packing, node, k, block, last);
 }

@@ -125,7 +125,7 @@ static struct cb_status set_outputs(struct cb_plan *plan, const struct cb_plan_o
 
 static void find_widest(struct cb_plan *plan)
 {
-    plan->widest = 6; /* passes give convolutions up to 6 inputs */
+    plan->widest = 8; /* passes give convolutions up to 8 inputs */
     for (int i = 0; i < plan->graph.n_nodes; i++) {
         const struct cb_node *n = &plan->graph.nodes[i];
         const int most = n->n_in > n->n_out ? n->n_in : n->n_out;
@@ -137,7 +137,9 @@ static void find_widest(struct cb_plan *plan)
 static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph,
                               const struct cb_plan_options *options, struct cb_arena *temporary)
 {
-    struct cb_pass pass = { .graph = &plan->graph, .temporary = temporary };
+    struct cb_pass pass = { .graph = &plan->graph,
+                            .kernels = &plan->engine->kernels,
+                            .temporary = temporary };
     CB_TRY(cb_graph_copy(graph, &plan->arena, &plan->graph));
     CB_TRY(set_outputs(plan, options));
     CB_TRY(set_inputs(plan, options));

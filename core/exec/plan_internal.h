@@ -108,6 +108,12 @@ CB_MUST_USE struct cb_status cb_packing_init(struct cb_packing *packing, struct 
                                              struct cb_threads *threads, size_t largest_scaled);
 void cb_packing_deinit(struct cb_packing *packing);
 
+/* Whether input k is one that the node packs. */
+bool cb_packing_takes(const struct cb_node *node, int k);
+
+/* Of the inputs that the node packs, one that is not durable; in[1] when all are. */
+int cb_packing_shortest_lived(const struct cb_plan *plan, const struct cb_node *node);
+
 /* Key and size of the node's packed weights; false when it has none. */
 bool cb_packing_key(struct cb_packing *packing, const struct cb_node *node, uint64_t *key,
                     size_t *bytes);
@@ -118,7 +124,7 @@ size_t cb_packing_largest_scaled(const struct cb_plan *plan);
 /* The value's elements, maybe unaligned; those with a scale stand in `scaled` until the next. */
 const void *cb_packing_elements(struct cb_packing *packing, const struct cb_value *value);
 
-/* Writes the packed weights. The elements that were packed are in sketch.tensors[1] afterwards.
+/* Writes the packed weights. What was packed of in[k] is in sketch.tensors[k] afterwards.
  * `last`: they are read for the last time, the file's pages may go. */
 void cb_packing_write(struct cb_packing *packing, const struct cb_node *node, void *block,
                       bool last);

@@ -37,67 +37,87 @@ static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s
         }
 }
 
-static size_t worker_bytes(const struct cb_conv_shape *s)
+/* Lines of the kernel. */
+static size_t kernel_lines(const struct cb_conv_shape *s)
 {
-    return cb_size_bytes(cb_conv_taps(s), CB_DEPTHWISE_PIXELS * sizeof(float *));
+    return s->kernel[0] * s->kernel[1];
 }
 
-/* Zeros for the padding, then pointers to the rows for each thread. */
+/* Two tables of pointers a thread: lines of the input, and of the weights. */
+static size_t worker_bytes(const struct cb_conv_shape *s)
+{
+    return cb_size_bytes(kernel_lines(s), 2 * sizeof(float *));
+}
+
 static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
                             size_t threads)
 {
     (void)kernels;
-    return cb_size_add(cb_size_bytes(s->cin, sizeof(float)),
-                       cb_size_bytes(threads, worker_bytes(s)));
+    return cb_size_bytes(threads, worker_bytes(s));
 }
 
 struct depthwise {
     const struct cb_kernels *kernels;
     const struct cb_conv_call *call;
-    const float *zeros;
-    char *rows;
 };
+
+/* The lines of the kernel that lie in the picture, around output line `p`; how many. */
+static size_t fill_lines(const struct depthwise *d, const struct cb_conv_pixel *p,
+                         const float **rows, const float **weights)
+{
+    const struct cb_conv_shape *s = d->call->shape;
+    const struct cb_conv_input x = cb_conv_input_of(d->call);
+    const float *w = d->call->packed;
+    size_t lines = 0;
+    for (size_t t0 = 0; t0 < s->kernel[0]; t0++) {
+        const size_t i0 = cb_conv_source(s, 0, p->at[0], t0);
+        for (size_t t1 = 0; t1 < s->kernel[1]; t1++, w += s->kernel[2] * s->cout) {
+            const size_t i1 = cb_conv_source(s, 1, p->at[1], t1);
+            if (i0 >= s->in[0] || i1 >= s->in[1])
+                continue;
+            const size_t line = (p->image * s->in[0] + i0) * s->in[1] + i1;
+            rows[lines] = x.at + line * s->in[2] * x.stride;
+            weights[lines++] = w;
+        }
+    }
+    return lines;
+}
 
 static void run_line(void *ctx, size_t line, size_t worker)
 {
     const struct depthwise *d = ctx;
     const struct cb_conv_call *call = d->call;
     const struct cb_conv_shape *s = call->shape;
-    const struct cb_conv_input x = cb_conv_input_of(call);
-    const float **rows = (const float **)(void *)(d->rows + worker * worker_bytes(s));
-    struct cb_conv_pixel pixel = cb_conv_pixel_at(s, line * s->out[2]);
-    struct cb_depthwise part = {
-        .taps = cb_conv_taps(s),
+    const size_t at = line * s->out[2] * call->y_stride;
+    const struct cb_conv_pixel pixel = cb_conv_pixel_at(s, line * s->out[2]);
+    void *scratch = (char *)call->scratch + worker * worker_bytes(s);
+    const float **rows = scratch, **w = rows + kernel_lines(s);
+    struct cb_depthwise_line part = {
+        .m = s->out[2],
         .channels = s->cout,
+        .lines = fill_lines(d, &pixel, rows, w),
+        .taps = s->kernel[2],
+        .stride = s->stride[2],
+        .dilation = s->dilation[2],
+        .pad = s->pad[2],
         .rows = rows,
-        .w = call->packed,
+        .width = s->in[2],
+        .pixel = cb_conv_input_of(call).stride,
+        .w = w,
         .w_stride = s->cout,
-        .out = call->y + line * s->out[2] * call->y_stride,
+        .out = call->y + at,
         .out_stride = call->y_stride,
         .post = call->post,
     };
     if (part.post.residual)
-        part.post.residual += line * s->out[2] * call->y_stride;
-    for (; pixel.at[2] < s->out[2]; pixel.at[2] += part.m) {
-        part.m = cb_size_min(s->out[2] - pixel.at[2], CB_DEPTHWISE_PIXELS);
-        cb_conv_fill_rows(s, &x, &pixel, part.m, d->zeros, CB_DEPTHWISE_PIXELS, rows);
-        d->kernels->depthwise(&part);
-        cb_kernels_activate(d->kernels, call->post.act, part.m, s->cout, part.out, part.out_stride);
-        part.out += part.m * call->y_stride;
-        if (part.post.residual)
-            part.post.residual += part.m * call->y_stride;
-    }
+        part.post.residual += at;
+    d->kernels->depthwise_line(&part);
+    cb_kernels_activate(d->kernels, call->post.act, part.m, s->cout, part.out, part.out_stride);
 }
 
 static void run(const struct cb_kernels *kernels, const struct cb_conv_call *call)
 {
-    const size_t zeros = cb_size_bytes(call->shape->cin, sizeof(float));
-    struct depthwise d = {
-        .kernels = kernels,
-        .call = call,
-        .zeros = memset(call->scratch, 0, zeros),
-        .rows = (char *)call->scratch + zeros,
-    };
+    struct depthwise d = { .kernels = kernels, .call = call };
     cb_threads_for(call->threads, cb_conv_lines(call->shape), run_line, &d);
 }
 

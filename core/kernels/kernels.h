@@ -52,7 +52,7 @@ struct cb_epilogue {
     const float *bias;     /* per output column (channel); NULL: 0 */
     const float *residual; /* laid out as the output, and may be the output itself; NULL: none */
     float lo, hi;
-    struct cb_act act; /* not for `tile` and `depthwise`: who calls them applies it to the rows */
+    struct cb_act act; /* not for tiles and depthwise loops: who calls them applies it */
 };
 
 /* What happens to an input as it is read: x' = clamp(x * scale[c] + shift[c], lo, hi), c its
@@ -89,6 +89,23 @@ struct cb_depthwise {
     const float *w;           /* [taps], w_stride floats apart */
     float *out;
     size_t w_stride, out_stride; /* out_stride: from one pixel to the next, of the residual too */
+    struct cb_epilogue post;
+};
+
+/* Depthwise convolution of a line of m pixels:
+ * out[i][c] = epilogue(sum over l < lines, t < taps of rows[l][column][c] * w[l][t][c]), where
+ * column = i * stride + t * dilation - pad; what is not below `width` is padding, and adds nothing.
+ */
+struct cb_depthwise_line {
+    size_t m, channels;
+    size_t lines, taps; /* of the kernel: its lines that lie in the picture, and taps of each */
+    size_t stride, dilation, pad;
+    const float *const *rows; /* [lines] where lines of the input begin */
+    size_t width, pixel;      /* of those: pixels, and floats from one to the next */
+    const float *const *w;    /* [lines] taps w_stride floats apart */
+    size_t w_stride;
+    float *out;
+    size_t out_stride; /* from one pixel to the next, of the residual too */
     struct cb_epilogue post;
 };
 
@@ -133,6 +150,7 @@ struct cb_kernels {
     bool bf16;       /* wished for: products round their factors to bfloat16 */
 
     void (*depthwise)(const struct cb_depthwise *call);
+    void (*depthwise_line)(const struct cb_depthwise_line *line);
 
     void (*winograd_input)(const struct cb_winograd_input *tile);
     void (*winograd_filter)(const struct cb_winograd_filter *filter);

@@ -30,8 +30,25 @@ static const struct {
              { CB_OP_GEMM, gemm_depth },
              { CB_OP_MATMUL, matmul_depth } };
 
+/* A chain's stages: each element of what a stage makes has a sum of its own. */
+static uint64_t chain_macs(const struct cb_graph *graph, const struct cb_node *node)
+{
+    enum { X, FILTER, EXPAND = 3, PROJECT = 5 };
+    const struct cb_shape *w = shape_of(graph, node->in[FILTER]);
+    const struct cb_shape *x = shape_of(graph, node->in[X]), *y = shape_of(graph, node->out[0]);
+    const uint64_t made = cb_shape_span(y, 0, y->rank - 1) * (uint64_t)w->dim[0];
+    uint64_t macs = made * cb_shape_span(w, 1, w->rank);
+    if (node->in[EXPAND] >= 0)
+        macs += cb_shape_count(x) * (uint64_t)w->dim[0];
+    if (node->in[PROJECT] >= 0)
+        macs += made * (uint64_t)y->dim[y->rank - 1];
+    return macs;
+}
+
 uint64_t cb_cost_macs(const struct cb_graph *graph, const struct cb_node *node)
 {
+    if (node->op == CB_OP_CONV_CHAIN)
+        return chain_macs(graph, node);
     for (size_t i = 0; i < CB_COUNT_OF(rows); i++)
         if (rows[i].op == node->op)
             return cb_shape_count(shape_of(graph, node->out[0])) * rows[i].depth(graph, node);

@@ -13,6 +13,9 @@ extern const struct cb_op_def cb_op_global_max_pool;
 extern const struct cb_op_def cb_op_batch_norm;
 extern const struct cb_op_def cb_op_lrn;
 
+/* conv_chain.c: made by a pass alone */
+extern const struct cb_op_def cb_op_conv_chain;
+
 /* layer_norm.c */
 extern const struct cb_op_def cb_op_layer_norm;
 

@@ -21,6 +21,8 @@ enum cb_op {
     /* conv.c, pool.c, global_pool.c, batch_norm.c, lrn.c: channels last */
     CB_OP_CONV, CB_OP_MAX_POOL, CB_OP_AVERAGE_POOL, CB_OP_GLOBAL_AVERAGE_POOL, CB_OP_GLOBAL_MAX_POOL,
     CB_OP_BATCH_NORM, CB_OP_LRN,
+    /* conv_chain.c: made by a pass alone */
+    CB_OP_CONV_CHAIN,
     /* layer_norm.c */
     CB_OP_LAYER_NORM,
     /* gemm.c, matmul.c */
@@ -80,6 +82,11 @@ union cb_attr {
         float in_lo, in_hi;   /* of x * scale + shift, where scale is given */
         int algorithm;        /* of cb_conv_algorithms, from 1; 0: the first that fits */
     } conv;                   /* x, w, bias?, residual?, scale?, shift? */
+    struct {
+        struct cb_window window;           /* of the depthwise convolution */
+        float lo[3], hi[3];                /* of each stage (conv_chain.h), as those of conv */
+        struct cb_act act[3];
+    } chain;                  /* x, w, bias?, expand?, bias?, project?, bias?, residual? */
     struct { struct cb_window window; bool count_include_pad, column_major; } pool; /* x -> y, indices? */
     struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
     struct { float alpha, beta, bias; int64_t size; } lrn;
@@ -136,7 +143,8 @@ struct cb_op_call {
     struct cb_tensor *const *out;        /* written by forward, readable in backward; NULL: not wanted, never [0] */
     const struct cb_tensor *const *dout; /* d loss / d out; NULL entry: zero */
     struct cb_tensor *const *din;        /* backward ADDS d loss / d in; NULL entry: not wanted */
-    bool mapped;                         /* pack: in[1] is read for the last time, its pages may be let go */
+    bool mapped;                         /* pack: the input is read for the last time, its pages may be let go */
+    int packing;                         /* pack: the input that it packs, of those in `packs` */
     const void *packed;                  /* what pack made of constant weights; NULL: they are no constant */
     void *scratch;                       /* scratch bytes, 64-byte aligned, contents undefined */
 };
@@ -152,10 +160,12 @@ struct cb_op_def {
     struct cb_status (*infer)(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[]);
     /* Bytes; shapes are known, data may be NULL. NULL: none. `backward`: what backward wants. */
     size_t (*scratch)(const struct cb_op_call *call, bool backward);
-    /* Constant weights (in[1]) in the kernels' form. NULL: the operator uses them as they lie (aligned). */
+    /* Constant weights in the kernels' form, in one block. NULL: the operator uses them as they lie (aligned).
+     * packs: bit i: in[i] is packed, by a call of its own with call->packing = i; 0: in[1] alone. */
+    unsigned packs;
     size_t (*packed_bytes)(const struct cb_op_call *call);
     uint64_t (*packed_form)(const struct cb_op_call *call);    /* differs where the layout does; NULL: one form */
-    void (*pack)(const struct cb_op_call *call, void *packed); /* in[1]->data may be unaligned here */
+    void (*pack)(const struct cb_op_call *call, void *packed); /* in[packing]->data may be unaligned here */
     /* Where several algorithms compete: those that may compute this call, best guess first; how many. NULL: one way.
      * The plan times them on the real shapes and calls `choose` with the fastest that is accurate. */
     int (*algorithms)(const struct cb_op_call *call, int out[CB_ALGORITHMS_MAX]);

@@ -9,6 +9,7 @@ static const struct cb_op_def *const defs[] = {
     [CB_OP_GLOBAL_MAX_POOL] = &cb_op_global_max_pool,
     [CB_OP_BATCH_NORM] = &cb_op_batch_norm,
     [CB_OP_LRN] = &cb_op_lrn,
+    [CB_OP_CONV_CHAIN] = &cb_op_conv_chain,
     [CB_OP_LAYER_NORM] = &cb_op_layer_norm,
     [CB_OP_GEMM] = &cb_op_gemm,
     [CB_OP_MATMUL] = &cb_op_matmul,

@@ -196,32 +196,35 @@ static void tear_down(struct op_case *c, struct bench *b)
     cb_arena_rewind(&c->arena, b->mark);
 }
 
-/* The constant in[1] as a plan keeps it: packed from a place that is not aligned, and then gone. */
-static void pack(struct op_case *c, struct bench *b, struct cb_tensor *weights)
+/* The constants that are packed, as a plan keeps them: packed from a place that is not aligned, and
+ * then gone. */
+static void pack(struct op_case *c, struct bench *b, struct cb_tensor weights[OP_MAX_ARGS])
 {
     const struct cb_op_def *def = cb_op_get(c->node.op);
-    if (!c->constant || !def->pack)
+    const unsigned packs = def->packs ? def->packs : 1u << 1;
+    const size_t packed_bytes = c->constant && def->pack ? def->packed_bytes(&b->call) : 0;
+    if (!packed_bytes) /* these elements are used as they lie */
         return;
-    const size_t bytes = cb_tensor_bytes(&c->in[1]);
-    *weights = c->in[1];
-    weights->data = memcpy((uint8_t *)guarded(c, bytes + 1) + 1, c->in[1].data, bytes);
-    b->in[1] = weights;
-    const size_t packed_bytes = def->packed_bytes(&b->call);
-    if (!packed_bytes) { /* these elements are used as they lie */
-        b->in[1] = &c->in[c->same_as[1]];
-        return;
-    }
     void *packed = guarded(c, packed_bytes);
-    def->pack(&b->call, packed);
+    for (int k = 1; k < c->node.n_in; k++) {
+        if (!(packs >> k & 1) || !b->in[k])
+            continue;
+        const size_t bytes = cb_tensor_bytes(&c->in[k]);
+        weights[k] = c->in[k];
+        weights[k].data = memcpy((uint8_t *)guarded(c, bytes + 1) + 1, c->in[k].data, bytes);
+        b->in[k] = &weights[k];
+        b->call.packing = k;
+        def->pack(&b->call, packed);
+        weights[k].data = NULL;
+    }
     expect_guard(c, packed, packed_bytes, "packed weights");
     b->call.packed = packed;
-    weights->data = NULL;
 }
 
 void op_case_forward(struct op_case *c)
 {
     const struct cb_op_def *def = cb_op_get(c->node.op);
-    struct cb_tensor weights;
+    struct cb_tensor weights[OP_MAX_ARGS];
     struct bench b;
     set_up(c, &b);
     for (int i = 0; i < c->node.n_out; i++)
@@ -233,7 +236,7 @@ void op_case_forward(struct op_case *c)
         b.in_place.data = c->out[0].data;
         b.in[0] = &b.in_place;
     }
-    pack(c, &b, &weights);
+    pack(c, &b, weights);
     add_scratch(c, &b, false);
     def->forward(&b.call);
     for (int i = 0; i < c->node.n_out; i++)
@@ -289,12 +292,12 @@ static void make_gradients(struct op_case *c)
 void op_case_backward(struct op_case *c)
 {
     const struct cb_op_def *def = cb_op_get(c->node.op);
-    struct cb_tensor weights;
+    struct cb_tensor weights[OP_MAX_ARGS];
     struct bench b;
     cr_assert(def->backward != NULL, "%s has no backward", def->name);
     make_gradients(c);
     set_up(c, &b);
-    pack(c, &b, &weights);
+    pack(c, &b, weights);
     b.in[1] = c->node.n_in > 1 && b.in[1] ? &c->in[c->same_as[1]] : NULL;
     add_scratch(c, &b, true);
     def->backward(&b.call);

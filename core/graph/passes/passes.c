@@ -11,6 +11,7 @@ static const struct {
     { "fold-affine", cb_pass_fold_affine },
     { "fuse-epilogue", cb_pass_fuse_epilogue },
     { "fuse-prologue", cb_pass_fuse_prologue },
+    { "fuse-chain", cb_pass_fuse_chain },
     { "drop-dead", cb_pass_drop_dead },
 };
 

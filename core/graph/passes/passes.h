@@ -10,6 +10,7 @@
 
 struct cb_pass {
     struct cb_graph *graph;
+    const struct cb_kernels *kernels;
     struct cb_arena *temporary; /* large constants that live until the weights are packed */
     const bool *wanted_grad;    /* [n_wanted] gradient wanted; NULL: none */
     int n_wanted;               /* values when the plan began */
@@ -41,6 +42,10 @@ CB_MUST_USE struct cb_status cb_pass_fuse_epilogue(struct cb_pass *pass);
 /* What scales (and shifts) the channels of a 1x1 convolution's input, and of nothing else, becomes
  * part of the convolution; not where gradients flow. */
 CB_MUST_USE struct cb_status cb_pass_fuse_prologue(struct cb_pass *pass);
+
+/* A depthwise convolution, the 1x1 convolution that makes its input and the one that alone reads its
+ * result become one operator, where that is faster; not where gradients flow. */
+CB_MUST_USE struct cb_status cb_pass_fuse_chain(struct cb_pass *pass);
 
 /* Nodes that no output needs go. Also what the plan starts with. */
 CB_MUST_USE struct cb_status cb_pass_drop_dead(struct cb_pass *pass);

@@ -93,6 +93,22 @@ static void depthwise(const struct cb_depthwise *d)
         }
 }
 
+static void depthwise_line(const struct cb_depthwise_line *d)
+{
+    for (size_t i = 0; i < d->m; i++)
+        for (size_t c = 0; c < d->channels; c++) {
+            const size_t at = i * d->out_stride + c;
+            float sum = 0;
+            for (size_t l = 0; l < d->lines; l++)
+                for (size_t t = 0; t < d->taps; t++) {
+                    const size_t column = i * d->stride + t * d->dilation - d->pad;
+                    if (column < d->width)
+                        sum += d->rows[l][column * d->pixel + c] * d->w[l][t * d->w_stride + c];
+                }
+            d->out[at] = finish_one(sum, &d->post, c, at);
+        }
+}
+
 static void max_rows(size_t count, size_t c, const float *const *rows, float *y)
 {
     for (size_t i = 0; i < c; i++) {
@@ -200,6 +216,7 @@ void cb_kernels_use_scalar(struct cb_kernels *k)
         .tile_pairs = tile_pairs,
         .to_pairs = to_pairs,
         .depthwise = depthwise,
+        .depthwise_line = depthwise_line,
         .winograd_input = cb_scalar_winograd_input,
         .winograd_filter = cb_scalar_winograd_filter,
         .winograd_output = cb_scalar_winograd_output,

@@ -27,6 +27,7 @@ static ALWAYS_INLINE vec vec_clamp(vec x, float lo, float hi)
 
 #include "core/kernels/simd/activation.h"
 #include "core/kernels/simd/depthwise.h"
+#include "core/kernels/simd/depthwise_line.h"
 #include "core/kernels/simd/elementwise.h"
 #include "core/kernels/simd/rows.h"
 #include "core/kernels/simd/tile.h"
@@ -39,6 +40,7 @@ static void use_set(struct cb_kernels *k)
     k->nr = NR;
     k->tile = tile;
     k->depthwise = depthwise;
+    k->depthwise_line = depthwise_line;
     k->winograd_input = winograd_input;
     k->winograd_filter = winograd_filter;
     k->winograd_output = winograd_output;

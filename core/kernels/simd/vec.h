@@ -26,3 +26,10 @@
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
+
+/* What was loaded is not loaded again for each of its uses: a load costs as much as a product. */
+#if defined(__aarch64__)
+#define KEEP_IN_REGISTER(v) __asm__("" : "+w"(v))
+#else
+#define KEEP_IN_REGISTER(v) __asm__("" : "+v"(v))
+#endif

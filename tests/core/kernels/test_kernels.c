@@ -10,7 +10,7 @@
 #include "core/base/rng.h"
 #include "tests/support/close.h"
 
-enum { MOST = 1000, ROWS = 11 };
+enum { MOST = 1000, ROWS = 11, MOST_LINE = 40 };
 
 static size_t sizes[] = { 0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 130, MOST };
 
@@ -192,6 +192,62 @@ EACH_SIZE(depthwise, every_isa_equals_scalar)
             d.out = got;
             k.depthwise(&d);
             cb_expect_close(MOST + 1, got, want, "%s, form %zu, n = %zu", k.name, form, *n);
+        }
+    }
+}
+
+/* Kernels of 1 to 8 taps over lines of 0 to 17 pixels, with any padding: the pixels of a line lie
+ * in `a`, 3 floats more than channels apart; lines 7 floats apart. */
+static void run_depthwise_line(const struct cb_kernels *k, struct cb_rng *rng, size_t channels,
+                               float *out)
+{
+    enum { LINES = 4, WEIGHTS = 8 * (MOST_LINE + 1) };
+    static float w[WEIGHTS];
+    const float *lines[LINES], *weights[LINES];
+    struct cb_rng numbers = cb_rng_seed(3);
+    cb_rng_fill(&numbers, WEIGHTS, w);
+    for (size_t l = 0; l < LINES; l++) {
+        lines[l] = a + 1 + 7 * l;
+        weights[l] = w + (l % 2);
+    }
+    struct cb_depthwise_line d = {
+        .m = cb_rng_below(rng, 18),
+        .channels = channels,
+        .lines = cb_rng_below(rng, LINES + 1),
+        .taps = 1 + cb_rng_below(rng, 8),
+        .stride = 1 + cb_rng_below(rng, 3),
+        .dilation = 1 + cb_rng_below(rng, 4) / 3,
+        .pad = cb_rng_below(rng, 6),
+        .rows = lines,
+        .width = 1 + cb_rng_below(rng, 20),
+        .pixel = channels + 3,
+        .w = weights,
+        .w_stride = channels,
+        .out = out,
+        .out_stride = channels + 1,
+        .post = { .lo = -1, .hi = cb_rng_below(rng, 2) ? 1 : INFINITY },
+    };
+    if (cb_rng_below(rng, 2))
+        d.post.bias = b + 2;
+    if (cb_rng_below(rng, 2))
+        d.post.residual = b + 1;
+    k->depthwise_line(&d);
+}
+
+Test(depthwise_line, every_isa_equals_scalar_and_writes_nothing_else)
+{
+    const struct cb_kernels scalar = cb_kernels_for(CB_ISA_GENERIC);
+    for (uint64_t seed = 1; seed <= 3000; seed++) {
+        const size_t channels = seed % MOST_LINE + 1;
+        struct cb_rng rng = cb_rng_seed(seed);
+        fill();
+        run_depthwise_line(&scalar, &rng, channels, want);
+        EACH_FAST_SET(isa)
+        {
+            const struct cb_kernels k = cb_kernels_for(isa);
+            rng = cb_rng_seed(seed);
+            run_depthwise_line(&k, &rng, channels, got);
+            cb_expect_close(MOST + 1, got, want, "%s, seed %d", k.name, (int)seed);
         }
     }
 }
