@@ -1,9 +1,9 @@
 /* bench/kernels.c - GFLOP/s of convolutions and matrix products by shape, set and threads.
  *
- * bench-kernels [-a] [-b] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -a: every algorithm that fits;
- * -b: the derivatives too. A row
- * shows the best and the median of its runs: on a shared machine the best is what the code can do,
- * the median what it got. One thread is timed by the CPU time that it used, several by the wall
+ * bench-kernels [-a] [-b] [-c] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -a: every algorithm that
+ * fits; -b: the derivatives too; -c: weights come from memory, as those of a large network do. A
+ * row shows the best and the median of its runs: on a shared machine the best is what the code can
+ * do, the median what it got. One thread is timed by the CPU time that it used, several by the wall
  * clock. */
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #include "core/kernels/conv_parts.h"
 #include "core/kernels/gemm.h"
 
-enum { RUNS_MAX = 400 };
+enum { RUNS_MAX = 400, COLD_BYTES = 96 << 20 };
 #define SECONDS 0.3
 
 struct row {
@@ -96,6 +96,8 @@ struct job {
     const struct cb_conv_algorithm *algorithm; /* NULL: the product */
     struct cb_conv_call call;
     float *w, *dx;
+    size_t packed_bytes, copies; /* of the packed weights: as in a network, none is in the cache */
+    char *packed;
     struct cb_gemm gemm;
 };
 
@@ -165,6 +167,14 @@ static double flops(const struct row *r, const struct cb_conv_shape *s)
            (double)r->group;
 }
 
+static void copy_weights(struct job *job, struct cb_arena *arena, const void *packed)
+{
+    job->copies = COLD_BYTES / (job->packed_bytes + 1) + 1;
+    job->packed = take(arena, job->copies * job->packed_bytes);
+    for (size_t i = 0; i < job->copies; i++)
+        memcpy(job->packed + i * job->packed_bytes, packed, job->packed_bytes);
+}
+
 static void prepare_conv(struct job *job, struct cb_arena *arena, const struct cb_conv_shape *s)
 {
     const struct cb_conv_algorithm *a = job->algorithm;
@@ -175,6 +185,8 @@ static void prepare_conv(struct job *job, struct cb_arena *arena, const struct c
     float *w = job->w = numbers(arena, s->cout * (s->cin / s->group) * s->kernel[1] * s->kernel[2]);
     void *packed = take(arena, a->packed_bytes(job->kernels, s));
     a->pack(job->kernels, s, job->threads, w, NULL, packed);
+    job->packed_bytes = a->packed_bytes(job->kernels, s);
+    copy_weights(job, arena, packed);
     job->call = (struct cb_conv_call){
         .shape = s,
         .x = numbers(arena, in),
@@ -214,7 +226,8 @@ static int by_value(const void *a, const void *b)
 }
 
 static void measure(const struct row *r, enum kind kind, const struct cb_kernels *kernels,
-                    const struct cb_conv_algorithm *algorithm, struct cb_threads *threads)
+                    const struct cb_conv_algorithm *algorithm, bool cold,
+                    struct cb_threads *threads)
 {
     static const char *const kinds[] = { "product", "d-data", "d-weights" };
     struct cb_arena arena;
@@ -234,6 +247,8 @@ static void measure(const struct row *r, enum kind kind, const struct cb_kernels
     const double end = cb_clock_ms() + 1e3 * SECONDS;
     while (runs < 5 || (runs < RUNS_MAX && cb_clock_ms() < end)) {
         const double start = now_ms(threads);
+        if (cold && job.copies)
+            job.call.packed = job.packed + runs % job.copies * job.packed_bytes;
         run(&job);
         ms[runs++] = now_ms(threads) - start;
     }
@@ -243,7 +258,7 @@ static void measure(const struct row *r, enum kind kind, const struct cb_kernels
     const double error = job.algorithm && kind == FORWARD
                              ? cb_conv_error(kernels, &s, job.algorithm, job.w, job.call.packed)
                              : 0;
-    printf("%-27s %-10s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s  error %.1e\n",
+    printf("%-27s %-15s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s  error %.1e\n",
            r->name, what, kernels->name, cb_threads_count(threads), ms[0], work / ms[0],
            work / ms[runs / 2], error);
     fflush(stdout);
@@ -252,31 +267,33 @@ static void measure(const struct row *r, enum kind kind, const struct cb_kernels
 
 /* The algorithm that is chosen, or every one that fits (but for the plain loops). */
 static void measure_forms(const struct row *r, enum kind kind, const struct cb_kernels *kernels,
-                          bool all, struct cb_threads *threads)
+                          bool all, bool cold, struct cb_threads *threads)
 {
     const struct cb_conv_shape s = shape_of(r);
     const struct cb_conv_algorithm *chosen = r->kernel ? cb_conv_choose(kernels, &s) : NULL;
     if (!all || kind != FORWARD || !chosen) {
-        measure(r, kind, kernels, chosen, threads);
+        measure(r, kind, kernels, chosen, cold, threads);
         return;
     }
     for (size_t i = 0; i + 1 < cb_conv_algorithm_count; i++)
         if (cb_conv_algorithms[i]->fits(kernels, &s))
-            measure(r, kind, kernels, cb_conv_algorithms[i], threads);
+            measure(r, kind, kernels, cb_conv_algorithms[i], cold, threads);
 }
 
 int main(int argc, char **argv)
 {
     const char *filter = "";
-    enum cb_isa first = CB_ISA_AVX2, last = cb_isa_best();
+    enum cb_isa first = CB_ISA_GENERIC + 1, last = cb_isa_best();
     size_t count_first = 1, count_last = 2;
     enum kind kind_last = FORWARD;
-    bool all = false;
-    for (int option; (option = getopt(argc, argv, "abf:i:t:")) != -1;) {
+    bool all = false, cold = false;
+    for (int option; (option = getopt(argc, argv, "abcf:i:t:")) != -1;) {
         if (option == 'b')
             kind_last = BACKWARD_WEIGHTS;
         else if (option == 'a')
             all = true;
+        else if (option == 'c')
+            cold = true;
         else if (option == 'f')
             filter = optarg;
         else if (option == 'i')
@@ -295,7 +312,7 @@ int main(int argc, char **argv)
             for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
                 for (enum kind kind = FORWARD; kind <= kind_last; kind++)
                     if (strstr(rows[i].name, filter) && (kind == FORWARD || rows[i].kernel))
-                        measure_forms(&rows[i], kind, &kernels, all, threads);
+                        measure_forms(&rows[i], kind, &kernels, all, cold, threads);
         }
         cb_threads_destroy(threads);
     }

@@ -35,7 +35,7 @@ static const struct cb_option common_options[] = {
       .value = "N", .help = "threads that compute; 0: as many as this process may use", .min = 0,
       .max = 1024 },
     { .name = "isa", .kind = CB_OPTION_TEXT, .offset = offsetof(struct common, isa),
-      .value = "NAME", .help = "auto, generic, avx2 or avx512: use no more than that" },
+      .value = "NAME", .help = "auto, generic, avx2, avx512 or neon: use no more than that" },
     { .name = "help", .letter = 'h', .kind = CB_OPTION_FLAG,
       .offset = offsetof(struct common, help), .help = "this text" },
 };
@@ -83,7 +83,7 @@ static struct cb_status choose_isa(struct cb_cli *cli, const char *option, enum 
             continue;
         const enum cb_isa isa = cb_isa_find(wish[i]);
         if (isa == CB_ISA_COUNT)
-            return cb_cli_usage(cli, "%s: \"%s\" is none of auto, generic, avx2, avx512",
+            return cb_cli_usage(cli, "%s: \"%s\" is none of auto, generic, avx2, avx512, neon",
                                 i ? "CAMBIUM_ISA" : "--isa", wish[i]);
         if (isa > cb_isa_best())
             cb_cli_warn(cli, "this machine has no %s", wish[i]);

@@ -179,3 +179,8 @@ const struct cb_graph *cb_plan_graph(const struct cb_plan *plan)
 {
     return &plan->graph;
 }
+
+size_t cb_plan_activation_bytes(const struct cb_plan *plan)
+{
+    return plan->activation_bytes;
+}

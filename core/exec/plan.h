@@ -33,6 +33,9 @@ void cb_plan_destroy(struct cb_plan *plan);
 /* After the passes, shapes known. */
 const struct cb_graph *cb_plan_graph(const struct cb_plan *plan);
 
+/* Of the arena that each session takes, scratch included. */
+size_t cb_plan_activation_bytes(const struct cb_plan *plan);
+
 /* The inputs of a graph that must be given with their elements, since shapes depend on them:
  * flags[n_inputs]. */
 CB_MUST_USE struct cb_status cb_plan_known_inputs(const struct cb_graph *graph,

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/exec/plan_internal.h"
 #include "core/exec/session_internal.h"
 
@@ -104,4 +105,22 @@ void cb_session_run(struct cb_session *session)
     const struct cb_graph *g = &session->plan->graph;
     for (int i = 0; i < g->n_nodes; i++)
         cb_op_get(g->nodes[i].op)->forward(&session->calls[i]);
+}
+
+void cb_session_run_timed(struct cb_session *session, int64_t *ns)
+{
+    const struct cb_graph *g = &session->plan->graph;
+    int64_t before = cb_clock_ns();
+    for (int i = 0; i < g->n_nodes; i++) {
+        cb_op_get(g->nodes[i].op)->forward(&session->calls[i]);
+        const int64_t now = cb_clock_ns();
+        ns[i] = now - before;
+        before = now;
+    }
+}
+
+const char *cb_session_algorithm(const struct cb_session *session, int node)
+{
+    const struct cb_op_def *def = cb_op_get(session->plan->graph.nodes[node].op);
+    return def->algorithm ? def->algorithm(&session->calls[node]) : NULL;
 }

@@ -17,5 +17,11 @@ const struct cb_tensor *cb_session_output(const struct cb_session *session, int 
 
 void cb_session_run(struct cb_session *session);
 
+/* The same; what each node of the plan's graph took is written to ns[n_nodes]. */
+void cb_session_run_timed(struct cb_session *session, int64_t *ns);
+
+/* The name of the algorithm that computes this node; NULL where its operator has one way. */
+const char *cb_session_algorithm(const struct cb_session *session, int node);
+
 /* The tensor of a value of the plan's graph that is kept (an output, or on the path to a `wrt`). */
 const struct cb_tensor *cb_session_value(const struct cb_session *session, int value);

@@ -2,10 +2,18 @@
 
 #include "core/kernels/conv_parts.h"
 
+/* clang-format off */
 const struct cb_conv_algorithm *const cb_conv_algorithms[] = {
-    &cb_conv_depthwise,  &cb_conv_product,  &cb_conv_winograd_6, &cb_conv_winograd_8,
-    &cb_conv_winograd_4, &cb_conv_indirect, &cb_conv_direct,
+    &cb_conv_depthwise,
+    &cb_conv_product,
+    &cb_conv_winograd_6,
+    &cb_conv_winograd_8,
+    &cb_conv_winograd_4,
+    &cb_conv_winograd_5,
+    &cb_conv_indirect,
+    &cb_conv_direct,
 };
+/* clang-format on */
 const size_t cb_conv_algorithm_count = sizeof cb_conv_algorithms / sizeof *cb_conv_algorithms;
 
 #define COMPETES 2.5 /* times the least cost: no estimate is that wrong */

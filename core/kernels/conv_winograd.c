@@ -1,217 +1,112 @@
-/* core/kernels/conv_winograd.c - convolution of stride 1 by Winograd's minimal filtering
- * (winograd.h): tiles of the input are transformed into one plane per point, each plane is
- * multiplied with its own matrix of weights, and the products of a tile are transformed back.
+/* core/kernels/conv_winograd.c - convolution of stride 1 (and 3x3 of stride 2) by Winograd's
+ * minimal filtering (winograd.h): tiles of the input are transformed into one plane per point, each
+ * plane is multiplied with its own matrix of weights, and the products of a tile are transformed
+ * back.
  *
  * A block of tiles goes through all three steps before the next one. Where there are enough blocks,
  * each thread takes its own, and what it made lies in its own cache; where there are few (small
  * pictures, many channels: the weights are what has to be read), all threads share one block, first
  * its tiles, then its panels of output channels. A panel's products are transformed back at once.
- *
- * Packed: [panel][point][cin][nr]. */
+ */
 #include <math.h>
 #include <string.h>
 
 #include "core/kernels/blocks.h"
-#include "core/kernels/conv_parts.h"
-#include "core/kernels/pack.h"
-#include "core/kernels/winograd.h"
+#include "core/kernels/winograd_form.h"
 
 enum {
-    PIXELS = CB_WINOGRAD_POINTS_MAX * CB_WINOGRAD_POINTS_MAX,
-    BLOCK_BYTES = 1 << 18,  /* of a block's transformed tiles */
-    SHARED_BYTES = 4 << 20, /* the same, when threads share it */
-    LEAST_TILES = 28,       /* of a block: they share each weight that is loaded */
-    DEPTH = 256,            /* input channels at a time: rows and panel stay in the first cache */
-    MOST_OF_8 = 48,         /* input channels with 8 points along both axes: their sums err most */
-    LINE = 16,              /* floats in a line of the cache */
+    DEPTH = 256,    /* input channels at a time: rows and panel stay in the first cache */
+    MOST_OF_8 = 48, /* input channels with 8 points along both axes: their sums err most */
 };
 
 /* Of a layer, as cb_conv_error says it. */
 #define ERROR_BUDGET 2.5e-6
 
-/* The shape as tiles; axis 0 is the height, 1 the width. What lies before them counts as images. */
-struct form {
-    size_t n[2], m[2], k[2];
-    size_t points;     /* n[0] * n[1] */
-    size_t tiles[2];   /* of a picture, along each axis */
-    size_t total;      /* tiles of all pictures */
-    size_t panels, cp; /* panels of output channels; floats of a transformed pixel */
-    size_t block;      /* tiles in a block */
-    bool shared;
-};
-
-static bool form_axis(const struct cb_conv_shape *s, size_t n, int axis, struct form *f)
+static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t points)
 {
-    const size_t k = s->kernel[axis + 1];
-    if (s->stride[axis + 1] != 1 || s->dilation[axis + 1] != 1 || k % 2 == 0 || k >= n)
-        return false;
-    f->k[axis] = k;
-    f->n[axis] = k == 1 ? 1 : n;
-    f->m[axis] = k == 1 ? 1 : n - k + 1;
-    f->tiles[axis] = cb_size_divide(s->out[axis + 1], f->m[axis]);
-    return true;
-}
-
-static size_t plane_floats(const struct form *f, size_t tiles)
-{
-    /* An odd number of lines: the planes' rows fall on different sets of the first cache. */
-    const size_t lines = tiles * f->cp / LINE;
-    return (lines | 1) * LINE;
-}
-
-static bool form_of(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t n,
-                    struct form *f)
-{
-    *f = (struct form){ 0 };
-    const bool ok = form_axis(s, n, 0, f) && form_axis(s, n, 1, f);
-    if (!ok || s->group != 1 || s->kernel[0] != 1 || s->stride[0] != 1 || s->pad[0] != 0 ||
-        s->in[0] != s->out[0] || (f->k[0] == 1 && f->k[1] == 1) ||
-        (f->k[0] != 1 && f->k[1] != 1 && f->k[0] != f->k[1]))
-        return false;
-    f->points = f->n[0] * f->n[1];
-    f->total = s->n * s->out[0] * f->tiles[0] * f->tiles[1];
-    f->panels = cb_size_divide(s->cout, kernels->nr);
-    f->cp = cb_size_divide(s->cin, LINE) * LINE;
-    f->cp += f->cp / LINE % 2 ? 0 : LINE; /* rows of a tile on different sets, too */
-    return true;
-}
-
-/* Blocks for so many threads: at least LEAST_TILES, as many as the bytes allow. */
-static void choose_blocks(struct form *f, size_t threads)
-{
-    const size_t tile_bytes = f->points * f->cp * sizeof(float);
-    const size_t most = cb_size_max(BLOCK_BYTES / tile_bytes, LEAST_TILES);
-    f->shared = threads > 1 && f->total < threads * most * 2;
-    if (f->shared) {
-        f->block = cb_size_min(f->total, cb_size_max(SHARED_BYTES / tile_bytes, LEAST_TILES));
-    } else {
-        const size_t blocks = cb_size_divide(f->total, most);
-        f->block = cb_size_divide(f->total, cb_size_max(blocks, 1));
-    }
-}
-
-static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t n)
-{
-    struct form f;
-    return form_of(kernels, s, n, &f) && (f.points < PIXELS || s->cin <= MOST_OF_8);
+    struct cb_winograd_form f;
+    return cb_winograd_form_of(kernels, s, points, &f) &&
+           (f.points < CB_WINOGRAD_PIXELS || s->cin <= MOST_OF_8);
 }
 
 /* A transform takes about 6 operations for each vector of a plane. */
-static double cost(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t n)
+static double cost(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t points)
 {
-    struct form f;
-    (void)form_of(kernels, s, n, &f);
-    const double planes = (double)(f.points * f.total), vectors = (double)kernels->vector;
+    struct cb_winograd_form f;
+    (void)cb_winograd_form_of(kernels, s, points, &f);
+    const double planes = (double)(f.points * f.total);
     const double in = (double)s->cin, out = (double)cb_size_divide(s->cout, kernels->vector);
     const double in_vectors = (double)cb_size_divide(s->cin, kernels->vector);
-    return planes * (1.1 * in * out + 6 * (in_vectors + out)) +
-           cb_conv_reading(kernels, (double)f.points * in * out * vectors);
+    const double weights = (double)cb_winograd_packed_bytes(kernels, s, &f) / sizeof(float);
+    return planes * (1.1 * in * out + 6 * (in_vectors + out)) + cb_conv_reading(kernels, weights);
 }
 
 static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
-                           size_t n)
+                           size_t points)
 {
-    struct form f;
-    (void)form_of(kernels, s, n, &f);
-    return cb_size_bytes(f.panels * f.points * s->cin, kernels->nr * sizeof(float));
+    struct cb_winograd_form f;
+    (void)cb_winograd_form_of(kernels, s, points, &f);
+    return cb_winograd_packed_bytes(kernels, s, &f);
 }
 
-/* ---- weights ---- */
-
-struct pack {
-    const struct cb_kernels *kernels;
-    const struct cb_conv_shape *s;
-    const struct form *form;
-    const char *w;
-    const float *scale;
-    float *packed, g[2][PIXELS];
-};
-
-/* Sixteen input channels of one panel. */
-static void pack_task(void *ctx, size_t i, size_t worker)
-{
-    (void)worker;
-    const struct pack *p = ctx;
-    const struct form *f = p->form;
-    const size_t tasks = cb_size_divide(p->s->cin, LINE), panel = i / tasks, c0 = i % tasks * LINE;
-    const size_t nr = p->kernels->nr, first = panel * nr, taps = f->k[0] * f->k[1];
-    const size_t columns = cb_size_min(p->s->cout - first, nr), size = p->s->cin * taps;
-    float taps_of[PIXELS * CB_TILE_COLUMNS_MAX];
-    for (size_t c = c0; c < p->s->cin && c < c0 + LINE; c++) {
-        cb_pack_rows(p->w + (first * size + c * taps) * sizeof(float), taps, columns, 1, size, nr,
-                     taps_of);
-        for (size_t t = 0; p->scale && t < taps; t++)
-            for (size_t j = 0; j < columns; j++)
-                taps_of[t * nr + j] *= p->scale[first + j];
-        p->kernels->winograd_filter(&(struct cb_winograd_filter){
-            .points = { f->n[0], f->n[1] },
-            .taps = { f->k[0], f->k[1] },
-            .g = { p->g[0], p->g[1] },
-            .w = taps_of,
-            .out = p->packed + (panel * f->points * p->s->cin + c) * nr,
-            .plane = p->s->cin * nr,
-        });
-    }
-}
-
-static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t n,
+static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t points,
                  struct cb_threads *threads, const void *w, const float *scale, void *packed)
 {
-    struct form f;
-    (void)form_of(kernels, s, n, &f);
-    struct pack p = {
-        .kernels = kernels, .s = s, .form = &f, .w = w, .scale = scale, .packed = packed
-    };
-    for (int axis = 0; axis < 2; axis++)
-        for (size_t i = 0; i < f.n[axis]; i++)
-            for (size_t j = 0; j < f.k[axis]; j++)
-                p.g[axis][i * f.k[axis] + j] = (float)cb_winograd_g(f.n[axis], f.k[axis], i, j);
-    cb_threads_for(threads, f.panels * cb_size_divide(s->cin, LINE), pack_task, &p);
+    struct cb_winograd_form f;
+    (void)cb_winograd_form_of(kernels, s, points, &f);
+    cb_winograd_pack(kernels, s, &f, threads, w, scale, packed);
 }
 
-/* ---- run ---- */
+/* ---- scratch: zeros for the padding; blocks of transformed tiles, one or one a thread; of each
+ * thread the products of a panel ---- */
 
-/* Zeros for the padding; transformed tiles, one block or one a thread; products of a panel of each
- * thread. */
 static size_t zeros_bytes(const struct cb_conv_shape *s)
 {
     return cb_size_bytes(s->cin, sizeof(float));
 }
 
-static size_t block_bytes(const struct form *f)
+static size_t block_bytes(const struct cb_winograd_form *f)
 {
-    return cb_size_bytes(f->points, plane_floats(f, f->block) * sizeof(float));
+    return cb_size_bytes(f->points, cb_winograd_plane(f, f->block) * sizeof(float));
 }
 
-/* Floats of a tile's products of one panel; odd in lines, as planes are. */
-static size_t product_floats(const struct cb_kernels *kernels, const struct form *f)
+/* Floats of a tile's products of one panel; an odd number of lines, as in planes. */
+static size_t product_floats(const struct cb_kernels *kernels, const struct cb_winograd_form *f)
 {
-    return f->points * kernels->nr + LINE;
+    return f->points * kernels->nr + CB_WINOGRAD_LINE;
 }
 
-static size_t products_bytes(const struct cb_kernels *kernels, const struct form *f)
+static size_t products_bytes(const struct cb_kernels *kernels, const struct cb_winograd_form *f)
 {
     return cb_size_bytes(f->block, product_floats(kernels, f) * sizeof(float));
 }
 
 static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
-                            size_t n, size_t threads)
+                            size_t points, size_t threads)
 {
-    struct form f;
-    (void)form_of(kernels, s, n, &f);
-    choose_blocks(&f, threads);
+    struct cb_winograd_form f;
+    (void)cb_winograd_form_of(kernels, s, points, &f);
+    cb_winograd_choose_blocks(&f, threads);
     const size_t blocks = cb_size_bytes(f.shared ? 1 : threads, block_bytes(&f));
-    return cb_size_add(zeros_bytes(s),
-                       cb_size_add(blocks, cb_size_bytes(threads, products_bytes(kernels, &f))));
+    return cb_size_add(cb_size_add(zeros_bytes(s), blocks),
+                       cb_size_bytes(threads, products_bytes(kernels, &f)));
 }
+
+/* ---- run ---- */
 
 struct winograd {
     const struct cb_kernels *kernels;
     const struct cb_conv_call *call;
-    struct form form;
+    struct cb_winograd_form form;
     const float *zeros;
     char *blocks, *products;
     size_t first, count; /* the shared block: its first tile, its tiles */
+};
+
+/* Some tiles, transformed: point by point, tile by tile, [cp]. */
+struct block {
+    const float *at;
+    size_t first, count, plane;
 };
 
 /* Tile `number`: its picture, and the first output line and column. */
@@ -219,7 +114,7 @@ struct place {
     size_t image, at[2];
 };
 
-static struct place place_of(const struct form *f, size_t number)
+static struct place place_of(const struct cb_winograd_form *f, size_t number)
 {
     const size_t line = number / f->tiles[1];
     return (struct place){
@@ -228,18 +123,18 @@ static struct place place_of(const struct form *f, size_t number)
     };
 }
 
-static void transform_tile(const struct winograd *w, size_t number, size_t count, float *out)
+static void transform_tile(const struct winograd *w, size_t number, size_t plane, float *out)
 {
-    const struct form *f = &w->form;
+    const struct cb_winograd_form *f = &w->form;
     const struct cb_conv_shape *s = w->call->shape;
     const struct cb_conv_input x = cb_conv_input_of(w->call);
     const struct place p = place_of(f, number);
-    const float *rows[PIXELS], **row = rows;
+    const float *rows[CB_WINOGRAD_PIXELS], **row = rows;
     for (size_t i = 0; i < f->n[0]; i++) {
-        const size_t i0 = p.at[0] + i - s->pad[1];
+        const size_t i0 = p.at[0] * s->stride[1] + i - s->pad[1];
         const size_t width = i0 < s->in[1] ? s->in[2] : 0, line = p.image * s->in[1] + i0;
         for (size_t j = 0; j < f->n[1]; j++) {
-            const size_t i1 = p.at[1] + j - s->pad[2];
+            const size_t i1 = p.at[1] * s->stride[2] + j - s->pad[2];
             *row++ = i1 < width ? x.at + (line * s->in[2] + i1) * x.stride : w->zeros;
         }
     }
@@ -248,47 +143,55 @@ static void transform_tile(const struct winograd *w, size_t number, size_t count
         .channels = s->cin,
         .rows = rows,
         .out = out,
-        .plane = plane_floats(f, count),
+        .plane = plane,
     });
 }
 
-/* All points of `count` tiles times one panel: to [tile][point][nr]. */
-static void multiply_panel(const struct winograd *w, const float *block, size_t count, size_t panel,
+/* Input channels c .. c + depth of all points times their weights, [matrix] step floats apart, to
+ * products [tile][point][nr]; after the first channels they are added to what is there. */
+static void multiply(const struct winograd *w, const struct block *b, size_t c, size_t depth,
+                     const float *weights, size_t step, float *products)
+{
+    const struct cb_winograd_form *f = &w->form;
+    const size_t nr = w->kernels->nr, stride = product_floats(w->kernels, f);
+    const struct cb_blocks rows = { .m = b->count,
+                                    .tiles = cb_size_divide(b->count, w->kernels->mr) };
+    const float *row[CB_TILE_ROWS_MAX];
+    struct cb_tile t = {
+        .n = nr,
+        .taps = 1,
+        .depth = depth,
+        .rows = row,
+        .out_stride = stride,
+        .post = { .lo = -INFINITY, .hi = INFINITY },
+    };
+    for (size_t point = 0; point < f->points; point++)
+        for (size_t tile = 0; tile < rows.tiles; tile++) {
+            const size_t first = cb_blocks_row(&rows, tile);
+            const float *at = b->at + point * b->plane + first * f->cp + c;
+            t.m = cb_blocks_row(&rows, tile + 1) - first;
+            for (size_t i = 0; i < t.m; i++)
+                row[i] = at + i * f->cp;
+            t.panel = weights + f->matrix[point] * step;
+            t.out = products + first * stride + point * nr;
+            t.post.residual = c ? t.out : NULL;
+            w->kernels->tile(&t);
+        }
+}
+
+static void multiply_panel(const struct winograd *w, const struct block *b, size_t panel,
                            float *products)
 {
-    const struct form *f = &w->form;
-    const size_t cin = w->call->shape->cin, nr = w->kernels->nr;
-    const size_t plane = plane_floats(f, count), stride = product_floats(w->kernels, f);
-    const struct cb_blocks rows = { .m = count, .tiles = cb_size_divide(count, w->kernels->mr) };
-    const float *weights = (const float *)w->call->packed + panel * f->points * cin * nr;
-    const float *row[CB_TILE_ROWS_MAX];
-    for (size_t point = 0; point < f->points; point++, block += plane, weights += cin * nr)
-        for (size_t c = 0; c < cin; c += DEPTH)
-            for (size_t tile = 0; tile < rows.tiles; tile++) {
-                const size_t first = cb_blocks_row(&rows, tile);
-                struct cb_tile t = {
-                    .m = cb_blocks_row(&rows, tile + 1) - first,
-                    .n = nr,
-                    .taps = 1,
-                    .depth = cb_size_min(cin - c, DEPTH),
-                    .rows = row,
-                    .panel = weights + c * nr,
-                    .out = products + first * stride + point * nr,
-                    .out_stride = stride,
-                    .post = { .lo = -INFINITY, .hi = INFINITY },
-                };
-                if (c)
-                    t.post.residual = t.out;
-                for (size_t i = 0; i < t.m; i++)
-                    row[i] = block + (first + i) * f->cp + c;
-                w->kernels->tile(&t);
-            }
+    const size_t cin = w->call->shape->cin, nr = w->kernels->nr, matrices = w->form.matrices;
+    const float *weights = (const float *)w->call->packed + panel * matrices * cin * nr;
+    for (size_t c = 0; c < cin; c += DEPTH)
+        multiply(w, b, c, cb_size_min(cin - c, DEPTH), weights + c * nr, cin * nr, products);
 }
 
 static void finish_tile(const struct winograd *w, size_t number, size_t panel,
                         const float *products)
 {
-    const struct form *f = &w->form;
+    const struct cb_winograd_form *f = &w->form;
     const struct cb_conv_call *call = w->call;
     const struct cb_conv_shape *s = call->shape;
     const struct place p = place_of(f, number);
@@ -317,49 +220,52 @@ static void finish_tile(const struct winograd *w, size_t number, size_t panel,
                             t.pixel);
 }
 
-static void run_panel(const struct winograd *w, const float *block, size_t first, size_t count,
-                      size_t panel, size_t worker)
+static void run_panel(const struct winograd *w, const struct block *b, size_t panel, size_t worker)
 {
     float *products =
         (float *)(void *)(w->products + worker * products_bytes(w->kernels, &w->form));
     const size_t stride = product_floats(w->kernels, &w->form);
-    multiply_panel(w, block, count, panel, products);
-    for (size_t i = 0; i < count; i++)
-        finish_tile(w, first + i, panel, products + i * stride);
+    multiply_panel(w, b, panel, products);
+    for (size_t i = 0; i < b->count; i++)
+        finish_tile(w, b->first + i, panel, products + i * stride);
 }
 
 /* A thread's own block, from tiles to outputs. */
 static void run_block(void *ctx, size_t i, size_t worker)
 {
     const struct winograd *w = ctx;
-    const struct form *f = &w->form;
-    float *block = (float *)(void *)(w->blocks + worker * block_bytes(f));
+    const struct cb_winograd_form *f = &w->form;
     const size_t first = i * f->block, count = cb_size_min(f->total - first, f->block);
+    float *at = (float *)(void *)(w->blocks + worker * block_bytes(f));
+    const struct block b = { at, first, count, cb_winograd_plane(f, count) };
     for (size_t t = 0; t < count; t++)
-        transform_tile(w, first + t, count, block + t * f->cp);
+        transform_tile(w, first + t, b.plane, at + t * f->cp);
     for (size_t panel = 0; panel < f->panels; panel++)
-        run_panel(w, block, first, count, panel, worker);
+        run_panel(w, &b, panel, worker);
 }
 
 static void transform_shared(void *ctx, size_t i, size_t worker)
 {
     (void)worker;
     const struct winograd *w = ctx;
-    transform_tile(w, w->first + i, w->count, (float *)(void *)w->blocks + i * w->form.cp);
+    transform_tile(w, w->first + i, cb_winograd_plane(&w->form, w->count),
+                   (float *)(void *)w->blocks + i * w->form.cp);
 }
 
 static void run_shared(void *ctx, size_t i, size_t worker)
 {
     const struct winograd *w = ctx;
-    run_panel(w, (const float *)(const void *)w->blocks, w->first, w->count, i, worker);
+    const struct block b = { (const float *)(const void *)w->blocks, w->first, w->count,
+                             cb_winograd_plane(&w->form, w->count) };
+    run_panel(w, &b, i, worker);
 }
 
-static void run(const struct cb_kernels *kernels, const struct cb_conv_call *call, size_t n)
+static void run(const struct cb_kernels *kernels, const struct cb_conv_call *call, size_t points)
 {
     const size_t threads = cb_threads_count(call->threads), zeros = zeros_bytes(call->shape);
     struct winograd w = { .kernels = kernels, .call = call };
-    (void)form_of(kernels, call->shape, n, &w.form);
-    choose_blocks(&w.form, threads);
+    (void)cb_winograd_form_of(kernels, call->shape, points, &w.form);
+    cb_winograd_choose_blocks(&w.form, threads);
     w.zeros = memset(call->scratch, 0, zeros);
     w.blocks = (char *)call->scratch + zeros;
     w.products = w.blocks + (w.form.shared ? 1 : threads) * block_bytes(&w.form);
@@ -374,54 +280,48 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
     }
 }
 
-static bool accurate(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
-                     const struct cb_conv_algorithm *algorithm, const void *w, const void *packed)
-{
-    return cb_conv_error(kernels, s, algorithm, w, packed) <= ERROR_BUDGET;
-}
-
 /* clang-format off */
 /* One row of the table of algorithms for each number of points. */
-#define ALGORITHM(points)                                                                          \
-    static bool fits_##points(const struct cb_kernels *k, const struct cb_conv_shape *s)           \
+#define ALGORITHM(id)                                                                              \
+    static bool fits_##id(const struct cb_kernels *k, const struct cb_conv_shape *s)               \
     {                                                                                              \
-        return fits(k, s, points);                                                                 \
+        return fits(k, s, id);                                                                     \
     }                                                                                              \
-    static double cost_##points(const struct cb_kernels *k, const struct cb_conv_shape *s)         \
+    static double cost_##id(const struct cb_kernels *k, const struct cb_conv_shape *s)             \
     {                                                                                              \
-        return cost(k, s, points);                                                                 \
+        return cost(k, s, id);                                                                     \
     }                                                                                              \
-    static size_t packed_bytes_##points(const struct cb_kernels *k, const struct cb_conv_shape *s) \
+    static size_t packed_bytes_##id(const struct cb_kernels *k, const struct cb_conv_shape *s)     \
     {                                                                                              \
-        return packed_bytes(k, s, points);                                                         \
+        return packed_bytes(k, s, id);                                                             \
     }                                                                                              \
-    static void pack_##points(const struct cb_kernels *k, const struct cb_conv_shape *s,           \
-                              struct cb_threads *threads, const void *w, const float *scale,       \
-                              void *packed)                                                        \
+    static void pack_##id(const struct cb_kernels *k, const struct cb_conv_shape *s,               \
+                          struct cb_threads *threads, const void *w, const float *scale,           \
+                          void *packed)                                                            \
     {                                                                                              \
-        pack(k, s, points, threads, w, scale, packed);                                             \
+        pack(k, s, id, threads, w, scale, packed);                                                 \
     }                                                                                              \
-    static size_t scratch_bytes_##points(const struct cb_kernels *k,                               \
-                                         const struct cb_conv_shape *s, size_t threads)            \
+    static size_t scratch_bytes_##id(const struct cb_kernels *k, const struct cb_conv_shape *s,    \
+                                     size_t threads)                                               \
     {                                                                                              \
-        return scratch_bytes(k, s, points, threads);                                               \
+        return scratch_bytes(k, s, id, threads);                                                   \
     }                                                                                              \
-    static void run_##points(const struct cb_kernels *k, const struct cb_conv_call *call)          \
+    static void run_##id(const struct cb_kernels *k, const struct cb_conv_call *call)              \
     {                                                                                              \
-        run(k, call, points);                                                                      \
+        run(k, call, id);                                                                          \
     }                                                                                              \
-    static bool accurate_##points(const struct cb_kernels *k, const struct cb_conv_shape *s,       \
-                                  const void *w, const void *packed)                               \
+    static bool accurate_##id(const struct cb_kernels *k, const struct cb_conv_shape *s,           \
+                              const void *w, const void *packed)                                   \
     {                                                                                              \
-        return accurate(k, s, &cb_conv_winograd_##points, w, packed);                              \
+        return cb_conv_error(k, s, &cb_conv_winograd_##id, w, packed) <= ERROR_BUDGET;             \
     }                                                                                              \
-    const struct cb_conv_algorithm cb_conv_winograd_##points = {                                   \
-        .name = "winograd-" #points, .fits = fits_##points, .cost = cost_##points,                 \
-        .packed_bytes = packed_bytes_##points, .pack = pack_##points,                              \
-        .scratch_bytes = scratch_bytes_##points, .run = run_##points,                              \
-        .accurate = accurate_##points,                                                             \
+    const struct cb_conv_algorithm cb_conv_winograd_##id = {                                       \
+        .name = "winograd-" #id, .fits = fits_##id, .cost = cost_##id, .packed_bytes = packed_bytes_##id,\
+        .pack = pack_##id, .scratch_bytes = scratch_bytes_##id, .run = run_##id,                   \
+        .accurate = accurate_##id,                                                                 \
     };
 
 ALGORITHM(4)
+ALGORITHM(5)
 ALGORITHM(6)
 ALGORITHM(8)

@@ -10,7 +10,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum cb_isa { CB_ISA_GENERIC, CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_COUNT };
+/* This processor's own sets come first, each better than those before it: all up to cb_isa_best()
+ * are there, and those of other processors are above it. */
+enum cb_isa {
+    CB_ISA_GENERIC,
+#if defined(__aarch64__)
+    CB_ISA_NEON, CB_ISA_AVX2, CB_ISA_AVX512,
+#else
+    CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_NEON,
+#endif
+    CB_ISA_COUNT
+};
 
 /* Functions of one number that may end an operator. HARD_SIGMOID is clamp(alpha x + beta, 0, 1),
  * HARD_SWISH x times that; GELU is with erf, GELU_TANH its approximation. */
@@ -86,11 +96,10 @@ struct cb_winograd_input {
     size_t plane;
 };
 
-struct cb_winograd_filter { /* of nr output channels and one input channel */
+struct cb_winograd_filter { /* of nr output channels and one input channel; rows that differ */
     size_t points[2], taps[2];
-    const float *g[2]; /* G of both axes, [points, taps] */
-    const float *w;    /* [taps[0] * taps[1]][nr] */
-    float *out;        /* nr floats, `plane` floats from plane to plane */
+    const float *w; /* [taps[0] * taps[1]][nr] */
+    float *out;     /* nr floats, `plane` floats from plane to plane */
     size_t plane;
 };
 
@@ -105,7 +114,7 @@ struct cb_winograd_output {
 };
 
 struct cb_kernels {
-    const char *name; /* "generic", "avx2", "avx512" */
+    const char *name; /* "generic", "avx2", "avx512", "neon" */
     enum cb_isa isa;
 
     size_t vector; /* floats in a register; 1: none */
@@ -146,7 +155,7 @@ static inline void cb_kernels_activate(const struct cb_kernels *kernels, struct 
 /* The best set that this CPU and its system can run. Only select.c asks the CPU anything. */
 enum cb_isa cb_isa_best(void);
 
-/* "generic", "avx2", "avx512"; CB_ISA_COUNT when there is no such name. */
+/* By its name in the table; CB_ISA_COUNT when there is no such name. */
 enum cb_isa cb_isa_find(const char *name);
 
 /* A number that differs from one model of CPU to another, where it can be told. */
@@ -155,7 +164,8 @@ uint64_t cb_cpu_model(void);
 /* The table for a set; `isa` above cb_isa_best() gives the best. */
 struct cb_kernels cb_kernels_for(enum cb_isa isa);
 
-/* Each set's own entry (scalar/, avx2/, avx512/): overwrites what it does better. */
+/* Each set's own entry (scalar/, avx2/, avx512/, neon/): overwrites what it does better. */
 void cb_kernels_use_scalar(struct cb_kernels *k);
 void cb_kernels_use_avx2(struct cb_kernels *k);
 void cb_kernels_use_avx512(struct cb_kernels *k);
+void cb_kernels_use_neon(struct cb_kernels *k);

@@ -8,19 +8,26 @@
 
 typedef void use_fn(struct cb_kernels *);
 
-/* Each set overwrites what it does better than those before it. */
+#if defined(__x86_64__)
+#define ON_X86(use) use
+#else
+#define ON_X86(use) NULL
+#endif
+#if defined(__aarch64__)
+#define ON_AARCH64(use) use
+#else
+#define ON_AARCH64(use) NULL
+#endif
+
+/* Each set overwrites what it does better than those before it. NULL: of another processor. */
 static const struct {
     const char *name;
     use_fn *use;
 } sets[CB_ISA_COUNT] = {
     [CB_ISA_GENERIC] = { "generic", cb_kernels_use_scalar },
-#if defined(__x86_64__)
-    [CB_ISA_AVX2] = { "avx2", cb_kernels_use_avx2 },
-    [CB_ISA_AVX512] = { "avx512", cb_kernels_use_avx512 },
-#else
-    [CB_ISA_AVX2] = { "avx2", NULL },
-    [CB_ISA_AVX512] = { "avx512", NULL },
-#endif
+    [CB_ISA_AVX2] = { "avx2", ON_X86(cb_kernels_use_avx2) },
+    [CB_ISA_AVX512] = { "avx512", ON_X86(cb_kernels_use_avx512) },
+    [CB_ISA_NEON] = { "neon", ON_AARCH64(cb_kernels_use_neon) },
 };
 
 /* __builtin_cpu_supports also checks that the system saves the registers. */
@@ -35,7 +42,7 @@ enum cb_isa cb_isa_best(void)
     if (avx2)
         return CB_ISA_AVX2;
 #endif
-    return CB_ISA_GENERIC;
+    return sets[CB_ISA_NEON].use ? CB_ISA_NEON : CB_ISA_GENERIC; /* every AArch64 has it */
 }
 
 enum cb_isa cb_isa_find(const char *name)

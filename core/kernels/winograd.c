@@ -52,18 +52,25 @@ static const struct points *const sets[CB_WINOGRAD_POINTS_MAX + 1] = {
 };
 /* clang-format on */
 
-int cb_winograd_has(size_t n)
-{
-    return n == 1 || (n <= CB_WINOGRAD_POINTS_MAX && sets[n]);
-}
+static const float strided_bt[5][5] = {
+    { 1, 0, -1, 0, 0 }, { 0, 0, 1, 0, 0 }, { 0, 0, -1, 0, 1 }, { 0, 1, 0, 0, 0 }, { 0, 0, 0, 1, 0 },
+};
+static const float strided_at[2][5] = { { 1, 1, 0, 1, 0 }, { 0, 1, 1, 0, 1 } };
+static const float strided_g[5][3] = {
+    { 1, 0, 0 }, { 1, 0, 1 }, { 0, 0, 1 }, { 0, 1, 0 }, { 0, 1, 0 },
+};
 
 float cb_winograd_bt(size_t n, size_t i, size_t j)
 {
+    if (n == CB_WINOGRAD_STRIDED)
+        return strided_bt[i][j];
     return n == 1 ? 1 : sets[n]->bt[i][j];
 }
 
 float cb_winograd_at(size_t n, size_t m, size_t i, size_t j)
 {
+    if (n == CB_WINOGRAD_STRIDED)
+        return strided_at[i][j];
     if (n == 1)
         return 1;
     return j + 1 < n ? (float)pow(sets[n]->at[j], (double)i) : i + 1 == m;
@@ -71,6 +78,8 @@ float cb_winograd_at(size_t n, size_t m, size_t i, size_t j)
 
 double cb_winograd_g(size_t n, size_t k, size_t i, size_t j)
 {
+    if (n == CB_WINOGRAD_STRIDED)
+        return (double)strided_g[i][j];
     if (n == 1)
         return 1;
     return i + 1 < n ? pow(sets[n]->at[i], (double)j) / sets[n]->norm[i] : j + 1 == k;

@@ -143,6 +143,12 @@ static void choose(struct cb_node *node, int algorithm)
     node->attr.conv.algorithm = algorithm;
 }
 
+static const char *algorithm(const struct cb_op_call *call)
+{
+    const struct cb_conv_shape s = shape_of(call);
+    return algorithm_of(call, &s)->name;
+}
+
 static bool accurate(const struct cb_op_call *call)
 {
     const struct cb_conv_shape s = shape_of(call);
@@ -254,6 +260,7 @@ const struct cb_op_def cb_op_conv = {
     .pack = pack,
     .algorithms = algorithms,
     .choose = choose,
+    .algorithm = algorithm,
     .accurate = accurate,
     .forward = forward,
     .backward = backward,

@@ -156,6 +156,7 @@ struct cb_op_def {
      * The plan times them on the real shapes and calls `choose` with the fastest that is accurate. */
     int (*algorithms)(const struct cb_op_call *call, int out[CB_ALGORITHMS_MAX]);
     void (*choose)(struct cb_node *node, int algorithm);
+    const char *(*algorithm)(const struct cb_op_call *call);   /* the name of the one that computes it; NULL: one way */
     /* Whether the chosen algorithm keeps its error budget with these weights (in[1] and packed). NULL: all do. */
     bool (*accurate)(const struct cb_op_call *call);
     void (*forward)(const struct cb_op_call *call);            /* cannot fail: infer checked everything */

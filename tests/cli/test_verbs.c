@@ -294,7 +294,7 @@ Test(bench, gives_the_figures_that_scripts_read)
 {
     static const char *const keys[] = { "median_ms", "min_ms",  "images_per_second",
                                         "batch",     "threads", "peak_rss_mb",
-                                        "load_ms" };
+                                        "load_ms",   "runs",    "first_result_ms" };
     struct program_run run;
     EXPECT_PROGRAM(0, &run, "bench", in("models/tiny"), "--seconds", "0.01", "--batch", "2",
                    "--threads", "1", "--json");
@@ -305,6 +305,37 @@ Test(bench, gives_the_figures_that_scripts_read)
     cr_expect_str_eq(get(json, "precision")->valuestring, "fp32");
     cr_expect(cJSON_IsString(get(json, "isa")));
     cJSON_Delete(json);
+}
+
+Test(bench, a_profile_shares_the_time_among_nodes_operators_and_algorithms)
+{
+    static const char *const tables[] = { "nodes", "operators" };
+    struct program_run run;
+    EXPECT_PROGRAM(0, &run, "bench", in("models/tiny"), "--seconds", "0.01", "--threads", "1",
+                   "--profile", "--json");
+    cJSON *json = parse(&run);
+    const cJSON *profile = get(json, "profile");
+    for (size_t i = 0; i < CB_COUNT_OF(tables); i++) {
+        double shares = 0, ms = 0;
+        for (const cJSON *row = get(profile, tables[i])->child; row; row = row->next) {
+            shares += get(row, "share")->valuedouble;
+            ms += get(row, "ms")->valuedouble;
+        }
+        cr_expect(fabs(shares - 1) < 1e-6, "%s: %g", tables[i], shares);
+        cr_expect(fabs(ms - get(profile, "ms")->valuedouble) < 1e-6 * ms, "%s: %g", tables[i], ms);
+    }
+    cr_expect(get(profile, "peak_gflops")->valuedouble > 0);
+    cr_expect(get(profile, "activation_bytes")->valueint > 16 * 16 * 3 * 4);
+    cr_expect(get(profile, "packed_bytes")->valueint >= 4 * 27 * 4);
+    const cJSON *conv = get(profile, "algorithms")->child;
+    cr_expect_str_eq(get(conv, "op")->valuestring, "Conv");
+    cr_expect(cJSON_IsString(get(conv, "algorithm")) && get(conv, "nodes")->valueint == 1);
+    cr_expect(fabs(get(conv, "gflops")->valuedouble * get(conv, "ms")->valuedouble * 1e6 -
+                   2.0 * 16 * 16 * 4 * 27) < 1);
+    cJSON_Delete(json);
+    EXPECT_PROGRAM(0, &run, "bench", in("models/tiny"), "--seconds", "0.01", "--profile");
+    cr_expect(strstr(run.out, "of peak") && strstr(run.out, "packed weights"), "%s", run.out);
+    program_free(&run);
 }
 
 Test(bench, an_open_network_takes_any_size)

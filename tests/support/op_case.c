@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#define ARENA_BYTES ((size_t)1 << 32) /* address space */
+#define ARENA_BYTES ((size_t)1 << 26) /* address space */
 #define GUARD 64
 
 struct op_case op_case_make(enum cb_op op)

@@ -27,19 +27,21 @@ void cb_scalar_winograd_input(const struct cb_winograd_input *t)
 
 void cb_scalar_winograd_filter(const struct cb_winograd_filter *f)
 {
-    const size_t n0 = f->points[0], n1 = f->points[1], k0 = f->taps[0], k1 = f->taps[1];
+    const size_t n0 = f->points[0], n1 = f->points[1], r0 = cb_winograd_rows(n0),
+                 r1 = cb_winograd_rows(n1), k0 = f->taps[0], k1 = f->taps[1];
     for (size_t c = 0; c < NR; c++) {
         float half[N * N] = { 0 };
-        for (size_t i = 0; i < n0; i++)
+        for (size_t i = 0; i < r0; i++)
             for (size_t x = 0; x < k1; x++)
                 for (size_t y = 0; y < k0; y++)
-                    half[i * k1 + x] += f->g[0][i * k0 + y] * f->w[(y * k1 + x) * NR + c];
-        for (size_t i = 0; i < n0; i++)
-            for (size_t j = 0; j < n1; j++) {
+                    half[i * k1 + x] +=
+                        (float)cb_winograd_g(n0, k0, i, y) * f->w[(y * k1 + x) * NR + c];
+        for (size_t i = 0; i < r0; i++)
+            for (size_t j = 0; j < r1; j++) {
                 float sum = 0;
                 for (size_t x = 0; x < k1; x++)
-                    sum += f->g[1][j * k1 + x] * half[i * k1 + x];
-                f->out[(i * n1 + j) * f->plane + c] = sum;
+                    sum += (float)cb_winograd_g(n1, k1, j, x) * half[i * k1 + x];
+                f->out[(i * r1 + j) * f->plane + c] = sum;
             }
     }
 }

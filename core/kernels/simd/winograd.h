@@ -17,6 +17,16 @@ static ALWAYS_INLINE float point_of(const int n, const int pair)
     return pair == 0 ? 1 : pair == 1 ? 2 : 0.5f;
 }
 
+/* What divides the filter's transform there. */
+static ALWAYS_INLINE float norm_of(const int n, const int pair)
+{
+    if (n == 4)
+        return 2;
+    if (n == 6)
+        return pair ? 6 : -1.5f;
+    return pair == 0 ? -4.5f : pair == 1 ? 90 : 1.40625f;
+}
+
 /* o = B^T d */
 static ALWAYS_INLINE void input_points(const int n, const vec *d, vec *o)
 {
@@ -27,6 +37,12 @@ static ALWAYS_INLINE void input_points(const int n, const vec *d, vec *o)
         o[1] = d[2] + d[1];
         o[2] = d[2] - d[1];
         o[3] = d[3] - d[1];
+    } else if (n == 5) {
+        o[0] = d[0] - d[2];
+        o[1] = d[2];
+        o[2] = d[4] - d[2];
+        o[3] = d[1];
+        o[4] = d[3];
     } else if (n == 6) {
         const vec even1 = d[4] - 2 * d[2], odd1 = ROOT_HALF * (d[3] - 2 * d[1]);
         const vec even2 = d[4] - 0.5f * d[2], odd2 = ROOT_2 * (d[3] - 0.5f * d[1]);
@@ -58,6 +74,11 @@ static ALWAYS_INLINE void output_points(const int n, const int m, const vec *s, 
 {
     if (n == 1) {
         y[0] = s[0];
+        return;
+    }
+    if (n == 5) {
+        y[0] = s[0] + s[1] + s[3];
+        y[1] = s[1] + s[2] + s[4];
         return;
     }
     UNROLL
@@ -146,7 +167,9 @@ static ALWAYS_INLINE void output_of(const struct cb_winograd_output *t, const in
 
 /* Both axes, or one of them: X(n0, m0, n1, m1) for n points and the m of 3, 5 and 7 taps. */
 #define FORM(X, n, m) X(n, m, n, m) X(1, 1, n, m) X(n, m, 1, 1)
-#define FORMS(X) FORM(X, 4, 2) FORM(X, 6, 4) FORM(X, 6, 2) FORM(X, 8, 6) FORM(X, 8, 4) FORM(X, 8, 2)
+#define FORMS(X)                                                                                   \
+    X(5, 2, 5, 2)                                                                                  \
+    FORM(X, 4, 2) FORM(X, 6, 4) FORM(X, 6, 2) FORM(X, 8, 6) FORM(X, 8, 4) FORM(X, 8, 2)
 
 static void winograd_input(const struct cb_winograd_input *t)
 {
@@ -155,6 +178,7 @@ static void winograd_input(const struct cb_winograd_input *t)
     if (n0 == p0 && n1 == p1)                                                                      \
         input_of(t, p0, p1);
     INPUT(4, 4)
+    INPUT(5, 5)
     INPUT(6, 6)
     INPUT(8, 8)
     INPUT(1, 4)
@@ -176,25 +200,63 @@ static void winograd_output(const struct cb_winograd_output *t)
 #undef OUTPUT
 }
 
-/* G g G^T by its definition: taps are few, and a filter is transformed once. */
+/* o = G g */
+static ALWAYS_INLINE void filter_points(const int n, const int k, const vec *g, vec *o)
+{
+    o[0] = g[0];
+    if (n == 1)
+        return;
+    if (n == 5) {
+        o[1] = g[0] + g[2];
+        o[2] = g[2];
+        o[3] = g[1];
+        return;
+    }
+    UNROLL
+    for (int pair = 0; pair < n / 2 - 1; pair++) {
+        vec sums[2] = { vec_all(0), vec_all(0) };
+        float power = 1 / norm_of(n, pair);
+        UNROLL
+        for (int j = 0; j < k; j++, power *= point_of(n, pair))
+            sums[j % 2] += power * g[j];
+        o[1 + 2 * pair] = sums[0] + sums[1];
+        o[2 + 2 * pair] = sums[0] - sums[1];
+    }
+    o[n - 1] = g[k - 1];
+}
+
+static ALWAYS_INLINE void filter_of(const struct cb_winograd_filter *f, const int n0, const int m0,
+                                    const int n1, const int m1)
+{
+    const int k0 = n0 == 5 ? 3 : n0 - m0 + 1, k1 = n1 == 5 ? 3 : n1 - m1 + 1;
+    const int r0 = n0 == 5 ? 4 : n0, r1 = n1 == 5 ? 4 : n1;
+    for (size_t c = 0; c < NR; c += W) {
+        vec half[POINTS * POINTS], g[POINTS], o[POINTS];
+        for (int x = 0; x < k1; x++) {
+            UNROLL
+            for (int y = 0; y < k0; y++)
+                g[y] = vec_load(f->w + (size_t)(y * k1 + x) * NR + c);
+            filter_points(n0, k0, g, o);
+            UNROLL
+            for (int i = 0; i < r0; i++)
+                half[i * k1 + x] = o[i];
+        }
+        float *out = f->out + c;
+        for (int i = 0; i < r0; i++, out += (size_t)r1 * f->plane) {
+            filter_points(n1, k1, half + i * k1, o);
+            UNROLL
+            for (int j = 0; j < r1; j++)
+                vec_store_part(out + (size_t)j * f->plane, W, o[j]);
+        }
+    }
+}
+
 static void winograd_filter(const struct cb_winograd_filter *f)
 {
-    const size_t n0 = f->points[0], n1 = f->points[1], k0 = f->taps[0], k1 = f->taps[1];
-    for (size_t c = 0; c < NR; c += W) {
-        vec half[POINTS * POINTS];
-        for (size_t i = 0; i < n0; i++)
-            for (size_t x = 0; x < k1; x++) {
-                vec sum = vec_all(0);
-                for (size_t y = 0; y < k0; y++)
-                    sum += f->g[0][i * k0 + y] * vec_load(f->w + (y * k1 + x) * NR + c);
-                half[i * k1 + x] = sum;
-            }
-        for (size_t i = 0; i < n0; i++)
-            for (size_t j = 0; j < n1; j++) {
-                vec sum = vec_all(0);
-                for (size_t x = 0; x < k1; x++)
-                    sum += f->g[1][j * k1 + x] * half[i * k1 + x];
-                vec_store_part(f->out + (i * n1 + j) * f->plane + c, W, sum);
-            }
-    }
+    const size_t n0 = f->points[0], k0 = f->taps[0], n1 = f->points[1], k1 = f->taps[1];
+#define FILTER(p0, q0, p1, q1)                                                                     \
+    if (n0 == p0 && n1 == p1 && (p0 == 5 || (k0 == p0 - q0 + 1 && k1 == p1 - q1 + 1)))             \
+        filter_of(f, p0, q0, p1, q1);
+    FORMS(FILTER)
+#undef FILTER
 }

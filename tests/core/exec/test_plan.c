@@ -161,6 +161,49 @@ Test(plan, reads_constants_that_are_not_aligned)
     net_free(&net);
 }
 
+Test(session, a_timed_run_gives_the_same_and_names_each_node_s_algorithm)
+{
+    struct net net = net_begin(2);
+    const struct cb_engine engine = engine_of(CB_ISA_GENERIC);
+    int layer, convolutions = 0;
+    net_residual(&net, 1, 9, 9, &layer);
+    struct cb_tensor input = { .shape = { 4, { 1, 3, 9, 9 } }, .dtype = CB_FLOAT32 };
+    struct cb_plan *plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &input });
+    const struct cb_graph *g = cb_plan_graph(plan);
+    struct cb_session *session;
+    float want[5];
+    int64_t ns[64];
+    cr_assert_eq(cb_session_create(plan, &session).code, CB_OK);
+    cr_assert_leq(g->n_nodes, 64);
+    memset(ns, 0xff, sizeof ns);
+    for (int run = 0; run < 2; run++) {
+        struct cb_rng rng = cb_rng_seed(3);
+        cb_rng_fill(&rng, 3 * 9 * 9, cb_session_input(session, 0)->f);
+        if (run == 0)
+            cb_session_run(session);
+        else
+            cb_session_run_timed(session, ns);
+        if (run == 0)
+            memcpy(want, cb_session_output(session, 0)->f, sizeof want);
+    }
+    cb_expect_equal(5, cb_session_output(session, 0)->f, want, "timed");
+    for (int i = 0; i < g->n_nodes; i++) {
+        const char *algorithm = cb_session_algorithm(session, i);
+        cr_expect_geq(ns[i], 0);
+        if (g->nodes[i].op != CB_OP_CONV) {
+            cr_expect_null(algorithm);
+            continue;
+        }
+        convolutions++;
+        cr_expect_str_eq(algorithm, "direct");
+    }
+    cr_expect_gt(convolutions, 2);
+    cr_expect_gt(cb_plan_activation_bytes(plan), 3 * 9 * 9 * sizeof(float));
+    cb_session_destroy(session);
+    cb_plan_destroy(plan);
+    net_free(&net);
+}
+
 Test(plan, computes_what_depends_on_shapes_alone_when_it_is_made)
 {
     struct net net = net_begin(2);
