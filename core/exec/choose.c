@@ -18,23 +18,24 @@ struct choosing {
     struct cb_stopwatch watch;
 };
 
-/* What the time of the node depends on, but for the machine. */
-static uint64_t key_of(const struct choosing *c, const struct cb_op_def *def,
-                       const struct cb_node *node)
+/* What the time of the node depends on. */
+static uint64_t key_of(struct choosing *c, const struct cb_op_def *def, const struct cb_node *node)
 {
+    struct cb_sketch *sketch = &c->watch.packing.sketch;
     const struct cb_plan *plan = c->plan;
     struct cb_node plain = *node;
     uint64_t key = cb_key_mix(cb_choices_machine(c->choices), node->op), word;
+    cb_sketch_node(sketch, plan, node);
     def->choose(&plain, 0);
     key = cb_key_mix(key, (uint64_t)plan->engine->kernels.isa);
     key = cb_key_mix(key, cb_threads_count(plan->engine->threads));
     key = cb_key_mix(key, cb_stopwatch_class(&c->watch));
     for (int k = 0; k < node->n_in + node->n_out; k++) {
-        const int v = k < node->n_in ? node->in[k] : node->out[k - node->n_in];
-        const struct cb_value *value = v < 0 ? NULL : &plan->graph.values[v];
-        key = cb_key_mix(key, value ? (uint64_t)value->shape.rank + 1 : 0);
-        for (int i = 0; value && i < value->shape.rank; i++)
-            key = cb_key_mix(key, (uint64_t)value->shape.dim[i]);
+        const struct cb_tensor *t =
+            sketch->pointers[k < node->n_in ? k : plan->widest + k - node->n_in];
+        key = cb_key_mix(key, t ? (uint64_t)t->shape.rank + 1 : 0);
+        for (int i = 0; t && i < t->shape.rank; i++)
+            key = cb_key_mix(key, (uint64_t)t->shape.dim[i]);
     }
     for (size_t i = 0; i < sizeof plain.attr; i += sizeof word) {
         const size_t n = sizeof plain.attr - i < sizeof word ? sizeof plain.attr - i : sizeof word;
@@ -59,7 +60,7 @@ static bool is_order_of(const struct cb_choice *choice, const int *candidates, i
 }
 
 /* Puts the candidates in the order of their speed. */
-static void rank(struct choosing *c, const struct cb_op_def *def, const struct cb_node *node,
+static void rank(struct choosing *c, const struct cb_op_def *def, struct cb_node *node,
                  int *candidates, int n)
 {
     struct cb_choice choice;

@@ -120,7 +120,7 @@ static struct cb_status prepare(struct cb_stopwatch *watch, const struct cb_node
 
 /* One of those that compete. */
 struct runner {
-    struct cb_node node; /* with its algorithm */
+    int algorithm;
     struct cb_arena arena, scratch;
     void *packed; /* in `arena` */
     struct cb_op_call call;
@@ -131,6 +131,7 @@ struct runner {
 /* What the runners share: the tensors. */
 struct race {
     const struct cb_op_def *def;
+    struct cb_node *node; /* of the plan; has the algorithm of whoever runs */
     struct cb_arena arena;
     struct runner runner[CB_ALGORITHMS_MAX];
     int n;
@@ -138,39 +139,37 @@ struct race {
 };
 
 /* Packs with that algorithm. */
-static struct cb_status enter(struct cb_stopwatch *watch, struct race *race,
-                              const struct cb_node *node, int algorithm)
+static struct cb_status enter(struct cb_stopwatch *watch, struct race *race, int algorithm)
 {
     struct runner *r = &race->runner[race->n++];
     uint64_t key;
     size_t bytes;
-    *r = (struct runner){ .node = *node };
-    race->def->choose(&r->node, algorithm);
-    if (!cb_packing_key(&watch->packing, &r->node, &key, &bytes))
-        return cb_fail(CB_ERR_UNSUPPORTED, "%s: nothing is packed", node->name);
+    *r = (struct runner){ .algorithm = algorithm };
+    race->def->choose(race->node, algorithm);
+    if (!cb_packing_key(&watch->packing, race->node, &key, &bytes))
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s: nothing is packed", race->node->name);
     CB_TRY(cb_arena_init(&r->arena, cb_align_up(bytes)));
-    CB_TRY(cb_arena_get(&r->arena, bytes, 1, node->name, &r->packed));
-    cb_packing_write(&watch->packing, &r->node, r->packed, false);
+    CB_TRY(cb_arena_get(&r->arena, bytes, 1, race->node->name, &r->packed));
+    cb_packing_write(&watch->packing, race->node, r->packed, false);
     return cb_ok();
 }
 
 /* All are packed: the tensors and the calls. */
-static struct cb_status line_up(struct cb_stopwatch *watch, struct race *race,
-                                const struct cb_node *node)
+static struct cb_status line_up(struct cb_stopwatch *watch, struct race *race)
 {
     struct cb_tensor *weights = &watch->packing.sketch.tensors[1];
     void *elements = weights->data;
     struct cb_op_call call;
-    CB_TRY(prepare(watch, node, &race->arena, &call));
+    CB_TRY(prepare(watch, race->node, &race->arena, &call));
     weights->data = elements;
     for (int i = 0; i < race->n; i++) {
         struct runner *r = &race->runner[i];
         r->call = call;
-        r->call.node = &r->node;
         r->call.packed = r->packed;
+        race->def->choose(race->node, r->algorithm);
         const size_t scratch = race->def->scratch ? race->def->scratch(&r->call, false) : 0;
         CB_TRY(cb_arena_init(&r->scratch, scratch + CB_ALIGN));
-        CB_TRY(cb_arena_get(&r->scratch, scratch, 1, node->name, &r->call.scratch));
+        CB_TRY(cb_arena_get(&r->scratch, scratch, 1, race->node->name, &r->call.scratch));
     }
     return cb_ok();
 }
@@ -184,6 +183,7 @@ static bool run_round(struct cb_stopwatch *watch, struct race *race, double hope
             continue;
         if (cb_clock_ns() >= watch->deadline)
             return false;
+        race->def->choose(race->node, r->algorithm);
         const double ms = time_run(watch, race->def, &r->call);
         r->least = r->least <= 0 || ms < r->least ? ms : r->least;
         race->best = race->best <= 0 || r->least < race->best ? r->least : race->best;
@@ -204,17 +204,17 @@ static bool run_rounds(struct cb_stopwatch *watch, struct race *race)
 }
 
 bool cb_stopwatch_rank(struct cb_stopwatch *watch, const struct cb_op_def *def,
-                       const struct cb_node *node, const int *candidates, int n, uint8_t *order)
+                       struct cb_node *node, const int *candidates, int n, uint8_t *order)
 {
-    struct race race = { .def = def };
+    struct race race = { .def = def, .node = node };
     double times[CB_ALGORITHMS_MAX];
     bool done = cb_clock_ns() < watch->deadline;
     /* Written once: pages that never were are all one and the same. */
     if (done && watch->between && !watch->arena.used)
         memset(cb_arena_alloc(&watch->arena, watch->between, 1), 1, watch->between);
     for (int i = 0; i < n && done; i++)
-        done = enter(watch, &race, node, candidates[i]).code == CB_OK;
-    done = done && line_up(watch, &race, node).code == CB_OK && run_rounds(watch, &race);
+        done = enter(watch, &race, candidates[i]).code == CB_OK;
+    done = done && line_up(watch, &race).code == CB_OK && run_rounds(watch, &race);
     for (int i = 0; i < n && done; i++) {
         const double ms = race.runner[i].least * (i ? 1 : CLEARLY);
         int at = i;

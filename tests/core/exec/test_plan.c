@@ -123,7 +123,8 @@ Test(plan, what_shapes_depend_on_is_computed_only_while_it_is_small)
 Test(plan, weights_are_packed_once_for_all_plans)
 {
     struct net net = net_begin(2);
-    const struct cb_engine engine = engine_of(cb_isa_best());
+    /* One algorithm for every size; the others may choose another one for another size. */
+    const struct cb_engine engine = engine_of(CB_ISA_GENERIC);
     int layer;
     net_residual(&net, 1, 9, 9, &layer);
     size_t bytes[2];
