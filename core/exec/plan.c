@@ -6,9 +6,22 @@
 #include "core/exec/plan_internal.h"
 #include "core/graph/passes/passes.h"
 
-#define PLAN_ARENA_BYTES ((size_t)1 << 32)      /* address space: graph, folded constants */
-#define TEMPORARY_ARENA_BYTES ((size_t)1 << 34) /* address space: weights with a scale folded in   \
-                                                 */
+#define PLAN_ARENA_BYTES ((size_t)1 << 32) /* address space: graph, folded constants */
+#define TEMPORARY_ARENA_BYTES                                                                      \
+    ((size_t)1 << 34) /* address space: weights with a scale folded in                             \
+                       */
+
+struct cb_tensor cb_plan_tensor(const struct cb_plan *plan, int value, int i)
+{
+    const struct cb_value *v = &plan->graph.values[value];
+    const bool sliced = plan->slice && plan->slice[value].whole >= 0;
+    struct cb_tensor t = { .shape = v->shape,
+                           .dtype = v->dtype,
+                           .pixel_stride = sliced ? plan->slice[value].stride : 0 };
+    if (i < plan->chunks.end && plan->chunks.batched[value])
+        t.shape.dim[0] = plan->chunks.images;
+    return t;
+}
 
 struct cb_status cb_sketch_init(struct cb_sketch *sketch, struct cb_plan *plan)
 {
@@ -22,14 +35,14 @@ void cb_sketch_node(struct cb_sketch *sketch, const struct cb_plan *plan,
                     const struct cb_node *node)
 {
     struct cb_tensor **in = sketch->pointers, **out = sketch->pointers + plan->widest;
+    const int i = (int)(node - plan->graph.nodes);
     for (int k = 0; k < node->n_in + node->n_out; k++) {
         const bool is_in = k < node->n_in;
         const int slot = is_in ? k : plan->widest + k - node->n_in;
         const int v = is_in ? node->in[k] : node->out[k - node->n_in];
         sketch->pointers[slot] = v < 0 ? NULL : &sketch->tensors[slot];
         if (v >= 0)
-            sketch->tensors[slot] = (struct cb_tensor){ .shape = plan->graph.values[v].shape,
-                                                        .dtype = plan->graph.values[v].dtype };
+            sketch->tensors[slot] = cb_plan_tensor(plan, v, i);
     }
     sketch->call = (struct cb_op_call){
         .node = node,
@@ -106,7 +119,7 @@ static struct cb_status set_outputs(struct cb_plan *plan, const struct cb_plan_o
 
 static void find_widest(struct cb_plan *plan)
 {
-    plan->widest = 4; /* passes give convolutions up to 4 inputs */
+    plan->widest = 6; /* passes give convolutions up to 6 inputs */
     for (int i = 0; i < plan->graph.n_nodes; i++) {
         const struct cb_node *n = &plan->graph.nodes[i];
         const int most = n->n_in > n->n_out ? n->n_in : n->n_out;
@@ -137,6 +150,9 @@ static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph
     if (!options->no_passes)
         CB_TRY(cb_passes_run(&pass));
     CB_TRY(cb_plan_find_path(plan));
+    CB_TRY(cb_plan_find_chunks(plan, options->no_passes));
+    CB_TRY(cb_plan_find_slices(plan, options->no_passes));
+    cb_plan_finish_chunks(plan);
     CB_TRY(cb_plan_choose(plan, cb_op_get));
     CB_TRY(cb_plan_place_constants(plan, temporary));
     return cb_plan_lay_out(plan);

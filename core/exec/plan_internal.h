@@ -5,6 +5,22 @@
 
 #define CB_NO_OFFSET SIZE_MAX
 
+/* A value that lies inside another one's memory, from element `at` on, its pixels `stride` apart.
+ */
+struct cb_slice {
+    int whole; /* -1: it has memory of its own */
+    size_t at, stride;
+};
+
+/* The first `end` nodes run `count` times, each time on so many images. */
+struct cb_chunks {
+    int end; /* 0: all nodes run once */
+    int64_t images, count;
+    bool *batched; /* [n_values] made of the images, before `end`, or an input */
+    bool *whole; /* [n_values] batched, and there for the whole batch: nodes before `end` see a part
+                  */
+};
+
 struct cb_plan {
     struct cb_arena arena; /* the plan itself, its graph, its constants */
     const struct cb_engine *engine;
@@ -14,8 +30,10 @@ struct cb_plan {
     int *wrt, n_wrt;
     bool *wanted; /* [n_values when the plan began] its gradient is wanted */
     int n_wanted;
-    const void **constant;   /* [n_values] aligned elements; NULL: computed, or only packed */
-    size_t *offset;          /* [n_values] in the activation arena; CB_NO_OFFSET: none */
+    const void **constant;  /* [n_values] aligned elements; NULL: computed, or only packed */
+    size_t *offset;         /* [n_values] in the activation arena; CB_NO_OFFSET: none */
+    struct cb_slice *slice; /* [n_values] */
+    struct cb_chunks chunks;
     bool *kept;              /* [n_values] readable after a run */
     const void **packed;     /* [n_nodes] weights in the kernels' form; NULL: none */
     bool *on_path;           /* [n_nodes] gradients flow back through it; NULL without wrt */
@@ -33,7 +51,15 @@ CB_MUST_USE struct cb_status cb_plan_infer(struct cb_plan *plan,
 /* path.c: which nodes gradients flow through, and what must stay readable after a run. */
 CB_MUST_USE struct cb_status cb_plan_find_path(struct cb_plan *plan);
 
-/* memory.c: offsets. Needs shapes, kept, packed. */
+/* chunks.c: which nodes run for a few images at a time; `none`: no node does. Needs shapes, kept.
+ * The second function needs the slices too. */
+CB_MUST_USE struct cb_status cb_plan_find_chunks(struct cb_plan *plan, bool none);
+void cb_plan_finish_chunks(struct cb_plan *plan);
+
+/* slices.c: which values are slices of others; `none`: no value is. Needs shapes, kept. */
+CB_MUST_USE struct cb_status cb_plan_find_slices(struct cb_plan *plan, bool none);
+
+/* memory.c: offsets. Needs shapes, kept, slices, packed. */
 CB_MUST_USE struct cb_status cb_plan_lay_out(struct cb_plan *plan);
 
 /* choose.c: the algorithm of each node where several compete; `get` is cb_op_get. Needs shapes. */
@@ -44,6 +70,10 @@ CB_MUST_USE struct cb_status cb_plan_choose(struct cb_plan *plan,
  * `temporary` is copied. */
 CB_MUST_USE struct cb_status cb_plan_place_constants(struct cb_plan *plan,
                                                      const struct cb_arena *temporary);
+
+/* A value's tensor as node i sees it (i at or beyond chunks.end: as the caller does), without its
+ * data. */
+struct cb_tensor cb_plan_tensor(const struct cb_plan *plan, int value, int i);
 
 /* One node's call with the shapes of its tensors and no data, for asking sizes. */
 struct cb_sketch {

@@ -95,9 +95,13 @@ static struct cb_status prepare(struct cb_stopwatch *watch, const struct cb_node
     struct cb_sketch *sketch = &watch->packing.sketch;
     size_t bytes = 0;
     cb_sketch_node(sketch, plan, node);
-    for (int k = 0; k < 2 * plan->widest; k++)
-        if (k < plan->widest ? k < node->n_in : k - plan->widest < node->n_out)
-            bytes += sketch->pointers[k] ? cb_align_up(cb_tensor_bytes(sketch->pointers[k])) : 0;
+    for (int k = 0; k < 2 * plan->widest; k++) {
+        const bool is_used = k < plan->widest ? k < node->n_in : k - plan->widest < node->n_out;
+        if (!is_used || !sketch->pointers[k])
+            continue;
+        sketch->pointers[k]->pixel_stride = 0; /* alone, it lies dense */
+        bytes += cb_align_up(cb_tensor_bytes(sketch->pointers[k]));
+    }
     if (bytes > plan->engine->plan_budget)
         return cb_fail(CB_ERR_TOO_LARGE, "%s: too large to be measured", node->name);
     CB_TRY(cb_arena_init(arena, bytes + CB_ALIGN));

@@ -48,7 +48,7 @@ double cb_conv_reading(const struct cb_kernels *kernels, double floats)
 
 bool cb_conv_takes_prologue(const struct cb_conv_shape *s)
 {
-    return cb_conv_product.fits(NULL, s);
+    return cb_conv_product.fits(NULL, s) && !cb_conv_depthwise.fits(NULL, s);
 }
 
 bool cb_conv_takes_stride(const struct cb_conv_shape *s)

@@ -7,6 +7,7 @@
  * arrays of the same length. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -139,8 +140,14 @@ struct cb_kernels {
     void (*affine)(size_t n, const float *x, const float *scale, const float *shift, float lo,
                    float hi, float *y);
     void (*axpy)(size_t n, float a, const float *x, float *y); /* y += a * x */
-    void (*activate[CB_ACT_COUNT])(size_t n, struct cb_act act, const float *x, float *y);
+    /* y = act(x) over rows of n floats, which begin `stride` apart in both; y may be x. */
+    void (*activate[CB_ACT_COUNT])(struct cb_act act, size_t rows, size_t n, size_t stride,
+                                   const float *x, float *y);
     float (*dot)(size_t n, const float *a, const float *b);
+    /* y = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias over one row; without
+     * `centered` 0 stands for the mean. scale, bias NULL: 1, 0. */
+    void (*normalize)(size_t n, const float *x, float epsilon, bool centered, const float *scale,
+                      const float *bias, float *y);
 };
 
 /* act over rows of n floats that were just written, y_stride apart. */
@@ -148,8 +155,7 @@ static inline void cb_kernels_activate(const struct cb_kernels *kernels, struct 
                                        size_t rows, size_t n, float *y, size_t y_stride)
 {
     if (act.kind != CB_ACT_NONE)
-        for (size_t i = 0; i < rows; i++, y += y_stride)
-            kernels->activate[act.kind](n, act, y, y);
+        kernels->activate[act.kind](act, rows, n, y_stride, y, y);
 }
 
 /* The best set that this CPU and its system can run. Only select.c asks the CPU anything. */
