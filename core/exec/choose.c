@@ -19,23 +19,24 @@ struct choosing {
 };
 
 /* What the time of the node depends on. */
-static uint64_t key_of(struct choosing *c, const struct cb_op_def *def, const struct cb_node *node)
+static uint64_t key_of(const struct choosing *c, const struct cb_op_def *def,
+                       const struct cb_node *node)
 {
-    struct cb_sketch *sketch = &c->watch.packing.sketch;
     const struct cb_plan *plan = c->plan;
     struct cb_node plain = *node;
     uint64_t key = cb_key_mix(cb_choices_machine(c->choices), node->op), word;
-    cb_sketch_node(sketch, plan, node);
     def->choose(&plain, 0);
     key = cb_key_mix(key, (uint64_t)plan->engine->kernels.isa);
     key = cb_key_mix(key, cb_threads_count(plan->engine->threads));
     key = cb_key_mix(key, cb_stopwatch_class(&c->watch));
     for (int k = 0; k < node->n_in + node->n_out; k++) {
-        const struct cb_tensor *t =
-            sketch->pointers[k < node->n_in ? k : plan->widest + k - node->n_in];
-        key = cb_key_mix(key, t ? (uint64_t)t->shape.rank + 1 : 0);
-        for (int i = 0; t && i < t->shape.rank; i++)
-            key = cb_key_mix(key, (uint64_t)t->shape.dim[i]);
+        const int v = k < node->n_in ? node->in[k] : node->out[k - node->n_in];
+        struct cb_tensor t = { 0 };
+        if (v >= 0)
+            t = cb_plan_tensor(plan, v, (int)(node - plan->graph.nodes));
+        key = cb_key_mix(key, v < 0 ? 0 : (uint64_t)t.shape.rank + 1);
+        for (int i = 0; i < t.shape.rank; i++)
+            key = cb_key_mix(key, (uint64_t)t.shape.dim[i]);
     }
     for (size_t i = 0; i < sizeof plain.attr; i += sizeof word) {
         const size_t n = sizeof plain.attr - i < sizeof word ? sizeof plain.attr - i : sizeof word;

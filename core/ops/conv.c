@@ -142,6 +142,8 @@ static int algorithms(const struct cb_op_call *call, int out[CB_ALGORITHMS_MAX])
 {
     const struct cb_conv_shape s = shape_of(call);
     int n = 0;
+    if (input(call, SCALE))
+        return 0; /* the rule's is the one that has a prologue */
     for (size_t i = 0; i < cb_conv_algorithm_count && n < CB_ALGORITHMS_MAX; i++)
         if (cb_conv_competes(call->kernels, &s, cb_conv_algorithms[i]))
             out[n++] = (int)i + 1;
