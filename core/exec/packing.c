@@ -92,7 +92,8 @@ void cb_packing_write(struct cb_packing *packing, const struct cb_node *node, vo
     struct cb_sketch *sketch = &packing->sketch;
     cb_sketch_node(sketch, packing->plan, node);
     sketch->tensors[1].data = (void *)(uintptr_t)cb_packing_elements(packing, value);
-    last &= value->mapped;
+    /* A file's pages come back when they are read once more; temporary memory would be lost. */
+    last &= value->mapped && !cb_plan_is_temporary(packing->plan, value->data);
     if (last && value->scale)
         cb_file_let_go(value->data, bytes);
     sketch->call.threads = packing->threads;

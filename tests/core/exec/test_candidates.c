@@ -66,7 +66,6 @@ Test(candidates, all_compute_the_same)
     struct cb_engine engine = { .kernels = cb_kernels_for(CB_ISA_GENERIC),
                                 .plan_budget = (size_t)1 << 30 };
     const struct cb_tensor x = { .shape = { 4, { N, 16, SIDE, SIDE } }, .dtype = CB_FLOAT32 };
-    const struct cb_arena temporary = { 0 };
     struct net net = net_begin(4);
     make_net(&net);
     struct cb_plan *plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &x });
@@ -78,7 +77,7 @@ Test(candidates, all_compute_the_same)
             plan = net_plan(&net, &engine, &(struct cb_plan_options){ .inputs = &x });
             const int nodes = take(plan, turn);
             cr_expect(nodes > 1 || isa == CB_ISA_GENERIC);
-            cr_assert(cb_plan_place_constants(plan, &temporary).code == CB_OK);
+            cr_assert(cb_plan_place_constants(plan).code == CB_OK);
             cr_assert(cb_plan_lay_out(plan).code == CB_OK);
             run(plan, got);
             const double error = cb_close_nmse(CB_COUNT_OF(got), got, want);
