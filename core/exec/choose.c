@@ -18,7 +18,7 @@ struct choosing {
     struct cb_stopwatch watch;
 };
 
-/* What the time of the node depends on, but for the machine. */
+/* What the time of the node depends on. */
 static uint64_t key_of(const struct choosing *c, const struct cb_op_def *def,
                        const struct cb_node *node)
 {

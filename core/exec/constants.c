@@ -21,7 +21,6 @@ struct piece {
 
 struct placing {
     struct cb_plan *plan;
-    const struct cb_arena *temporary;
     struct piece *pieces;
     int n_pieces;
     struct cb_packing *packing; /* one per worker; [0] is also for large pieces, all threads */
@@ -44,12 +43,11 @@ static struct cb_status want_constant(struct placing *p, int value)
     struct cb_plan *plan = p->plan;
     const struct cb_value *v = &plan->graph.values[value];
     const struct cb_tensor t = cb_value_tensor(v);
-    const uintptr_t at = (uintptr_t)v->data, base = (uintptr_t)p->temporary->base;
     if (plan->constant[value])
         return cb_ok();
     plan->constant[value] = v->data;
-    if (!v->scale && at % cb_dtype_size(v->dtype) == 0 &&
-        !(at >= base && at < base + p->temporary->budget))
+    if (!v->scale && (uintptr_t)v->data % cb_dtype_size(v->dtype) == 0 &&
+        !cb_plan_is_temporary(plan, v->data))
         return cb_ok();
     return claim(p, (struct piece){ .node = -1, .value = value, .at = &plan->constant[value] },
                  cb_key_mix(v->key, COPIED), cb_tensor_bytes(&t));
@@ -221,9 +219,15 @@ static struct cb_status begin(struct placing *p)
     return cb_ok();
 }
 
-struct cb_status cb_plan_place_constants(struct cb_plan *plan, const struct cb_arena *temporary)
+bool cb_plan_is_temporary(const struct cb_plan *plan, const void *data)
 {
-    struct placing p = { .plan = plan, .temporary = temporary };
+    const uintptr_t at = (uintptr_t)data, base = (uintptr_t)plan->temporary.base;
+    return at >= base && at < base + plan->temporary.budget;
+}
+
+struct cb_status cb_plan_place_constants(struct cb_plan *plan)
+{
+    struct placing p = { .plan = plan };
     struct cb_status st = begin(&p);
     if (!st.code)
         st = want_all(&p);

@@ -116,7 +116,8 @@ static void write_input(struct cb_packing *packing, const struct cb_node *node, 
     const size_t bytes = cb_shape_count(&value->shape) * sizeof(float);
     struct cb_sketch *sketch = &packing->sketch;
     sketch->tensors[k].data = (void *)(uintptr_t)cb_packing_elements(packing, value);
-    last &= value->mapped;
+    /* A file's pages come back when they are read once more; temporary memory would be lost. */
+    last &= value->mapped && !cb_plan_is_temporary(packing->plan, value->data);
     if (last && value->scale)
         cb_file_let_go(value->data, bytes);
     sketch->call.packing = k;

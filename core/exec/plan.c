@@ -135,11 +135,11 @@ static void find_widest(struct cb_plan *plan)
 }
 
 static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph,
-                              const struct cb_plan_options *options, struct cb_arena *temporary)
+                              const struct cb_plan_options *options)
 {
     struct cb_pass pass = { .graph = &plan->graph,
                             .kernels = &plan->engine->kernels,
-                            .temporary = temporary };
+                            .temporary = &plan->temporary };
     CB_TRY(cb_graph_copy(graph, &plan->arena, &plan->graph));
     CB_TRY(set_outputs(plan, options));
     CB_TRY(set_inputs(plan, options));
@@ -162,7 +162,7 @@ static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph
     CB_TRY(cb_plan_find_slices(plan, options->no_passes));
     cb_plan_finish_chunks(plan);
     CB_TRY(cb_plan_choose(plan, cb_op_get));
-    CB_TRY(cb_plan_place_constants(plan, temporary));
+    CB_TRY(cb_plan_place_constants(plan));
     CB_TRY(cb_plan_find_strips(plan, options->no_passes));
     return cb_plan_lay_out(plan);
 }
@@ -171,7 +171,7 @@ struct cb_status cb_plan_create(const struct cb_engine *engine, const struct cb_
                                 struct cb_weights *weights, const struct cb_plan_options *options,
                                 struct cb_plan **out)
 {
-    struct cb_arena arena, temporary;
+    struct cb_arena arena;
     struct cb_plan *plan;
     struct cb_status st;
     CB_TRY(cb_arena_init(&arena, PLAN_ARENA_BYTES));
@@ -179,10 +179,10 @@ struct cb_status cb_plan_create(const struct cb_engine *engine, const struct cb_
     plan->arena = arena;
     plan->engine = engine;
     plan->weights = weights ? cb_weights_acquire(weights) : NULL;
-    st = cb_arena_init(&temporary, TEMPORARY_ARENA_BYTES);
+    st = cb_arena_init(&plan->temporary, TEMPORARY_ARENA_BYTES);
     if (!st.code)
-        st = build(plan, graph, options, &temporary);
-    cb_arena_deinit(&temporary);
+        st = build(plan, graph, options);
+    cb_arena_deinit(&plan->temporary);
     if (st.code)
         cb_plan_destroy(plan);
     else

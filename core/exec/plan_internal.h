@@ -23,6 +23,7 @@ struct cb_chunks {
 
 struct cb_plan {
     struct cb_arena arena; /* the plan itself, its graph, its constants */
+    struct cb_arena temporary; /* what passes make for packing; gone when the plan is made */
     const struct cb_engine *engine;
     struct cb_weights *weights;
     struct cb_graph graph;
@@ -73,10 +74,10 @@ CB_MUST_USE struct cb_status cb_plan_lay_out(struct cb_plan *plan);
 CB_MUST_USE struct cb_status cb_plan_choose(struct cb_plan *plan,
                                             const struct cb_op_def *(*get)(enum cb_op));
 
-/* constants.c: packed and constant, for all nodes at once and by all threads. What lies in
- * `temporary` is copied. */
-CB_MUST_USE struct cb_status cb_plan_place_constants(struct cb_plan *plan,
-                                                     const struct cb_arena *temporary);
+/* constants.c: packed and constant, for all nodes at once and by all threads. What is temporary is
+ * copied. */
+CB_MUST_USE struct cb_status cb_plan_place_constants(struct cb_plan *plan);
+bool cb_plan_is_temporary(const struct cb_plan *plan, const void *data);
 
 /* A value's tensor as node i sees it (i at or beyond chunks.end: as the caller does), without its
  * data. */

@@ -95,11 +95,13 @@ static struct cb_status prepare(struct cb_stopwatch *watch, const struct cb_node
     struct cb_sketch *sketch = &watch->packing.sketch;
     size_t bytes = 0;
     cb_sketch_node(sketch, plan, node);
-    for (int k = 0; k < 2 * plan->widest; k++)
-        sketch->tensors[k].pixel_stride = 0; /* each in memory of its own */
-    for (int k = 0; k < 2 * plan->widest; k++)
-        if (k < plan->widest ? k < node->n_in : k - plan->widest < node->n_out)
-            bytes += sketch->pointers[k] ? cb_align_up(cb_tensor_bytes(sketch->pointers[k])) : 0;
+    for (int k = 0; k < 2 * plan->widest; k++) {
+        const bool is_used = k < plan->widest ? k < node->n_in : k - plan->widest < node->n_out;
+        if (!is_used || !sketch->pointers[k])
+            continue;
+        sketch->pointers[k]->pixel_stride = 0; /* alone, it lies dense */
+        bytes += cb_align_up(cb_tensor_bytes(sketch->pointers[k]));
+    }
     if (bytes > plan->engine->plan_budget)
         return cb_fail(CB_ERR_TOO_LARGE, "%s: too large to be measured", node->name);
     CB_TRY(cb_arena_init(arena, bytes + CB_ALIGN));
@@ -120,60 +122,106 @@ static struct cb_status prepare(struct cb_stopwatch *watch, const struct cb_node
     return cb_ok();
 }
 
-/* Milliseconds with the algorithm that the node has; at most a few runs when `best` is much less,
- * and none when the time is up: then it is below 0. */
-static double time_candidate(struct cb_stopwatch *watch, const struct cb_op_def *def,
-                             const struct cb_node *node, double best)
-{
-    struct cb_arena arena = { 0 }, own = { 0 };
+/* One of those that compete. */
+struct runner {
+    int algorithm;
+    struct cb_arena arena, scratch;
+    void *packed; /* in `arena` */
     struct cb_op_call call;
-    double least = -1, ms;
+    double least; /* milliseconds; 0: not run yet */
+    bool hopeless;
+};
+
+/* What the runners share: the tensors. */
+struct race {
+    const struct cb_op_def *def;
+    struct cb_node *node; /* of the plan; has the algorithm of whoever runs */
+    struct cb_arena arena;
+    struct runner runner[CB_ALGORITHMS_MAX];
+    int n;
+    double best;
+};
+
+/* Packs with that algorithm. */
+static struct cb_status enter(struct cb_stopwatch *watch, struct race *race, int algorithm)
+{
+    struct runner *r = &race->runner[race->n++];
     uint64_t key;
-    size_t bytes, scratch = 0;
-    if (cb_clock_ns() > watch->deadline || !cb_packing_key(&watch->packing, node, &key, &bytes) ||
-        cb_arena_init(&own, cb_align_up(bytes)).code)
-        return -1;
-    void *packed = cb_arena_alloc(&own, bytes, 1);
-    cb_packing_write(&watch->packing, node, packed, false);
-    const struct cb_tensor weights = watch->packing.sketch.tensors[1];
-    struct cb_status st = prepare(watch, node, &arena, &call);
-    if (!st.code) {
-        watch->packing.sketch.tensors[1].data = weights.data;
-        call.packed = packed;
-        scratch = def->scratch ? def->scratch(&call, false) : 0;
+    size_t bytes;
+    *r = (struct runner){ .algorithm = algorithm };
+    race->def->choose(race->node, algorithm);
+    if (!cb_packing_key(&watch->packing, race->node, &key, &bytes))
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s: nothing is packed", race->node->name);
+    CB_TRY(cb_arena_init(&r->arena, cb_align_up(bytes)));
+    CB_TRY(cb_arena_get(&r->arena, bytes, 1, race->node->name, &r->packed));
+    cb_packing_write(&watch->packing, race->node, r->packed, false);
+    return cb_ok();
+}
+
+/* All are packed: the tensors and the calls. */
+static struct cb_status line_up(struct cb_stopwatch *watch, struct race *race)
+{
+    struct cb_tensor *weights = &watch->packing.sketch.tensors[1];
+    void *elements = weights->data;
+    struct cb_op_call call;
+    CB_TRY(prepare(watch, race->node, &race->arena, &call));
+    weights->data = elements;
+    for (int i = 0; i < race->n; i++) {
+        struct runner *r = &race->runner[i];
+        r->call = call;
+        r->call.packed = r->packed;
+        race->def->choose(race->node, r->algorithm);
+        const size_t scratch = race->def->scratch ? race->def->scratch(&r->call, false) : 0;
+        CB_TRY(cb_arena_init(&r->scratch, scratch + CB_ALIGN));
+        CB_TRY(cb_arena_get(&r->scratch, scratch, 1, race->node->name, &r->call.scratch));
     }
-    struct cb_arena work = { 0 };
-    if (!st.code && cb_arena_init(&work, cb_align_up(scratch)).code == CB_OK) {
-        call.scratch = scratch ? cb_arena_alloc(&work, scratch, 1) : NULL;
-        ms = least = time_run(watch, def, &call); /* warms up, takes the page faults */
-        for (int i = 0; i < RUNS && cb_clock_ns() < watch->deadline; i++) {
-            if (best > 0 && ms > best * (i ? HOPELESS : 2 * HOPELESS))
-                break;
-            ms = time_run(watch, def, &call);
-            least = ms < least ? ms : least;
-        }
+    return cb_ok();
+}
+
+/* Each that has hope runs once, in turn, so that what else the machine does hits all alike. */
+static bool run_round(struct cb_stopwatch *watch, struct race *race, double hopeless)
+{
+    for (int i = 0; i < race->n; i++) {
+        struct runner *r = &race->runner[i];
+        if (r->hopeless)
+            continue;
+        if (cb_clock_ns() >= watch->deadline)
+            return false;
+        race->def->choose(race->node, r->algorithm);
+        const double ms = time_run(watch, race->def, &r->call);
+        r->least = r->least <= 0 || ms < r->least ? ms : r->least;
+        race->best = race->best <= 0 || r->least < race->best ? r->least : race->best;
     }
-    cb_arena_deinit(&work);
-    cb_arena_deinit(&arena);
-    cb_arena_deinit(&own);
-    return cb_clock_ns() < watch->deadline ? least : -1;
+    for (int i = 0; i < race->n; i++)
+        race->runner[i].hopeless |= race->runner[i].least > race->best * hopeless;
+    return true;
+}
+
+static bool run_rounds(struct cb_stopwatch *watch, struct race *race)
+{
+    bool done = run_round(watch, race, 2 * HOPELESS); /* warms up, takes the page faults */
+    for (int i = 0; i < race->n; i++)
+        race->runner[i].least = race->runner[i].hopeless ? race->runner[i].least : 0;
+    for (int i = 0; i < RUNS && done; i++)
+        done = run_round(watch, race, HOPELESS);
+    return done;
 }
 
 bool cb_stopwatch_rank(struct cb_stopwatch *watch, const struct cb_op_def *def,
                        struct cb_node *node, const int *candidates, int n, uint8_t *order)
 {
-    double times[CB_ALGORITHMS_MAX], best = 0;
+    struct race race = { .def = def, .node = node };
+    double times[CB_ALGORITHMS_MAX];
+    bool done = cb_clock_ns() < watch->deadline;
     /* Written once: pages that never were are all one and the same. */
-    if (watch->between && !watch->arena.used)
+    if (done && watch->between && !watch->arena.used)
         memset(cb_arena_alloc(&watch->arena, watch->between, 1), 1, watch->between);
-    for (int i = 0; i < n; i++) {
-        def->choose(node, candidates[i]);
-        double ms = time_candidate(watch, def, node, best);
+    for (int i = 0; i < n && done; i++)
+        done = enter(watch, &race, candidates[i]).code == CB_OK;
+    done = done && line_up(watch, &race).code == CB_OK && run_rounds(watch, &race);
+    for (int i = 0; i < n && done; i++) {
+        const double ms = race.runner[i].least * (i ? 1 : CLEARLY);
         int at = i;
-        if (ms < 0)
-            return false;
-        ms *= i ? 1 : CLEARLY;
-        best = i == 0 || ms < best ? ms : best;
         for (; at > 0 && times[at - 1] > ms; at--) {
             times[at] = times[at - 1];
             order[at] = order[at - 1];
@@ -181,5 +229,10 @@ bool cb_stopwatch_rank(struct cb_stopwatch *watch, const struct cb_op_def *def,
         times[at] = ms;
         order[at] = (uint8_t)candidates[i];
     }
-    return true;
+    for (int i = 0; i < race.n; i++) {
+        cb_arena_deinit(&race.runner[i].scratch);
+        cb_arena_deinit(&race.runner[i].arena);
+    }
+    cb_arena_deinit(&race.arena);
+    return done;
 }

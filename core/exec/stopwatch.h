@@ -22,8 +22,9 @@ void cb_stopwatch_deinit(struct cb_stopwatch *watch);
 /* A number of the size class of `between`: times of one class may be compared. */
 uint64_t cb_stopwatch_class(const struct cb_stopwatch *watch);
 
-/* order[n]: the candidates, fastest first. One that is much slower on its first run is not run
- * again; the first candidate is beaten only by what is clearly faster. False when the time is up
- * (order is then undefined), or without memory. */
+/* order[n]: the candidates, fastest first. They run in turns; one that is much slower on its first
+ * run is not run again; the first candidate is beaten only by what is clearly faster. False when
+ * the time is up (order is then undefined), or without memory. `node` is the plan's; its algorithm
+ * is undefined afterwards. */
 bool cb_stopwatch_rank(struct cb_stopwatch *watch, const struct cb_op_def *def,
                        struct cb_node *node, const int *candidates, int n, uint8_t *order);

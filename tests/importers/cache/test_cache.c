@@ -256,7 +256,7 @@ Test(cache, a_file_of_another_length_is_passed_over)
     for (size_t i = 0; i < CB_COUNT_OF(lengths); i++) {
         cr_assert(truncate(path, lengths[i]) == 0);
         cb_expect_equal(CLASSES, run_cached().y, plain.y, "%lld bytes", (long long)lengths[i]);
-        cr_expect_eq(find_packed(path), size);
+        cr_expect_eq((off_t)find_packed(path), size);
     }
     cr_expect_eq(warnings, CB_COUNT_OF(lengths));
 }
