@@ -5,15 +5,34 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SECONDS = 300, STATUS_FAILED = 1, CHILDREN_MAX = 16 };
+enum { SECONDS = 300, STATUS_FAILED = 1, STATUS_SKIPPED = 2, CHILDREN_MAX = 16 };
 
 static struct plain_test *tests;
+static struct plain_suite *suites;
 static int failures; /* of the running test */
 
 void plain_register(struct plain_test *test)
 {
     test->next = tests;
     tests = test;
+}
+
+void plain_register_suite(struct plain_suite *suite)
+{
+    suite->next = suites;
+    suites = suite;
+}
+
+void plain_skip(const char *format, ...)
+{
+    va_list args;
+    printf("skipped:");
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    printf("\n");
+    fflush(stdout);
+    _exit(STATUS_SKIPPED);
 }
 
 void plain_check(bool fatal, const char *file, int line, const char *what, bool holds,
@@ -36,7 +55,13 @@ void plain_check(bool fatal, const char *file, int line, const char *what, bool 
 /* In a child: `param` NULL for a test without. */
 static void run(const struct plain_test *test, void *param)
 {
-    alarm(test->timeout ? test->timeout : SECONDS);
+    const struct plain_suite none = { 0 }, *suite = suites;
+    while (suite && strcmp(suite->name, test->suite))
+        suite = suite->next;
+    suite = suite ? suite : &none;
+    alarm(test->timeout ? test->timeout : suite->timeout ? suite->timeout : SECONDS);
+    if (suite->init)
+        suite->init();
     if (test->init)
         test->init();
     if (test->params)
@@ -45,6 +70,8 @@ static void run(const struct plain_test *test, void *param)
         test->run();
     if (test->fini)
         test->fini();
+    if (suite->fini)
+        suite->fini();
     fflush(stdout);
     _exit(failures ? STATUS_FAILED : 0);
 }
@@ -55,7 +82,7 @@ static struct child {
     const struct plain_test *test;
     size_t number;
 } children[CHILDREN_MAX];
-static size_t running, passed, failed;
+static size_t running, passed, failed, skipped;
 
 static void wait_for_one(void)
 {
@@ -68,6 +95,10 @@ static void wait_for_one(void)
         children[i] = children[--running];
         if (status == 0) {
             passed++;
+            return;
+        }
+        if (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_SKIPPED) {
+            skipped++;
             return;
         }
         failed++;
@@ -111,6 +142,6 @@ int main(int argc, char **argv)
     }
     while (running)
         wait_for_one();
-    printf("%zu passed, %zu failed\n", passed, failed);
+    printf("%zu passed, %zu failed, %zu skipped\n", passed, failed, skipped);
     return failed || !passed;
 }
