@@ -99,6 +99,13 @@ $(OUT)/seedling: $(OUT)/tools/seedling.o $(OUT)/tests/support/onnx_builder.o $(O
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
+# What is kept on disk is of one build: a number that changes with the code that plans and packs.
+$(OUT)/importers/cache/packed.o: $(GEN)/code.h
+$(GEN)/code.h: FORCE
+	@mkdir -p $(@D)
+	@echo "#define CB_CODE \"$$(cat $(sort $(shell find core importers -name '*.[ch]')) | sha256sum | cut -c1-64)\"" > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
 $(OUT)/%.o: %.c | $(GEN)/onnx.pb-c.h
 	@mkdir -p $(@D)
 	@echo "CC $<"

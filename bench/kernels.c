@@ -1,8 +1,9 @@
 /* bench/kernels.c - GFLOP/s of convolutions and matrix products by shape, set and threads.
  *
- * bench-kernels [-b] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -b: the derivatives too. A row
- * shows the best and the median of its runs: on a shared machine the best is what the code can do,
- * the median what it got. One thread is timed by the CPU time that it used, several by the wall
+ * bench-kernels [-a] [-b] [-c] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -a: every algorithm that
+ * fits; -b: the derivatives too; -c: weights come from memory, as those of a large network do. A
+ * row shows the best and the median of its runs: on a shared machine the best is what the code can
+ * do, the median what it got. One thread is timed by the CPU time that it used, several by the wall
  * clock. */
 #include <math.h>
 #include <stdio.h>
@@ -14,59 +15,73 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/rng.h"
-#include "core/kernels/conv.h"
+#include "core/kernels/conv_parts.h"
 #include "core/kernels/gemm.h"
 
-enum { RUNS_MAX = 400 };
+enum { RUNS_MAX = 400, COLD_BYTES = 96 << 20 };
 #define SECONDS 0.3
 
 struct row {
     const char *name;
     size_t n, size, cin, cout;    /* square pictures */
     size_t kernel, stride, group; /* kernel 0: a matrix product [n, cin, cout] */
+    size_t width;                 /* of the kernel; 0: square */
 };
 
 /* clang-format off */
+
 static const struct row rows[] = {
-    { "resnet 7x7/2 3>64 @224", 1, 224, 3, 64, 7, 2, 1 },
-    { "resnet 1x1 64>64 @56", 1, 56, 64, 64, 1, 1, 1 },
-    { "resnet 3x3 64>64 @56", 1, 56, 64, 64, 3, 1, 1 },
-    { "resnet 1x1 64>256 @56", 1, 56, 64, 256, 1, 1, 1 },
-    { "resnet 1x1 256>64 @56", 1, 56, 256, 64, 1, 1, 1 },
-    { "resnet 3x3 128>128 @28", 1, 28, 128, 128, 3, 1, 1 },
-    { "resnet 1x1 128>512 @28", 1, 28, 128, 512, 1, 1, 1 },
-    { "resnet 1x1/2 256>512 @56", 1, 56, 256, 512, 1, 2, 1 },
-    { "resnet 3x3/2 128>128 @56", 1, 56, 128, 128, 3, 2, 1 },
-    { "resnet 3x3 256>256 @14", 1, 14, 256, 256, 3, 1, 1 },
-    { "resnet 1x1 1024>256 @14", 1, 14, 1024, 256, 1, 1, 1 },
-    { "resnet 1x1 256>1024 @14", 1, 14, 256, 1024, 1, 1, 1 },
-    { "resnet 3x3 512>512 @7", 1, 7, 512, 512, 3, 1, 1 },
-    { "resnet 1x1 2048>512 @7", 1, 7, 2048, 512, 1, 1, 1 },
-    { "resnet 1x1 512>2048 @7", 1, 7, 512, 2048, 1, 1, 1 },
-    { "resnet fc 2048>1000", 1, 1, 2048, 1000, 0, 1, 1 },
-    { "resnet fc 2048>1000 x16", 16, 1, 2048, 1000, 0, 1, 1 },
-    { "vgg 3x3 3>64 @224", 1, 224, 3, 64, 3, 1, 1 },
-    { "vgg 3x3 64>64 @224", 1, 224, 64, 64, 3, 1, 1 },
-    { "vgg 3x3 256>256 @56", 1, 56, 256, 256, 3, 1, 1 },
-    { "vgg 3x3 512>512 @28", 1, 28, 512, 512, 3, 1, 1 },
-    { "vgg 3x3 512>512 @14", 1, 14, 512, 512, 3, 1, 1 },
-    { "vgg fc 25088>4096", 1, 1, 25088, 4096, 0, 1, 1 },
-    { "vgg fc 25088>4096 x16", 16, 1, 25088, 4096, 0, 1, 1 },
-    { "alexnet 11x11/4 3>64 @224", 1, 224, 3, 64, 11, 4, 1 },
-    { "mobilenet 3x3/2 3>32 @224", 1, 224, 3, 32, 3, 2, 1 },
-    { "mobilenet 1x1 32>16 @112", 1, 112, 32, 16, 1, 1, 1 },
-    { "mobilenet 1x1 16>96 @112", 1, 112, 16, 96, 1, 1, 1 },
-    { "mobilenet 1x1 144>24 @56", 1, 56, 144, 24, 1, 1, 1 },
-    { "mobilenet 1x1 96>576 @14", 1, 14, 96, 576, 1, 1, 1 },
-    { "mobilenet 1x1 960>160 @7", 1, 7, 960, 160, 1, 1, 1 },
-    { "mobilenet dw 3x3 32 @112", 1, 112, 32, 32, 3, 1, 32 },
-    { "mobilenet dw 3x3/2 96 @112", 1, 112, 96, 96, 3, 2, 96 },
-    { "mobilenet dw 3x3 144 @56", 1, 56, 144, 144, 3, 1, 144 },
-    { "mobilenet dw 3x3 384 @14", 1, 14, 384, 384, 3, 1, 384 },
-    { "mobilenet dw 3x3 960 @7", 1, 7, 960, 960, 3, 1, 960 },
-    { "resnext 3x3 128 g32 @56", 1, 56, 128, 128, 3, 1, 32 },
-    { "resnext 3x3 256 g32 @28", 1, 28, 256, 256, 3, 1, 32 },
-    { "resnext 3x3 1024 g32 @7", 1, 7, 1024, 1024, 3, 1, 32 },
+    { "resnet 7x7/2 3>64 @224", 1, 224, 3, 64, 7, 2, 1, 0 },
+    { "resnet 1x1 64>64 @56", 1, 56, 64, 64, 1, 1, 1, 0 },
+    { "resnet 3x3 64>64 @56", 1, 56, 64, 64, 3, 1, 1, 0 },
+    { "resnet 1x1 64>256 @56", 1, 56, 64, 256, 1, 1, 1, 0 },
+    { "resnet 1x1 256>64 @56", 1, 56, 256, 64, 1, 1, 1, 0 },
+    { "resnet 3x3 128>128 @28", 1, 28, 128, 128, 3, 1, 1, 0 },
+    { "resnet 1x1 128>512 @28", 1, 28, 128, 512, 1, 1, 1, 0 },
+    { "resnet 1x1/2 256>512 @56", 1, 56, 256, 512, 1, 2, 1, 0 },
+    { "resnet 3x3/2 128>128 @56", 1, 56, 128, 128, 3, 2, 1, 0 },
+    { "resnet 3x3 256>256 @14", 1, 14, 256, 256, 3, 1, 1, 0 },
+    { "resnet 1x1 1024>256 @14", 1, 14, 1024, 256, 1, 1, 1, 0 },
+    { "resnet 1x1 256>1024 @14", 1, 14, 256, 1024, 1, 1, 1, 0 },
+    { "resnet 3x3 512>512 @7", 1, 7, 512, 512, 3, 1, 1, 0 },
+    { "resnet 1x1 2048>512 @7", 1, 7, 2048, 512, 1, 1, 1, 0 },
+    { "resnet 1x1 512>2048 @7", 1, 7, 512, 2048, 1, 1, 1, 0 },
+    { "resnet fc 2048>1000", 1, 1, 2048, 1000, 0, 1, 1, 0 },
+    { "resnet fc 2048>1000 x16", 16, 1, 2048, 1000, 0, 1, 1, 0 },
+    { "vgg 3x3 3>64 @224", 1, 224, 3, 64, 3, 1, 1, 0 },
+    { "vgg 3x3 64>64 @224", 1, 224, 64, 64, 3, 1, 1, 0 },
+    { "vgg 3x3 256>256 @56", 1, 56, 256, 256, 3, 1, 1, 0 },
+    { "vgg 3x3 512>512 @28", 1, 28, 512, 512, 3, 1, 1, 0 },
+    { "vgg 3x3 512>512 @14", 1, 14, 512, 512, 3, 1, 1, 0 },
+    { "vgg fc 25088>4096", 1, 1, 25088, 4096, 0, 1, 1, 0 },
+    { "vgg fc 25088>4096 x16", 16, 1, 25088, 4096, 0, 1, 1, 0 },
+    { "vgg 3x3 128>128 @112", 1, 112, 128, 128, 3, 1, 1, 0 },
+    { "densenet 3x3 128>32 @56", 1, 56, 128, 32, 3, 1, 1, 0 },
+    { "densenet 3x3 128>32 @14", 1, 14, 128, 32, 3, 1, 1, 0 },
+    { "squeezenet 3x3 16>64 @55", 1, 55, 16, 64, 3, 1, 1, 0 },
+    { "squeezenet 3x3 48>192 @13", 1, 13, 48, 192, 3, 1, 1, 0 },
+    { "inception 3x3 96>96 @35", 1, 35, 96, 96, 3, 1, 1, 0 },
+    { "inception 5x5 48>64 @35", 1, 35, 48, 64, 5, 1, 1, 0 },
+    { "inception 1x7 160>160 @17", 1, 17, 160, 160, 1, 1, 1, 7 },
+    { "inception 7x1 192>192 @17", 1, 17, 192, 192, 7, 1, 1, 1 },
+    { "inception 1x3 384>384 @8", 1, 8, 384, 384, 1, 1, 1, 3 },
+    { "resnet 3x3 256>256 @14 x8", 8, 14, 256, 256, 3, 1, 1, 0 },
+    { "resnet 3x3 512>512 @7 x8", 8, 7, 512, 512, 3, 1, 1, 0 },
+    { "alexnet 11x11/4 3>64 @224", 1, 224, 3, 64, 11, 4, 1, 0 },
+    { "mobilenet 3x3/2 3>32 @224", 1, 224, 3, 32, 3, 2, 1, 0 },
+    { "mobilenet 1x1 32>16 @112", 1, 112, 32, 16, 1, 1, 1, 0 },
+    { "mobilenet 1x1 16>96 @112", 1, 112, 16, 96, 1, 1, 1, 0 },
+    { "mobilenet 1x1 144>24 @56", 1, 56, 144, 24, 1, 1, 1, 0 },
+    { "mobilenet 1x1 96>576 @14", 1, 14, 96, 576, 1, 1, 1, 0 },
+    { "mobilenet 1x1 960>160 @7", 1, 7, 960, 160, 1, 1, 1, 0 },
+    { "mobilenet dw 3x3 32 @112", 1, 112, 32, 32, 3, 1, 32, 0 },
+    { "mobilenet dw 3x3/2 96 @112", 1, 112, 96, 96, 3, 2, 96, 0 },
+    { "mobilenet dw 3x3 144 @56", 1, 56, 144, 144, 3, 1, 144, 0 },
+    { "mobilenet dw 3x3 384 @14", 1, 14, 384, 384, 3, 1, 384, 0 },
+    { "mobilenet dw 3x3 960 @7", 1, 7, 960, 960, 3, 1, 960, 0 },
+    { "resnext 3x3 128 g32 @56", 1, 56, 128, 128, 3, 1, 32, 0 },
+    { "resnext 3x3 256 g32 @28", 1, 28, 256, 256, 3, 1, 32, 0 },
+    { "resnext 3x3 1024 g32 @7", 1, 7, 1024, 1024, 3, 1, 32, 0 },
 };
 
 /* clang-format on */
@@ -81,6 +96,8 @@ struct job {
     const struct cb_conv_algorithm *algorithm; /* NULL: the product */
     struct cb_conv_call call;
     float *w, *dx;
+    size_t packed_bytes, copies; /* of the packed weights: as in a network, none is in the cache */
+    char *packed;
     struct cb_gemm gemm;
 };
 
@@ -126,7 +143,7 @@ static void run(const struct job *job)
 
 static struct cb_conv_shape shape_of(const struct row *r)
 {
-    const size_t out = (r->size - 1) / r->stride + 1;
+    const size_t out = (r->size - 1) / r->stride + 1, width = r->width ? r->width : r->kernel;
     return (struct cb_conv_shape){
         .n = r->n,
         .cin = r->cin,
@@ -134,10 +151,10 @@ static struct cb_conv_shape shape_of(const struct row *r)
         .group = r->group,
         .in = { 1, r->size, r->size },
         .out = { 1, out, out },
-        .kernel = { 1, r->kernel, r->kernel },
+        .kernel = { 1, r->kernel, width },
         .stride = { 1, r->stride, r->stride },
         .dilation = { 1, 1, 1 },
-        .pad = { 0, r->kernel / 2, r->kernel / 2 },
+        .pad = { 0, r->kernel / 2, width / 2 },
     };
 }
 
@@ -146,13 +163,21 @@ static double flops(const struct row *r, const struct cb_conv_shape *s)
     const double products = (double)r->cin * (double)r->cout;
     if (r->kernel == 0)
         return 2 * (double)r->n * products;
-    return 2 * (double)(r->n * s->out[1] * s->out[2] * r->kernel * r->kernel) * products /
+    return 2 * (double)(r->n * s->out[1] * s->out[2] * s->kernel[1] * s->kernel[2]) * products /
            (double)r->group;
+}
+
+static void copy_weights(struct job *job, struct cb_arena *arena, const void *packed)
+{
+    job->copies = COLD_BYTES / (job->packed_bytes + 1) + 1;
+    job->packed = take(arena, job->copies * job->packed_bytes);
+    for (size_t i = 0; i < job->copies; i++)
+        memcpy(job->packed + i * job->packed_bytes, packed, job->packed_bytes);
 }
 
 static void prepare_conv(struct job *job, struct cb_arena *arena, const struct cb_conv_shape *s)
 {
-    const struct cb_conv_algorithm *a = job->algorithm = cb_conv_choose(job->kernels, s);
+    const struct cb_conv_algorithm *a = job->algorithm;
     const size_t out = s->n * s->out[1] * s->out[2] * s->cout;
     const size_t threads = cb_threads_count(job->threads), in = s->n * s->in[1] * s->in[2] * s->cin;
     const size_t forward = a->scratch_bytes(job->kernels, s, threads);
@@ -160,6 +185,8 @@ static void prepare_conv(struct job *job, struct cb_arena *arena, const struct c
     float *w = job->w = numbers(arena, s->cout * (s->cin / s->group) * s->kernel[1] * s->kernel[2]);
     void *packed = take(arena, a->packed_bytes(job->kernels, s));
     a->pack(job->kernels, s, job->threads, w, NULL, packed);
+    job->packed_bytes = a->packed_bytes(job->kernels, s);
+    copy_weights(job, arena, packed);
     job->call = (struct cb_conv_call){
         .shape = s,
         .x = numbers(arena, in),
@@ -199,13 +226,16 @@ static int by_value(const void *a, const void *b)
 }
 
 static void measure(const struct row *r, enum kind kind, const struct cb_kernels *kernels,
+                    const struct cb_conv_algorithm *algorithm, bool cold,
                     struct cb_threads *threads)
 {
     static const char *const kinds[] = { "product", "d-data", "d-weights" };
     struct cb_arena arena;
     if (cb_arena_init(&arena, (size_t)4 << 30).code)
         exit(1);
-    struct job job = { .kind = kind, .kernels = kernels, .threads = threads };
+    struct job job = {
+        .kind = kind, .kernels = kernels, .algorithm = algorithm, .threads = threads
+    };
     const struct cb_conv_shape s = shape_of(r);
     if (r->kernel)
         prepare_conv(&job, &arena, &s);
@@ -217,16 +247,37 @@ static void measure(const struct row *r, enum kind kind, const struct cb_kernels
     const double end = cb_clock_ms() + 1e3 * SECONDS;
     while (runs < 5 || (runs < RUNS_MAX && cb_clock_ms() < end)) {
         const double start = now_ms(threads);
+        if (cold && job.copies)
+            job.call.packed = job.packed + runs % job.copies * job.packed_bytes;
         run(&job);
         ms[runs++] = now_ms(threads) - start;
     }
     qsort(ms, runs, sizeof *ms, by_value);
     const double work = flops(r, &s) / 1e6;
     const char *what = kind == FORWARD && job.algorithm ? job.algorithm->name : kinds[kind];
-    printf("%-27s %-9s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s\n", r->name, what,
-           kernels->name, cb_threads_count(threads), ms[0], work / ms[0], work / ms[runs / 2]);
+    const double error = job.algorithm && kind == FORWARD
+                             ? cb_conv_error(kernels, &s, job.algorithm, job.w, job.call.packed)
+                             : 0;
+    printf("%-27s %-15s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s  error %.1e\n",
+           r->name, what, kernels->name, cb_threads_count(threads), ms[0], work / ms[0],
+           work / ms[runs / 2], error);
     fflush(stdout);
     cb_arena_deinit(&arena);
+}
+
+/* The algorithm that is chosen, or every one that fits (but for the plain loops). */
+static void measure_forms(const struct row *r, enum kind kind, const struct cb_kernels *kernels,
+                          bool all, bool cold, struct cb_threads *threads)
+{
+    const struct cb_conv_shape s = shape_of(r);
+    const struct cb_conv_algorithm *chosen = r->kernel ? cb_conv_choose(kernels, &s) : NULL;
+    if (!all || kind != FORWARD || !chosen) {
+        measure(r, kind, kernels, chosen, cold, threads);
+        return;
+    }
+    for (size_t i = 0; i + 1 < cb_conv_algorithm_count; i++)
+        if (cb_conv_algorithms[i]->fits(kernels, &s))
+            measure(r, kind, kernels, cb_conv_algorithms[i], cold, threads);
 }
 
 int main(int argc, char **argv)
@@ -235,9 +286,14 @@ int main(int argc, char **argv)
     enum cb_isa first = CB_ISA_GENERIC + 1, last = cb_isa_best();
     size_t count_first = 1, count_last = 2;
     enum kind kind_last = FORWARD;
-    for (int option; (option = getopt(argc, argv, "bf:i:t:")) != -1;) {
+    bool all = false, cold = false;
+    for (int option; (option = getopt(argc, argv, "abcf:i:t:")) != -1;) {
         if (option == 'b')
             kind_last = BACKWARD_WEIGHTS;
+        else if (option == 'a')
+            all = true;
+        else if (option == 'c')
+            cold = true;
         else if (option == 'f')
             filter = optarg;
         else if (option == 'i')
@@ -256,7 +312,7 @@ int main(int argc, char **argv)
             for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
                 for (enum kind kind = FORWARD; kind <= kind_last; kind++)
                     if (strstr(rows[i].name, filter) && (kind == FORWARD || rows[i].kernel))
-                        measure(&rows[i], kind, &kernels, threads);
+                        measure_forms(&rows[i], kind, &kernels, all, cold, threads);
         }
         cb_threads_destroy(threads);
     }

@@ -8,12 +8,14 @@
 
 #include "cli/options.h"
 #include "core/exec/engine.h"
+#include "importers/cache/cache.h"
 
 struct cb_cli {
     const struct cb_verb *verb;
-    struct cb_texts args; /* what is no option */
-    bool json;            /* --json */
-    const char *models;   /* the models folder; may not exist */
+    struct cb_texts args;   /* what is no option */
+    bool json;              /* --json */
+    const char *models;     /* the models folder; may not exist */
+    struct cb_cache *cache; /* NULL: nothing is kept between runs */
     struct cb_engine engine;
     struct cb_arena arena; /* lives as long as the command */
     bool wrong_usage;
@@ -30,6 +32,7 @@ struct cb_verb {
     const void *defaults;   /* the struct that the options write to, as it is without any */
     size_t size;            /* of that struct */
     int min_args, max_args; /* of what is no option; max -1: any number */
+    bool by_rule;           /* nothing is measured or cached unless --cache is given */
     struct cb_status (*run)(struct cb_cli *cli, const void *options);
 };
 

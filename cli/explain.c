@@ -100,9 +100,9 @@ static struct cb_status write_json(struct work *w, const char *path)
 
 static struct cb_status write_npy(struct work *w, const char *path)
 {
-    const struct cb_tensor map = { { 2, { w->cam.height, w->cam.width } },
-                                   CB_FLOAT32,
-                                   { w->cam.map } };
+    const struct cb_tensor map = { .shape = { 2, { w->cam.height, w->cam.width } },
+                                   .dtype = CB_FLOAT32,
+                                   .f = w->cam.map };
     return cb_npy_save(path, &map);
 }
 

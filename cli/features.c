@@ -46,7 +46,9 @@ static struct cb_status write_features(struct cb_cli *cli, struct work *w, const
     cb_progress_begin(&w->progress, "features", n);
     CB_TRY(cb_photo_args_each(&w->photos, false, add_features, w));
     cb_progress_end(&w->progress, n, "");
-    const struct cb_tensor out = { { 2, { cli->args.n, w->d } }, CB_FLOAT32, { w->features } };
+    const struct cb_tensor out = { .shape = { 2, { cli->args.n, w->d } },
+                                   .dtype = CB_FLOAT32,
+                                   .f = w->features };
     CB_TRY(cb_npy_save(path, &out));
     if (!cli->json)
         printf("%s: float32 [%d, %d]\n", path, cli->args.n, w->d);

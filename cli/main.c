@@ -19,7 +19,7 @@ static const struct cb_verb *const verbs[] = {
 /* What every verb takes. */
 struct common {
     int threads;
-    const char *isa, *models;
+    const char *isa, *models, *cache;
     bool json, help;
 };
 
@@ -27,6 +27,8 @@ struct common {
 static const struct cb_option common_options[] = {
     { .name = "models", .kind = CB_OPTION_TEXT, .offset = offsetof(struct common, models),
       .value = "DIR", .help = "where models are found by name (else $CAMBIUM_MODELS)" },
+    { .name = "cache", .kind = CB_OPTION_TEXT, .offset = offsetof(struct common, cache),
+      .value = "DIR", .help = "where packed weights are kept; none: nowhere (else $CAMBIUM_CACHE)" },
     { .name = "json", .kind = CB_OPTION_FLAG, .offset = offsetof(struct common, json),
       .help = "results as JSON" },
     { .name = "threads", .kind = CB_OPTION_INT, .offset = offsetof(struct common, threads),
@@ -114,6 +116,34 @@ static struct cb_status models_folder(struct cb_cli *cli, const char *option)
     return cli->models ? cb_ok() : cb_fail(CB_ERR_NOMEM, "the models folder's name is too long");
 }
 
+static void warn_of_cache(void *ctx, const char *text)
+{
+    cb_cli_warn(ctx, "cache: %s", text);
+}
+
+/* Without a usable folder there is no cache: that is no failure. */
+static void open_cache(struct cb_cli *cli, const char *option, enum cb_isa isa)
+{
+    const char *env = getenv("CAMBIUM_CACHE"), *base = getenv("XDG_CACHE_HOME"),
+               *home = getenv("HOME"), *folder = option ? option : env;
+    if (cli->verb->by_rule && !option)
+        return;
+    if (!folder || !*folder)
+        folder = base && *base == '/'   ? cb_arena_printf(&cli->arena, "%s/cambium", base)
+                 : home && *home == '/' ? cb_arena_printf(&cli->arena, "%s/.cache/cambium", home)
+                                        : NULL;
+    if (!folder || strcmp(folder, "none") == 0)
+        return;
+    const struct cb_cache_options options = {
+        .folder = folder, .isa = isa, .warn = warn_of_cache, .ctx = cli
+    };
+    const struct cb_status st = cb_cache_open(&options, &cli->cache);
+    if (st.code)
+        cb_cli_warn(cli, "no cache: %s", st.msg);
+    else
+        cli->engine.choices = cb_cache_choices(cli->cache);
+}
+
 static struct cb_status run_verb(struct cb_cli *cli, const struct common *common,
                                  const void *options)
 {
@@ -125,7 +155,10 @@ static struct cb_status run_verb(struct cb_cli *cli, const struct common *common
     cli->engine =
         (struct cb_engine){ .kernels = cb_kernels_for(isa), .plan_budget = plan_budget() };
     CB_TRY(cb_threads_create((size_t)common->threads, &cli->engine.threads));
+    open_cache(cli, common->cache, isa);
     st = cli->verb->run(cli, options);
+    fflush(stdout); /* the answer is out before anything is saved */
+    cb_cache_close(cli->cache);
     cb_threads_destroy(cli->engine.threads);
     if (st.code == CB_OK && (fflush(stdout) || ferror(stdout)))
         st = cb_fail(CB_ERR_IO, "stdout: the results could not be written");

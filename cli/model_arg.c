@@ -24,9 +24,9 @@ static struct cb_status find(const struct cb_cli *cli, const char *arg, struct c
 static const struct cb_model *load_trunk(struct cb_cli *cli, const char *path)
 {
     struct cb_model *model;
-    struct cb_model_source source = { .path = path,
-                                      .bytes = cb_seedling(),
-                                      .name = path ? NULL : CB_SEEDLING };
+    struct cb_model_source source = {
+        .path = path, .bytes = cb_seedling(), .name = path ? NULL : CB_SEEDLING, .cache = cli->cache
+    };
     const struct cb_status st = cb_model_load(&source, &model);
     if (st.code)
         cb_cli_warn(cli, "%s", st.msg);
@@ -82,6 +82,7 @@ struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg, enum cb_
     struct cb_model_source source = {
         .graph_only = use == CB_USE_TENSORS,
         .no_digest = use != CB_USE_IDENTITY,
+        .cache = cli->cache,
         .find_trunk = find_trunk,
         .release_trunk = release_trunk,
         .ctx = cli,

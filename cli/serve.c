@@ -111,6 +111,8 @@ static struct cb_status serve(struct cb_cli *cli, const struct serve_options *o,
     const bool any = strcmp(config->host, "0.0.0.0") == 0 || strcmp(config->host, "::") == 0;
     const char *host = any ? "127.0.0.1" : config->host;
     CB_TRY(catch_signals());
+    if (cli->cache)
+        CB_TRY(cb_cache_start(cli->cache));
     CB_TRY(cb_app_create(config, &cli->engine, &app));
     printf("listening on http://%s:%d\n", host, cb_http_port(app->http));
     if (o->hints || isatty(STDOUT_FILENO))
@@ -130,6 +132,7 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     if (st.code)
         return cb_cli_usage(cli, "%s", st.msg);
     config.models = cli->models;
+    config.cache = cli->cache;
     if (o->print)
         cb_config_print(&config, stdout);
     else

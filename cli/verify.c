@@ -196,7 +196,9 @@ static struct cb_status run_data_set(struct verify *v, const struct cb_model *mo
 /* All data sets of a case, until one fails. */
 static struct cb_status run_case(struct verify *v, const char *folder, const char *file)
 {
-    const struct cb_model_source source = { .path = file, .graph_only = true };
+    const struct cb_model_source source = { .path = file,
+                                            .graph_only = true,
+                                            .cache = v->cli->cache };
     struct cb_model *model;
     struct cb_status st;
     char path[PATH_MAX];
@@ -336,5 +338,6 @@ const struct cb_verb cb_verb_verify = {
     .size = sizeof defaults,
     .min_args = 1,
     .max_args = -1,
+    .by_rule = true,
     .run = run,
 };

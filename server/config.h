@@ -99,6 +99,7 @@ struct cb_config {
     struct cb_config_model model[CB_CONFIG_MODELS];
     int n_models;
     const char *models; /* folder of models besides those in the data folder; may not exist */
+    struct cb_cache *cache; /* what is kept between runs; NULL: nothing */
 #define CB_CONFIG_TYPE_TEXT const char *
 #define CB_CONFIG_TYPE_NUMBER int64_t
 #define CB_CONFIG_TYPE_BYTES int64_t

@@ -143,7 +143,9 @@ static const struct cb_model *find_trunk(void *ctx, const struct cb_digest *dige
     served = find_trunk_in_memory(r, digest);
     if (!served && cb_store_trunk(r->store, digest, path))
         st = load_served(
-            r, &(struct cb_model_source){ .path = path, .name = "trunk", .untrusted = true },
+            r,
+            &(struct cb_model_source){
+                .path = path, .name = "trunk", .untrusted = true, .cache = r->config->cache },
             &served);
     pthread_mutex_unlock(&r->trunk_mutex);
     if (st.code)
@@ -195,7 +197,8 @@ static struct cb_status load_entry(struct cb_registry *r, const struct entry *e,
                                       .name = e->name,
                                       .find_trunk = find_trunk,
                                       .release_trunk = release_trunk,
-                                      .ctx = r };
+                                      .ctx = r,
+                                      .cache = r->config->cache };
     if (e->origin == CB_ORIGIN_EMBEDDED)
         source.bytes = cb_seedling();
     if (e->origin == CB_ORIGIN_STORED) {

@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define FRESH_NS 100000000 /* more than any tick of a file system's clock */
 
 static struct cb_status fail_errno(const char *path)
 {
@@ -43,6 +46,48 @@ struct cb_status cb_file_map(const char *path, struct cb_bytes *out)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     return fd < 0 ? fail_errno(path) : map_and_close(fd, path, out);
+}
+
+bool cb_file_identify(int fd, struct cb_file_identity *out)
+{
+    struct stat info;
+    if (fstat(fd, &info))
+        return false;
+    *out = (struct cb_file_identity){
+        .device = info.st_dev,
+        .inode = info.st_ino,
+        .size = (uint64_t)info.st_size,
+        .modified_ns = info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec,
+        .changed_ns = info.st_ctim.tv_sec * 1000000000 + info.st_ctim.tv_nsec,
+    };
+    return true;
+}
+
+bool cb_file_same(const struct cb_file_identity *a, const struct cb_file_identity *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->modified_ns == b->modified_ns && a->changed_ns == b->changed_ns;
+}
+
+bool cb_file_is_fresh(const struct cb_file_identity *identity)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return now.tv_sec * 1000000000 + now.tv_nsec - identity->changed_ns < FRESH_NS;
+}
+
+struct cb_status cb_file_map_known(const char *path, struct cb_bytes *out,
+                                   struct cb_file_identity *identity)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return fail_errno(path);
+    if (!cb_file_identify(fd, identity)) {
+        const struct cb_status st = fail_errno(path);
+        close(fd);
+        return st;
+    }
+    return map_and_close(fd, path, out);
 }
 
 /* One step of a path from outside: fd of `name` in the folder `at`, which is closed. */
@@ -85,6 +130,13 @@ void cb_file_unmap(struct cb_bytes *bytes)
     if (bytes->data)
         munmap((void *)(uintptr_t)bytes->data, bytes->len);
     *bytes = (struct cb_bytes){ 0 };
+}
+
+void cb_file_will_read(const void *data, size_t len)
+{
+    const uintptr_t page = 4096, from = (uintptr_t)data & ~(page - 1);
+    if (len)
+        madvise((void *)from, (uintptr_t)data + len - from, MADV_WILLNEED);
 }
 
 void cb_file_let_go(const void *data, size_t len)

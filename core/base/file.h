@@ -23,6 +23,19 @@ static inline struct cb_bytes cb_bytes_of_text(const char *text)
     return (struct cb_bytes){ (const uint8_t *)text, strlen(text) };
 }
 
+/* What tells a version of a file from all others, as far as the system knows. A change of the
+ * contents changes `changed_ns`, which no program can set; only what is written within one tick of
+ * the clock may have the same time. */
+struct cb_file_identity {
+    uint64_t device, inode, size;
+    int64_t modified_ns, changed_ns;
+};
+bool cb_file_identify(int fd, struct cb_file_identity *out);
+bool cb_file_same(const struct cb_file_identity *a, const struct cb_file_identity *b);
+
+/* Whether its last change is so recent that another one might not show. */
+bool cb_file_is_fresh(const struct cb_file_identity *identity);
+
 /* A file mapped read-only (private); unmapped by cb_file_unmap. An empty file gives len 0. */
 CB_MUST_USE struct cb_status cb_file_map(const char *path, struct cb_bytes *out);
 void cb_file_unmap(struct cb_bytes *bytes);
@@ -30,10 +43,17 @@ void cb_file_unmap(struct cb_bytes *bytes);
 /* The same of a file that is open, and stays so; messages call it `name`. */
 CB_MUST_USE struct cb_status cb_file_map_open(int fd, const char *name, struct cb_bytes *out);
 
+/* cb_file_map with what the file was when it was mapped. */
+CB_MUST_USE struct cb_status cb_file_map_known(const char *path, struct cb_bytes *out,
+                                               struct cb_file_identity *identity);
+
 /* The same for a path from outside, below `folder`. Errors: CB_ERR_INPUT for an absolute path, one
  * with "..", or with a link anywhere on the way. */
 CB_MUST_USE struct cb_status cb_file_map_inside(const char *folder, const char *relative,
                                                 struct cb_bytes *out);
+
+/* A mapped range will be read soon: the system may begin to fetch it. */
+void cb_file_will_read(const void *data, size_t len);
 
 /* The pages of a mapped range may go: they come back from the file when read again. */
 void cb_file_let_go(const void *data, size_t len);

@@ -1,8 +1,10 @@
 #include "core/base/hash.h"
 
+#include <errno.h>
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct cb_digest cb_digest_of2(const void *a, size_t a_len, const void *b, size_t b_len)
 {
@@ -20,6 +22,22 @@ struct cb_digest cb_digest_of2(const void *a, size_t a_len, const void *b, size_
 struct cb_digest cb_digest_of(const void *data, size_t len)
 {
     return cb_digest_of2(data, len, NULL, 0);
+}
+
+bool cb_digest_of_file(int fd, struct cb_digest *out)
+{
+    uint8_t part[1 << 16];
+    struct sha256_ctx ctx;
+    off_t at = 0;
+    ssize_t n;
+    sha256_init(&ctx);
+    while ((n = pread(fd, part, sizeof part, at)) > 0 || (n < 0 && errno == EINTR)) {
+        if (n > 0)
+            sha256_update(&ctx, (size_t)n, part);
+        at += n > 0 ? n : 0;
+    }
+    sha256_digest(&ctx, sizeof out->byte, out->byte);
+    return n == 0;
 }
 
 void cb_digest_text(const struct cb_digest *digest, char out[CB_DIGEST_TEXT])

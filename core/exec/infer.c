@@ -119,12 +119,14 @@ static struct cb_status fold(struct inference *f, const struct cb_node *n)
     struct cb_arena scratch = { 0 };
     struct cb_tensor *out = f->tensors + plan->widest, **out_pointers = f->pointers + plan->widest;
     uint64_t key = cb_key_mix(0x666f6c64u, n->op);
+    bool durable = true;
     size_t bytes;
     for (int k = 0; k < n->n_in; k++)
         if (n->in[k] >= 0) {
             if (!reads_shape_only(n))
                 CB_TRY(aligned_tensor(plan, n->in[k], &f->tensors[k]));
             key = cb_key_mix(key, plan->graph.values[n->in[k]].key);
+            durable &= plan->graph.values[n->in[k]].durable;
         }
     for (int k = 0; k < n->n_out; k++) {
         out_pointers[k] = NULL;
@@ -151,6 +153,7 @@ static struct cb_status fold(struct inference *f, const struct cb_node *n)
         if (n->out[k] >= 0) {
             plan->graph.values[n->out[k]].data = out[k].data;
             plan->graph.values[n->out[k]].key = cb_key_mix(key, (uint64_t)n->out[k]);
+            plan->graph.values[n->out[k]].durable = durable;
         }
     return cb_ok();
 }

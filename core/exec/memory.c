@@ -1,5 +1,6 @@
-/* Where every activation lies. Values that share memory (views, results written over their input)
- * form a block; a block lives from the node that makes it to the last that reads it. Blocks are
+/* Where every activation lies. Values that share memory (views, results written over their input,
+ * slices of a whole) form a block; a block lives from the node that makes it, or the first of its
+ * slices, to the last that reads it. Blocks are
  * placed largest first, each at the lowest offset where no block that lives at the same time lies
  * ("greedy by size", arXiv:2001.03288). */
 #include <stdlib.h>
@@ -22,9 +23,11 @@ struct layout {
     int n_blocks;
 };
 
+/* Of a value that only chunks see: a chunk's. */
 static size_t value_bytes(const struct cb_plan *plan, int value)
 {
-    const struct cb_tensor t = cb_value_tensor(&plan->graph.values[value]);
+    const struct cb_chunks *c = &plan->chunks;
+    const struct cb_tensor t = cb_plan_tensor(plan, value, c->whole[value] ? c->end : 0);
     return cb_tensor_bytes(&t);
 }
 
@@ -42,10 +45,21 @@ static void find_last_uses(struct layout *l)
 static void open_block(struct layout *l, int value, int at)
 {
     const size_t bytes = cb_align_up(value_bytes(l->plan, value));
-    l->blocks[l->n_blocks] = (struct block){
-        .first = at, .last = l->last[value] > at ? l->last[value] : at, .bytes = bytes
-    };
+    const struct cb_chunks *c = &l->plan->chunks;
+    struct block b = { .first = at, .last = at, .bytes = bytes };
+    if (at < c->end && !(c->batched[value] && !c->whole[value])) { /* while chunks run */
+        b.first = at < 0 ? at : 0;
+        b.last = c->end - 1;
+    }
+    l->blocks[l->n_blocks] = b;
     l->block_of[value] = l->n_blocks++;
+}
+
+static void join_block(struct layout *l, int value, int block)
+{
+    l->block_of[value] = block;
+    if (l->blocks[block].last < l->last[value])
+        l->blocks[block].last = l->last[value];
 }
 
 /* The block whose memory out[0] of node i may take over; -1: none. */
@@ -54,7 +68,9 @@ static int shared_block(const struct layout *l, int i)
     const struct cb_node *n = &l->plan->graph.nodes[i];
     const struct cb_op_def *def = cb_op_get(n->op);
     const int b = n->n_in && n->in[0] >= 0 ? l->block_of[n->in[0]] : -1;
-    if (b < 0 || (!def->view && !def->in_place))
+    if (b < 0 || (!def->view && !def->in_place) || l->plan->slice[n->in[0]].whole >= 0 ||
+        (!def->view && i < l->plan->chunks.end &&
+         (l->plan->chunks.whole[n->in[0]] || l->plan->chunks.whole[n->out[0]])))
         return -1;
     if (def->view)
         return b;
@@ -66,26 +82,33 @@ static int shared_block(const struct layout *l, int i)
     return b;
 }
 
+/* The block of what node i makes as output k: its input's, its whole's, or a new one. */
+static void place_output(struct layout *l, int i, int k)
+{
+    const int v = l->plan->graph.nodes[i].out[k], whole = l->plan->slice[v].whole;
+    const int owner = whole < 0 ? v : whole;
+    const int shared = k == 0 && whole < 0 && l->block_of[v] < 0 ? shared_block(l, i) : -1;
+    if (shared >= 0) {
+        join_block(l, v, shared);
+        return;
+    }
+    if (l->block_of[owner] < 0)
+        open_block(l, owner, i);
+    join_block(l, v, l->block_of[owner]);
+}
+
 static void form_blocks(struct layout *l)
 {
     const struct cb_graph *g = &l->plan->graph;
     for (int i = 0; i < g->n_inputs; i++)
-        if (!g->values[g->inputs[i]].data && l->block_of[g->inputs[i]] < 0)
+        if (!g->values[g->inputs[i]].data && l->block_of[g->inputs[i]] < 0) {
             open_block(l, g->inputs[i], -1);
-    for (int i = 0; i < g->n_nodes; i++)
-        for (int k = 0; k < g->nodes[i].n_out; k++) {
-            const int v = g->nodes[i].out[k];
-            const int b = k == 0 && v >= 0 ? shared_block(l, i) : -1;
-            if (v < 0)
-                continue;
-            if (b < 0) {
-                open_block(l, v, i);
-                continue;
-            }
-            l->block_of[v] = b;
-            if (l->blocks[b].last < l->last[v])
-                l->blocks[b].last = l->last[v];
+            join_block(l, g->inputs[i], l->block_of[g->inputs[i]]);
         }
+    for (int i = 0; i < g->n_nodes; i++)
+        for (int k = 0; k < g->nodes[i].n_out; k++)
+            if (g->nodes[i].out[k] >= 0)
+                place_output(l, i, k);
 }
 
 static int larger_first(const void *a, const void *b)
@@ -179,7 +202,9 @@ struct cb_status cb_plan_lay_out(struct cb_plan *plan)
     form_blocks(&l);
     plan->scratch_offset = place_blocks(&l, order, placed);
     for (int v = 0; v < g->n_values; v++)
-        plan->offset[v] = l.block_of[v] < 0 ? CB_NO_OFFSET : l.blocks[l.block_of[v]].offset;
+        plan->offset[v] = l.block_of[v] < 0
+                              ? CB_NO_OFFSET
+                              : l.blocks[l.block_of[v]].offset + plan->slice[v].at * sizeof(float);
     CB_TRY(largest_scratch(plan, &scratch));
     plan->activation_bytes = plan->scratch_offset + scratch;
     if (plan->activation_bytes > plan->engine->plan_budget)

@@ -3,12 +3,25 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/base/file.h"
 #include "core/exec/plan_internal.h"
 #include "core/graph/passes/passes.h"
 
-#define PLAN_ARENA_BYTES ((size_t)1 << 32)      /* address space: graph, folded constants */
-#define TEMPORARY_ARENA_BYTES ((size_t)1 << 34) /* address space: weights with a scale folded in */
+#define PLAN_ARENA_BYTES ((size_t)1 << 32) /* address space: graph, folded constants */
+#define TEMPORARY_ARENA_BYTES                                                                      \
+    ((size_t)1 << 34) /* address space: weights with a scale folded in                             \
+                       */
+
+struct cb_tensor cb_plan_tensor(const struct cb_plan *plan, int value, int i)
+{
+    const struct cb_value *v = &plan->graph.values[value];
+    const bool sliced = plan->slice && plan->slice[value].whole >= 0;
+    struct cb_tensor t = { .shape = v->shape,
+                           .dtype = v->dtype,
+                           .pixel_stride = sliced ? plan->slice[value].stride : 0 };
+    if (i < plan->chunks.end && plan->chunks.batched[value])
+        t.shape.dim[0] = plan->chunks.images;
+    return t;
+}
 
 struct cb_status cb_sketch_init(struct cb_sketch *sketch, struct cb_plan *plan)
 {
@@ -22,14 +35,14 @@ void cb_sketch_node(struct cb_sketch *sketch, const struct cb_plan *plan,
                     const struct cb_node *node)
 {
     struct cb_tensor **in = sketch->pointers, **out = sketch->pointers + plan->widest;
+    const int i = (int)(node - plan->graph.nodes);
     for (int k = 0; k < node->n_in + node->n_out; k++) {
         const bool is_in = k < node->n_in;
         const int slot = is_in ? k : plan->widest + k - node->n_in;
         const int v = is_in ? node->in[k] : node->out[k - node->n_in];
         sketch->pointers[slot] = v < 0 ? NULL : &sketch->tensors[slot];
         if (v >= 0)
-            sketch->tensors[slot] = (struct cb_tensor){ .shape = plan->graph.values[v].shape,
-                                                        .dtype = plan->graph.values[v].dtype };
+            sketch->tensors[slot] = cb_plan_tensor(plan, v, i);
     }
     sketch->call = (struct cb_op_call){
         .node = node,
@@ -106,110 +119,13 @@ static struct cb_status set_outputs(struct cb_plan *plan, const struct cb_plan_o
 
 static void find_widest(struct cb_plan *plan)
 {
-    plan->widest = 4; /* passes give convolutions up to 4 inputs */
+    plan->widest = 6; /* passes give convolutions up to 6 inputs */
     for (int i = 0; i < plan->graph.n_nodes; i++) {
         const struct cb_node *n = &plan->graph.nodes[i];
         const int most = n->n_in > n->n_out ? n->n_in : n->n_out;
         if (most > plan->widest)
             plan->widest = most;
     }
-}
-
-struct copying {
-    const void *data;
-    size_t bytes;
-};
-
-static void fill_copy(void *ctx, void *block)
-{
-    const struct copying *c = ctx;
-    memcpy(block, c->data, c->bytes);
-}
-
-/* Constants that nodes read as they lie: in place where they are aligned and will stay, else copied
- * once. */
-static struct cb_status place_constant(struct cb_plan *plan, int value,
-                                       const struct cb_arena *temporary)
-{
-    const struct cb_value *v = &plan->graph.values[value];
-    const struct cb_tensor t = cb_value_tensor(v);
-    const uintptr_t at = (uintptr_t)v->data, base = (uintptr_t)temporary->base;
-    struct copying copying = { v->data, cb_tensor_bytes(&t) };
-    if (plan->constant[value])
-        return cb_ok();
-    if (at % cb_dtype_size(v->dtype) == 0 && !(at >= base && at < base + temporary->budget)) {
-        plan->constant[value] = v->data;
-        return cb_ok();
-    }
-    return cb_weights_get(plan->weights, cb_key_mix(v->key, 0x636f7079u), copying.bytes, fill_copy,
-                          &copying, &plan->constant[value]);
-}
-
-struct packing {
-    const struct cb_op_def *def;
-    struct cb_op_call *call;
-};
-
-static void fill_packed(void *ctx, void *block)
-{
-    const struct packing *p = ctx;
-    p->def->pack(p->call, block);
-}
-
-static struct cb_status pack_node(struct cb_plan *plan, struct cb_sketch *sketch, int i,
-                                  const struct cb_arena *temporary)
-{
-    struct cb_graph *g = &plan->graph;
-    const struct cb_node *n = &g->nodes[i];
-    const struct cb_op_def *def = cb_op_get(n->op);
-    struct packing packing = { .def = def, .call = &sketch->call };
-    const int w = n->n_in > 1 ? n->in[1] : -1;
-    size_t bytes;
-    uint64_t key;
-    if (!def->packed_bytes || w < 0 || !g->values[w].data ||
-        (w < plan->n_wanted && plan->wanted[w]))
-        return cb_ok();
-    cb_sketch_node(sketch, plan, n);
-    sketch->tensors[1].data = (void *)(uintptr_t)g->values[w].data;
-    if (!(bytes = def->packed_bytes(&sketch->call)))
-        return cb_ok();
-    /* Backward reads them as they were, and packing may let them go. */
-    if (plan->on_path && plan->on_path[i])
-        CB_TRY(place_constant(plan, w, temporary));
-    sketch->call.mapped = g->values[w].mapped;
-    key = cb_key_mix(cb_key_mix(g->values[w].key, n->op), bytes);
-    key = cb_key_mix(key, (uint64_t)plan->engine->kernels.isa);
-    if (def->packed_form)
-        key = cb_key_mix(key, def->packed_form(&sketch->call));
-    CB_TRY(cb_weights_get(plan->weights, key, bytes, fill_packed, &packing, &plan->packed[i]));
-    if (g->values[w].mapped)
-        cb_file_let_go(g->values[w].data, cb_shape_count(&g->values[w].shape) * sizeof(float));
-    return cb_ok();
-}
-
-static struct cb_status place_constants(struct cb_plan *plan, const struct cb_arena *temporary)
-{
-    const struct cb_graph *g = &plan->graph;
-    struct cb_sketch sketch;
-    CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_nodes, sizeof *plan->packed, "plan",
-                        &plan->packed));
-    CB_TRY(cb_arena_get(&plan->arena, (size_t)g->n_values, sizeof *plan->constant, "plan",
-                        &plan->constant));
-    CB_TRY(cb_sketch_init(&sketch, plan));
-    for (int i = 0; i < g->n_nodes; i++)
-        CB_TRY(pack_node(plan, &sketch, i, temporary));
-    for (int i = 0; i < g->n_nodes; i++)
-        for (int k = 0; k < g->nodes[i].n_in; k++) {
-            const int v = g->nodes[i].in[k];
-            const bool only_packed =
-                k == 1 && plan->packed[i] && !(plan->on_path && plan->on_path[i]);
-            if (v >= 0 && g->values[v].data && !only_packed)
-                CB_TRY(place_constant(plan, v, temporary));
-        }
-    for (int i = 0; i < plan->n_outputs; i++)
-        if (g->values[plan->outputs[i]].data)
-            CB_TRY(place_constant(plan, plan->outputs[i], temporary));
-    return cb_ok();
 }
 
 static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph,
@@ -234,7 +150,11 @@ static struct cb_status build(struct cb_plan *plan, const struct cb_graph *graph
     if (!options->no_passes)
         CB_TRY(cb_passes_run(&pass));
     CB_TRY(cb_plan_find_path(plan));
-    CB_TRY(place_constants(plan, temporary));
+    CB_TRY(cb_plan_find_chunks(plan, options->no_passes));
+    CB_TRY(cb_plan_find_slices(plan, options->no_passes));
+    cb_plan_finish_chunks(plan);
+    CB_TRY(cb_plan_choose(plan, cb_op_get));
+    CB_TRY(cb_plan_place_constants(plan, temporary));
     return cb_plan_lay_out(plan);
 }
 

@@ -6,19 +6,31 @@
 #include "core/exec/plan_internal.h"
 #include "core/exec/session_internal.h"
 
+static void wire_value(const struct cb_session *s, int v, int i, struct cb_tensor *out)
+{
+    const struct cb_plan *plan = s->plan;
+    *out = cb_plan_tensor(plan, v, i);
+    if (plan->offset[v] != CB_NO_OFFSET)
+        out->data = s->activations + plan->offset[v];
+    else if (plan->constant[v])
+        out->data = (void *)(uintptr_t)plan->constant[v];
+}
+
 static struct cb_status wire_values(struct cb_session *s)
 {
     const struct cb_plan *plan = s->plan;
-    const struct cb_graph *g = &plan->graph;
-    CB_TRY(
-        cb_arena_get(&s->arena, (size_t)g->n_values, sizeof *s->tensors, "session", &s->tensors));
-    for (int v = 0; v < g->n_values; v++) {
-        s->tensors[v] =
-            (struct cb_tensor){ .shape = g->values[v].shape, .dtype = g->values[v].dtype };
-        if (plan->offset[v] != CB_NO_OFFSET)
-            s->tensors[v].data = s->activations + plan->offset[v];
-        else if (plan->constant[v])
-            s->tensors[v].data = (void *)(uintptr_t)plan->constant[v];
+    const size_t n = (size_t)plan->graph.n_values;
+    CB_TRY(cb_arena_get(&s->arena, n, sizeof *s->tensors, "session", &s->tensors));
+    for (int v = 0; v < plan->graph.n_values; v++)
+        wire_value(s, v, plan->chunks.end, &s->tensors[v]);
+    if (!plan->chunks.end)
+        return cb_ok();
+    CB_TRY(cb_arena_get(&s->arena, n, sizeof *s->parts, "session", &s->parts));
+    CB_TRY(cb_arena_get(&s->arena, n, sizeof *s->moving, "session", &s->moving));
+    for (int v = 0; v < plan->graph.n_values; v++) {
+        wire_value(s, v, 0, &s->parts[v]);
+        if (plan->chunks.whole[v])
+            s->moving[s->n_moving++] = v;
     }
     return cb_ok();
 }
@@ -30,13 +42,13 @@ static struct cb_status wire_calls(struct cb_session *s)
     CB_TRY(cb_arena_get(&s->arena, (size_t)g->n_nodes, sizeof *s->calls, "session", &s->calls));
     for (int i = 0; i < g->n_nodes; i++) {
         const struct cb_node *n = &g->nodes[i];
-        struct cb_tensor **in, **out;
+        struct cb_tensor **in, **out, *tensors = i < plan->chunks.end ? s->parts : s->tensors;
         CB_TRY(cb_arena_get(&s->arena, (size_t)n->n_in, sizeof *in, "session", &in));
         CB_TRY(cb_arena_get(&s->arena, (size_t)n->n_out, sizeof *out, "session", &out));
         for (int k = 0; k < n->n_in; k++)
-            in[k] = n->in[k] < 0 ? NULL : &s->tensors[n->in[k]];
+            in[k] = n->in[k] < 0 ? NULL : &tensors[n->in[k]];
         for (int k = 0; k < n->n_out; k++)
-            out[k] = n->out[k] < 0 ? NULL : &s->tensors[n->out[k]];
+            out[k] = n->out[k] < 0 ? NULL : &tensors[n->out[k]];
         s->calls[i] = (struct cb_op_call){
             .node = n,
             .kernels = &plan->engine->kernels,
@@ -58,7 +70,8 @@ struct cb_status cb_session_create(const struct cb_plan *plan, struct cb_session
     const size_t pointers =
         (size_t)plan->graph.n_nodes * 2 * ((size_t)plan->widest * sizeof(void *) + CB_ALIGN);
     CB_TRY(cb_arena_init(&arena, plan->activation_bytes + pointers + ((size_t)1 << 16) +
-                                     (size_t)plan->graph.n_values * sizeof(struct cb_tensor) +
+                                     (size_t)plan->graph.n_values *
+                                         (2 * sizeof(struct cb_tensor) + sizeof(int)) +
                                      (size_t)plan->graph.n_nodes * sizeof(struct cb_op_call)));
     s = cb_arena_alloc(&arena, 1, sizeof *s);
     s->arena = arena;
@@ -100,11 +113,38 @@ const struct cb_tensor *cb_session_value(const struct cb_session *session, int v
     return &session->tensors[value];
 }
 
+static void run_nodes(struct cb_session *session, int first, int end)
+{
+    const struct cb_node *nodes = session->plan->graph.nodes;
+    for (int i = first; i < end; i++)
+        cb_op_get(nodes[i].op)->forward(&session->calls[i]);
+}
+
+/* Bytes from one chunk's part of a value to the next one's. */
+static size_t chunk_bytes(const struct cb_tensor *part)
+{
+    const size_t stride = cb_tensor_pixel_stride(part);
+    const int rank = part->shape.rank;
+    const size_t pixels = rank > 1 ? cb_shape_span(&part->shape, 0, rank - 1) : 1;
+    return pixels * stride * cb_dtype_size(part->dtype);
+}
+
+static void run_chunk(struct cb_session *session, size_t chunk)
+{
+    for (int i = 0; i < session->n_moving; i++) {
+        const int v = session->moving[i];
+        struct cb_tensor *part = &session->parts[v];
+        part->data = (uint8_t *)session->tensors[v].data + chunk * chunk_bytes(part);
+    }
+    run_nodes(session, 0, session->plan->chunks.end);
+}
+
 void cb_session_run(struct cb_session *session)
 {
-    const struct cb_graph *g = &session->plan->graph;
-    for (int i = 0; i < g->n_nodes; i++)
-        cb_op_get(g->nodes[i].op)->forward(&session->calls[i]);
+    const struct cb_chunks *chunks = &session->plan->chunks;
+    for (size_t chunk = 0; chunks->end && chunk < (size_t)chunks->count; chunk++)
+        run_chunk(session, chunk);
+    run_nodes(session, chunks->end, session->plan->graph.n_nodes);
 }
 
 void cb_session_run_timed(struct cb_session *session, int64_t *ns)

@@ -16,6 +16,9 @@ struct cb_value {
     const void *data;      /* a constant's elements (dtype.h), maybe unaligned; NULL: computed */
     uint64_t key;          /* a constant's identity in every copy: packed weights are kept by it */
     bool mapped;           /* data lies in a mapped file: its pages may be let go after packing */
+    bool durable;          /* the key follows from the model's file alone: the same in every run */
+    const float *scale;    /* the elements are data times this, by channel; NULL: as they lie */
+    bool scale_last;       /* channels are the last axis; else the first */
 };
 
 struct cb_graph {

@@ -1,11 +1,25 @@
 #include "core/kernels/blocks.h"
 
+#include <stdbool.h>
+
 #include "core/kernels/sizes.h"
 
 enum {
     A_BYTES = 1 << 18,    /* rows of A in a task: they share the second-level cache with a panel */
     TASKS_PER_THREAD = 4, /* so that a thread that was interrupted does not hold up the others */
+    /* Of a product that the caller finishes before others would have begun: some microseconds. A
+     * weight that is read for the first time takes as long as so many products. */
+    LEAST_WORK = 1 << 18,
+    READING = 8,
 };
+
+/* m * k * n of it may overflow where it is large. */
+static bool is_small(const struct cb_kernels *kernels, size_t m, size_t panels, size_t depth)
+{
+    const size_t rows = m + READING, wide = panels * kernels->nr;
+    return rows < LEAST_WORK && depth < LEAST_WORK && wide < LEAST_WORK &&
+           rows * depth < LEAST_WORK && rows * depth * wide < LEAST_WORK;
+}
 
 static void count_tasks(struct cb_blocks *b)
 {
@@ -23,6 +37,8 @@ struct cb_blocks cb_blocks_for(const struct cb_kernels *kernels, size_t threads,
     b.block = cb_size_min(cb_size_max(A_BYTES / tile_bytes, 1), cb_size_min(b.tiles, block_max));
     b.group = panels;
     count_tasks(&b);
+    if (is_small(kernels, m, panels, depth))
+        threads = 1;
     while (threads > 1 && b.tasks < threads * TASKS_PER_THREAD && b.block * b.group > 1) {
         if (b.group > 1 && (b.block == 1 || b.group * kernels->nr >= b.block * kernels->mr))
             b.group = (b.group + 1) / 2;

@@ -2,32 +2,53 @@
 
 #include "core/kernels/conv_parts.h"
 
+/* clang-format off */
 const struct cb_conv_algorithm *const cb_conv_algorithms[] = {
     &cb_conv_depthwise,
     &cb_conv_product,
+    &cb_conv_winograd_6,
+    &cb_conv_winograd_8,
+    &cb_conv_winograd_4,
+    &cb_conv_winograd_5,
     &cb_conv_indirect,
     &cb_conv_direct,
 };
+/* clang-format on */
 const size_t cb_conv_algorithm_count = sizeof cb_conv_algorithms / sizeof *cb_conv_algorithms;
+
+#define COMPETES 2.5 /* times the least cost: no estimate is that wrong */
 
 const struct cb_conv_algorithm *cb_conv_choose(const struct cb_kernels *kernels,
                                                const struct cb_conv_shape *s)
 {
-    size_t i = 0;
-    while (i + 1 < cb_conv_algorithm_count && !cb_conv_algorithms[i]->fits(kernels, s))
-        i++;
-    return kernels->isa == CB_ISA_GENERIC ? &cb_conv_direct : cb_conv_algorithms[i];
+    const struct cb_conv_algorithm *best = &cb_conv_direct;
+    if (kernels->isa == CB_ISA_GENERIC)
+        return best;
+    for (size_t i = 0; i < cb_conv_algorithm_count; i++) {
+        const struct cb_conv_algorithm *a = cb_conv_algorithms[i];
+        if (a->fits(kernels, s) && a->cost(kernels, s) < best->cost(kernels, s))
+            best = a;
+    }
+    return best;
 }
 
 bool cb_conv_competes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
                       const struct cb_conv_algorithm *algorithm)
 {
-    return algorithm == cb_conv_choose(kernels, s);
+    const struct cb_conv_algorithm *best = cb_conv_choose(kernels, s);
+    return algorithm == best || (kernels->isa != CB_ISA_GENERIC && algorithm->fits(kernels, s) &&
+                                 algorithm->cost(kernels, s) < COMPETES * best->cost(kernels, s));
+}
+
+double cb_conv_reading(const struct cb_kernels *kernels, double floats)
+{
+    /* Main memory gives one vector in the time of 11 products of 16, if nothing else is done. */
+    return floats / (double)kernels->vector * 11;
 }
 
 bool cb_conv_takes_prologue(const struct cb_conv_shape *s)
 {
-    return cb_conv_product.fits(NULL, s);
+    return cb_conv_product.fits(NULL, s) && !cb_conv_depthwise.fits(NULL, s);
 }
 
 bool cb_conv_takes_stride(const struct cb_conv_shape *s)

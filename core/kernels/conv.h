@@ -1,7 +1,8 @@
 /* core/kernels/conv.h - convolution algorithms, channels last, one to three spatial axes.
  *
- * Each algorithm is a row of a table: whether it fits a shape, how it packs weights, what scratch
- * it wants, how it runs. cb_conv_choose takes the first that fits (fastest first). */
+ * Each algorithm is a row of a table: whether it fits a shape, what it costs there, how it packs
+ * weights, what scratch it wants, how it runs. cb_conv_choose takes the one of least cost; the plan
+ * may time those that compete. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,8 +32,10 @@ struct cb_conv_call {
 };
 
 struct cb_conv_algorithm {
-    const char *name; /* "depthwise", "product", "indirect", "direct" */
+    const char *name; /* "depthwise", "product", "winograd-4", ..., "indirect", "direct" */
     bool (*fits)(const struct cb_kernels *, const struct cb_conv_shape *);
+    /* Roughly, in vector operations on one thread. */
+    double (*cost)(const struct cb_kernels *, const struct cb_conv_shape *);
     size_t (*packed_bytes)(const struct cb_kernels *, const struct cb_conv_shape *);
     /* w [cout, cin/group, kernel...] as ONNX orders it, maybe unaligned. `scale` [cout] or NULL
      * multiplies each filter (a folded BatchNormalization). */
@@ -47,7 +50,7 @@ struct cb_conv_algorithm {
                      const void *packed);
 };
 
-/* Fastest first; the last one ("direct", plain loops) fits everything and is the reference. */
+/* The last one ("direct", plain loops) fits everything and is the reference. */
 extern const struct cb_conv_algorithm *const cb_conv_algorithms[];
 extern const size_t cb_conv_algorithm_count;
 

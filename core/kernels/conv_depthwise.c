@@ -9,6 +9,12 @@ static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s
     return s->group == s->cin && s->group == s->cout;
 }
 
+static double cost(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
+{
+    return 2 * (double)(cb_conv_pixels(s) * cb_conv_taps(s)) *
+           (double)cb_size_divide(s->cout, kernels->vector);
+}
+
 static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
 {
     (void)kernels;
@@ -98,6 +104,7 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
 const struct cb_conv_algorithm cb_conv_depthwise = {
     .name = "depthwise",
     .fits = fits,
+    .cost = cost,
     .packed_bytes = packed_bytes,
     .pack = pack,
     .scratch_bytes = scratch_bytes,

@@ -9,6 +9,13 @@ static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s
     return true;
 }
 
+static double cost(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
+{
+    (void)kernels;
+    return 10 * (double)(cb_conv_pixels(s) * s->cout) * (double)(s->cin / s->group) *
+           (double)cb_conv_taps(s);
+}
+
 static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
 {
     (void)kernels;
@@ -36,9 +43,9 @@ static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s
 /* The sums of one pixel, the pixel after a prologue, and the pointers to its taps. */
 static size_t worker_bytes(const struct cb_conv_shape *s)
 {
-    return cb_size_add(cb_size_add(cb_size_bytes(s->cout, sizeof(float)),
-                                   cb_size_bytes(s->cin, sizeof(float))),
-                       cb_size_bytes(cb_conv_taps(s), sizeof(float *)));
+    return cb_size_add(
+        cb_size_add(cb_size_bytes(s->cout, sizeof(float)), cb_size_bytes(s->cin, sizeof(float))),
+        cb_size_bytes(cb_conv_taps(s), sizeof(float *)));
 }
 
 static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
@@ -124,6 +131,7 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
 const struct cb_conv_algorithm cb_conv_direct = {
     .name = "direct",
     .fits = fits,
+    .cost = cost,
     .packed_bytes = packed_bytes,
     .pack = pack,
     .scratch_bytes = scratch_bytes,

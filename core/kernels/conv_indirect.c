@@ -33,7 +33,8 @@ static struct form form_of(const struct cb_kernels *kernels, const struct cb_con
     f.groups = s->group / f.joined;
     f.cin = s->cin / f.groups;
     f.cout = s->cout / f.groups;
-    f.lines = s->group == 1 && s->cin < CB_CONV_NARROW_INPUT && s->kernel[2] > 1 && s->dilation[2] == 1;
+    f.lines =
+        s->group == 1 && s->cin < CB_CONV_NARROW_INPUT && s->kernel[2] > 1 && s->dilation[2] == 1;
     f.taps = f.lines ? s->kernel[0] * s->kernel[1] : cb_conv_taps(s);
     f.depth = f.lines ? s->kernel[2] * f.cin : f.cin;
     f.panels = cb_size_divide(f.cout, kernels->nr);
@@ -45,6 +46,15 @@ static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s
 {
     (void)kernels, (void)s;
     return true;
+}
+
+static double cost(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
+{
+    const struct form f = form_of(kernels, s);
+    const double weights = (double)(f.groups * f.panels) * (double)f.panel_size;
+    const double products = (double)(cb_conv_pixels(s) * f.groups) * (double)(f.taps * f.depth) *
+                            (double)cb_size_divide(f.cout, kernels->vector);
+    return products * 1.05 + cb_conv_reading(kernels, weights);
 }
 
 static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
@@ -289,6 +299,7 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
 const struct cb_conv_algorithm cb_conv_indirect = {
     .name = "indirect",
     .fits = fits,
+    .cost = cost,
     .packed_bytes = packed_bytes,
     .pack = pack,
     .scratch_bytes = scratch_bytes,

@@ -5,8 +5,18 @@
 #include "core/kernels/conv.h"
 #include "core/kernels/sizes.h"
 
-extern const struct cb_conv_algorithm cb_conv_depthwise, cb_conv_product, cb_conv_indirect,
-    cb_conv_direct;
+extern const struct cb_conv_algorithm cb_conv_depthwise, cb_conv_product, cb_conv_winograd_4,
+    cb_conv_winograd_5, cb_conv_winograd_6, cb_conv_winograd_8, cb_conv_winograd_4_late,
+    cb_conv_winograd_6_late, cb_conv_indirect, cb_conv_direct;
+
+/* The error of `algorithm` with these weights on a small seeded picture of positive and zero
+ * numbers: root mean square, against sums in double, relative to that of the outputs. INFINITY
+ * without memory. */
+double cb_conv_error(const struct cb_kernels *, const struct cb_conv_shape *,
+                     const struct cb_conv_algorithm *, const void *w, const void *packed);
+
+/* The cost of streaming so many weights. */
+double cb_conv_reading(const struct cb_kernels *kernels, double floats);
 
 static inline size_t cb_conv_taps(const struct cb_conv_shape *s)
 {

@@ -11,6 +11,12 @@ static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s
     return s->group == 1;
 }
 
+static double cost(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
+{
+    return (double)cb_conv_pixels(s) * (double)s->cin *
+           (double)cb_size_divide(s->cout, kernels->vector);
+}
+
 static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
 {
     return cb_gemm_packed_bytes(kernels, s->cin, s->cout);
@@ -56,6 +62,7 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
 const struct cb_conv_algorithm cb_conv_product = {
     .name = "product",
     .fits = fits,
+    .cost = cost,
     .packed_bytes = packed_bytes,
     .pack = pack,
     .scratch_bytes = scratch_bytes,

@@ -168,7 +168,8 @@ static void copy_row(const struct product *p, const struct part *part, size_t i,
         p->kernels->affine(n, from, scale, pre->shift + part->k, pre->lo, pre->hi, to);
     } else {
         p->kernels->mul(n, from, scale, to);
-        p->kernels->clamp(n, to, pre->lo, pre->hi, to);
+        if (pre->lo > -INFINITY || pre->hi < INFINITY)
+            p->kernels->clamp(n, to, pre->lo, pre->hi, to);
     }
 }
 

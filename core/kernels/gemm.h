@@ -23,7 +23,7 @@ struct cb_gemm {
     size_t lda; /* floats between rows of A; its columns are contiguous */
     const void *packed;
     float *c;
-    size_t ldc; /* of the residual too */
+    size_t ldc;             /* of the residual too */
     struct cb_prologue pre; /* to A: its columns are the channels */
     size_t image_rows;      /* rows of A that are one image; 0: all. For pre.image_step */
     struct cb_epilogue post;

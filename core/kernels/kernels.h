@@ -7,7 +7,9 @@
  * arrays of the same length. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* This processor's own sets come first, each better than those before it: all up to cb_isa_best()
  * are there, and those of other processors are above it. */
@@ -24,8 +26,15 @@ enum cb_isa {
 /* Functions of one number that may end an operator. HARD_SIGMOID is clamp(alpha x + beta, 0, 1),
  * HARD_SWISH x times that; GELU is with erf, GELU_TANH its approximation. */
 enum cb_activation {
-    CB_ACT_NONE, CB_ACT_SIGMOID, CB_ACT_SILU, CB_ACT_HARD_SIGMOID, CB_ACT_HARD_SWISH, CB_ACT_GELU,
-    CB_ACT_GELU_TANH, CB_ACT_TANH, CB_ACT_COUNT
+    CB_ACT_NONE,
+    CB_ACT_SIGMOID,
+    CB_ACT_SILU,
+    CB_ACT_HARD_SIGMOID,
+    CB_ACT_HARD_SWISH,
+    CB_ACT_GELU,
+    CB_ACT_GELU_TANH,
+    CB_ACT_TANH,
+    CB_ACT_COUNT
 };
 
 struct cb_act {
@@ -79,6 +88,32 @@ struct cb_depthwise {
     struct cb_epilogue post;
 };
 
+/* The three transforms of Winograd's convolution (winograd.h) for one tile; `points` along both
+ * axes, 1 where the kernel has one tap. A plane holds one of points[0] * points[1] products. */
+struct cb_winograd_input {
+    size_t points[2], channels;
+    const float *const *rows; /* [points[0] * points[1]] pixels; padding points at zeros */
+    float *out;               /* `plane` floats from plane to plane, room for whole vectors */
+    size_t plane;
+};
+
+struct cb_winograd_filter { /* of nr output channels and one input channel; rows that differ */
+    size_t points[2], taps[2];
+    const float *w; /* [taps[0] * taps[1]][nr] */
+    float *out;     /* nr floats, `plane` floats from plane to plane */
+    size_t plane;
+};
+
+struct cb_winograd_output {
+    size_t points[2], size[2]; /* size: outputs of a whole tile */
+    size_t inside[2];          /* of them, those that the picture has */
+    size_t channels;           /* <= nr */
+    const float *in;           /* [points[0] * points[1]][nr] */
+    float *out;
+    size_t line, pixel; /* floats from line to line and from pixel to pixel, of the residual too */
+    struct cb_epilogue post; /* without act */
+};
+
 struct cb_kernels {
     const char *name; /* "generic", "avx2", "avx512", "neon" */
     enum cb_isa isa;
@@ -88,6 +123,10 @@ struct cb_kernels {
     void (*tile)(const struct cb_tile *tile);
 
     void (*depthwise)(const struct cb_depthwise *call);
+
+    void (*winograd_input)(const struct cb_winograd_input *tile);
+    void (*winograd_filter)(const struct cb_winograd_filter *filter);
+    void (*winograd_output)(const struct cb_winograd_output *tile);
 
     /* Pooling: y[i] = max, or scale * sum, over t < count of rows[t][i], in this order. count >= 1.
      * The maximum passes over NaN, but for rows[0]. */
@@ -101,17 +140,22 @@ struct cb_kernels {
     void (*affine)(size_t n, const float *x, const float *scale, const float *shift, float lo,
                    float hi, float *y);
     void (*axpy)(size_t n, float a, const float *x, float *y); /* y += a * x */
-    void (*activate[CB_ACT_COUNT])(size_t n, struct cb_act act, const float *x, float *y);
+    /* y = act(x) over rows of n floats, which begin `stride` apart in both; y may be x. */
+    void (*activate[CB_ACT_COUNT])(struct cb_act act, size_t rows, size_t n, size_t stride,
+                                   const float *x, float *y);
     float (*dot)(size_t n, const float *a, const float *b);
+    /* y = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias over one row; without
+     * `centered` 0 stands for the mean. scale, bias NULL: 1, 0. */
+    void (*normalize)(size_t n, const float *x, float epsilon, bool centered, const float *scale,
+                      const float *bias, float *y);
 };
 
 /* act over rows of n floats that were just written, y_stride apart. */
-static inline void cb_kernels_activate(const struct cb_kernels *kernels, struct cb_act act, size_t rows,
-                                    size_t n, float *y, size_t y_stride)
+static inline void cb_kernels_activate(const struct cb_kernels *kernels, struct cb_act act,
+                                       size_t rows, size_t n, float *y, size_t y_stride)
 {
     if (act.kind != CB_ACT_NONE)
-        for (size_t i = 0; i < rows; i++, y += y_stride)
-            kernels->activate[act.kind](n, act, y, y);
+        kernels->activate[act.kind](act, rows, n, y_stride, y, y);
 }
 
 /* The best set that this CPU and its system can run. Only select.c asks the CPU anything. */
@@ -119,6 +163,9 @@ enum cb_isa cb_isa_best(void);
 
 /* By its name in the table; CB_ISA_COUNT when there is no such name. */
 enum cb_isa cb_isa_find(const char *name);
+
+/* A number that differs from one model of CPU to another, where it can be told. */
+uint64_t cb_cpu_model(void);
 
 /* The table for a set; `isa` above cb_isa_best() gives the best. */
 struct cb_kernels cb_kernels_for(enum cb_isa isa);

@@ -2,6 +2,9 @@
 #include "core/kernels/kernels.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 typedef void use_fn(struct cb_kernels *);
 
@@ -59,4 +62,20 @@ struct cb_kernels cb_kernels_for(enum cb_isa isa)
     kernels.name = sets[top].name;
     kernels.isa = top;
     return kernels;
+}
+
+uint64_t cb_cpu_model(void)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+#if defined(__x86_64__)
+    /* Family and model, caches where the CPU says them there, its name. */
+    static const unsigned leaves[] = { 1, 0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006 };
+    for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++) {
+        unsigned r[4] = { 0 };
+        __get_cpuid(leaves[i], &r[0], &r[1], &r[2], &r[3]);
+        for (int k = 0; k < (leaves[i] == 1 ? 1 : 4); k++)
+            hash = (hash ^ r[k]) * 0x100000001b3u;
+    }
+#endif
+    return hash;
 }

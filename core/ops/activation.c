@@ -1,8 +1,9 @@
 /* core/ops/activation.c - operators of one real input, element by element:
  * y = f(x), dx += dy * f'(x).
  *
- * A second one costs a line in UNARY_OPS. Relu and Clip are in clip.c; Cast, Not and Identity are
- * in cast.c. */
+ * A second one costs a line in UNARY_OPS; those that may also end another operator (kernels.h,
+ * enum cb_activation) take their values from the kernels: a line in ACT_OPS. Relu and Clip are in
+ * clip.c; Cast, Not and Identity are in cast.c. */
 #include <math.h>
 
 #include "core/ops/approx.h"
@@ -19,12 +20,9 @@ struct unary_args {
     const float *x, *y, *dy;
     float *to; /* y of forward, dx of backward */
     const union cb_attr *attr;
+    const struct cb_kernels *kernels;
+    enum cb_activation kind; /* of ACT_OPS */
 };
-
-static float clamp(float x, float lo, float hi)
-{
-    return x < lo ? lo : x > hi ? hi : x;
-}
 
 static float sign(float x)
 {
@@ -32,20 +30,10 @@ static float sign(float x)
 }
 
 /* Gaussian error linear unit, arXiv:1606.08415: x * Phi(x), or its approximation with tanh. */
-static float gelu(float x)
-{
-    return 0.5f * x * (1.0f + cb_approx_erf(x * SQRT_HALF));
-}
-
 static float gelu_slope(float x)
 {
     const float density = 0.5f * TWO_OVER_SQRTPI * SQRT_HALF * cb_approx_exp(-0.5f * x * x);
     return 0.5f * (1.0f + cb_approx_erf(x * SQRT_HALF)) + x * density;
-}
-
-static float gelu_tanh(float x)
-{
-    return 0.5f * x * (1.0f + cb_approx_tanh(GELU_SCALE * (x + GELU_CUBIC * x * x * x)));
 }
 
 static float gelu_tanh_slope(float x)
@@ -75,6 +63,12 @@ static float slope_within(float v, float lo, float mid, float hi)
     return v <= 0 ? lo : v >= 1 ? hi : mid;
 }
 
+static float silu_slope(float x)
+{
+    const float gate = cb_approx_sigmoid(x);
+    return gate + x * gate * (1.0f - gate);
+}
+
 static float soft_slope(float x)
 {
     const float t = 1.0f + fabsf(x);
@@ -85,8 +79,6 @@ static float soft_slope(float x)
 /* id, ONNX's name, f(x), f'(x); a and b are the attributes alpha and beta, y is f(x). */
 #define UNARY_OPS(U)                                                                              \
     U(leaky_relu, "LeakyRelu", x < 0 ? a * x : x, x < 0 ? a : 1.0f)                               \
-    U(sigmoid, "Sigmoid", cb_approx_sigmoid(x), y * (1.0f - y))                                   \
-    U(tanh, "Tanh", cb_approx_tanh(x), 1.0f - y * y)                                              \
     U(exp, "Exp", cb_approx_exp(x), y)                                                            \
     U(log, "Log", logf(x), 1.0f / x)                                                              \
     U(sqrt, "Sqrt", sqrtf(x), 0.5f / y)                                                           \
@@ -98,9 +90,6 @@ static float soft_slope(float x)
     U(ceil, "Ceil", ceilf(x), 0.0f)                                                               \
     U(round, "Round", rintf(x), 0.0f)                                                             \
     U(erf, "Erf", cb_approx_erf(x), TWO_OVER_SQRTPI * cb_approx_exp(-x * x))                      \
-    U(hard_sigmoid, "HardSigmoid", clamp(a * x + b, 0, 1), slope_within(a * x + b, 0, a, 0))      \
-    U(hard_swish, "HardSwish", x * clamp(a * x + b, 0, 1),                                        \
-      slope_within(a * x + b, 0, 2 * a * x + b, 1))                                               \
     U(elu, "Elu", x < 0 ? a * cb_approx_expm1(x) : x, x < 0 ? y + a : 1.0f)                       \
     U(selu, "Selu", x > 0 ? b * x : b * a * cb_approx_expm1(x), x > 0 ? b : y + b * a)            \
     U(celu, "Celu", x < 0 ? a * cb_approx_expm1(x / a) : x, x < 0 ? y / a + 1.0f : 1.0f)          \
@@ -110,6 +99,14 @@ static float soft_slope(float x)
     U(mish, "Mish", x * mish_gate(x), mish_slope(x))                                              \
     U(sin, "Sin", sinf(x), cosf(x))                                                               \
     U(cos, "Cos", cosf(x), -sinf(x))
+
+/* id, ONNX's name (Silu is arXiv:1702.03118, of our own passes), the kernel, f'(x). */
+#define ACT_OPS(U)                                                                                \
+    U(sigmoid, "Sigmoid", CB_ACT_SIGMOID, y * (1.0f - y))                                         \
+    U(silu, "Silu", CB_ACT_SILU, silu_slope(x))                                                   \
+    U(tanh, "Tanh", CB_ACT_TANH, 1.0f - y * y)                                                    \
+    U(hard_sigmoid, "HardSigmoid", CB_ACT_HARD_SIGMOID, slope_within(a * x + b, 0, a, 0))         \
+    U(hard_swish, "HardSwish", CB_ACT_HARD_SWISH, slope_within(a * x + b, 0, 2 * a * x + b, 1))
 /* clang-format on */
 
 static struct cb_status unary_infer(struct cb_node *node, const struct cb_arg in[],
@@ -137,6 +134,23 @@ static void unary_wholes(const struct cb_op_call *call)
     }
 }
 
+static void act_values(void *ctx, size_t begin, size_t end)
+{
+    const struct unary_args *args = ctx;
+    const struct cb_act act = { args->kind, args->attr->unary.alpha, args->attr->unary.beta };
+    args->kernels->activate[args->kind](act, 1, end - begin, 0, args->x + begin, args->to + begin);
+}
+
+static void act_forward(const struct cb_op_call *call, enum cb_activation kind)
+{
+    struct unary_args args = { .x = call->in[0]->f,
+                               .to = call->out[0]->f,
+                               .attr = &call->node->attr,
+                               .kernels = call->kernels,
+                               .kind = kind };
+    cb_walk_range(call->threads, cb_tensor_count(call->in[0]), CB_WALK_GRAIN, act_values, &args);
+}
+
 static void unary_forward(const struct cb_op_call *call, cb_range_fn *fn)
 {
     struct unary_args args = { .x = call->in[0]->f,
@@ -161,7 +175,7 @@ static void unary_backward(const struct cb_op_call *call, cb_range_fn *fn)
 }
 
 /* clang-format off */
-#define UNARY_LOOPS(id, value, slope)                                                             \
+#define UNARY_VALUES(id, value)                                                                   \
     static void id##_values(void *ctx, size_t begin, size_t end)                                  \
     {                                                                                             \
         const struct unary_args *args = ctx;                                                      \
@@ -171,7 +185,9 @@ static void unary_backward(const struct cb_op_call *call, cb_range_fn *fn)
             const float x = args->x[i];                                                           \
             args->to[i] = value;                                                                  \
         }                                                                                         \
-    }                                                                                             \
+    }
+
+#define UNARY_SLOPES(id, slope)                                                                   \
     static void id##_slopes(void *ctx, size_t begin, size_t end)                                  \
     {                                                                                             \
         const struct unary_args *args = ctx;                                                      \
@@ -184,11 +200,11 @@ static void unary_backward(const struct cb_op_call *call, cb_range_fn *fn)
         }                                                                                         \
     }
 
-/* forward_loop and backward_loop may ask the call which loop to take. */
-#define UNARY_ENTRY(id, onnx_name, forward_loop, backward_loop)                                   \
+/* forward and backward_loop may ask the call what to take. */
+#define UNARY_ENTRY(id, onnx_name, forward_call, backward_loop)                                   \
     static void id##_forward(const struct cb_op_call *call)                                       \
     {                                                                                             \
-        unary_forward(call, forward_loop);                                                        \
+        forward_call;                                                                             \
     }                                                                                             \
     static void id##_backward(const struct cb_op_call *call)                                      \
     {                                                                                             \
@@ -200,12 +216,19 @@ static void unary_backward(const struct cb_op_call *call, cb_range_fn *fn)
     };
 
 #define UNARY_DEF(id, onnx_name, value, slope)                                                    \
-    UNARY_LOOPS(id, value, slope)                                                                 \
-    UNARY_ENTRY(id, onnx_name, id##_values, id##_slopes)
+    UNARY_VALUES(id, value)                                                                       \
+    UNARY_SLOPES(id, slope)                                                                       \
+    UNARY_ENTRY(id, onnx_name, unary_forward(call, id##_values), id##_slopes)
+
+#define ACT_DEF(id, onnx_name, kind, slope)                                                       \
+    UNARY_SLOPES(id, slope)                                                                       \
+    UNARY_ENTRY(id, onnx_name, act_forward(call, kind), id##_slopes)
 
 UNARY_OPS(UNARY_DEF)
+ACT_OPS(ACT_DEF)
 
-UNARY_LOOPS(gelu_erf, gelu(x), gelu_slope(x))
-UNARY_LOOPS(gelu_tanh, gelu_tanh(x), gelu_tanh_slope(x))
-UNARY_ENTRY(gelu, "Gelu", call->node->attr.unary.approximate ? gelu_tanh_values : gelu_erf_values,
+UNARY_SLOPES(gelu_erf, gelu_slope(x))
+UNARY_SLOPES(gelu_tanh, gelu_tanh_slope(x))
+UNARY_ENTRY(gelu, "Gelu",
+            act_forward(call, call->node->attr.unary.approximate ? CB_ACT_GELU_TANH : CB_ACT_GELU),
             call->node->attr.unary.approximate ? gelu_tanh_slopes : gelu_erf_slopes)

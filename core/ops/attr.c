@@ -20,6 +20,7 @@ static const union cb_attr defaults[CB_OP_COUNT] = {
     [CB_OP_AVERAGE_POOL] = POOL,
     [CB_OP_BATCH_NORM] = { .batch_norm = { .epsilon = 1e-5f, .momentum = 0.9f, NO_ACT } },
     [CB_OP_LRN] = { .lrn = { .alpha = 1e-4f, .beta = 0.75f, .bias = 1.0f } },
+    [CB_OP_LAYER_NORM] = { .layer_norm = { .epsilon = 1e-5f, .axes = 1, .centered = true } },
     [CB_OP_GEMM] = { .gemm = { .alpha = 1.0f, .beta = 1.0f, NO_ACT } },
     [CB_OP_MATMUL] = { .matmul = { NO_ACT } },
     [CB_OP_LEAKY_RELU] = { .unary = { .alpha = 0.01f } },

@@ -49,7 +49,7 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
  * behind them, then two sums that backward needs, then the masked gradient. */
 struct norm {
     const struct cb_op_call *call;
-    size_t pixels, c;
+    size_t pixels, c, x_stride, y_stride;
     double *mean, *inverse, *sum_g, *sum_gx; /* [c]; inverse is 1 / sqrt(var + epsilon) */
     float *slope, *offset;                   /* [c] */
     float *masked;                           /* [pixels, c] */
@@ -69,6 +69,8 @@ static struct norm norm_of(const struct cb_op_call *call)
 {
     struct norm s = { .call = call, .c = channels_of(&call->in[X]->shape) };
     s.pixels = s.c ? cb_tensor_count(call->in[X]) / s.c : 0;
+    s.x_stride = call->in[X]->pixel_stride ? call->in[X]->pixel_stride : s.c;
+    s.y_stride = call->out[0]->pixel_stride ? call->out[0]->pixel_stride : s.c;
     s.mean = call->scratch;
     s.inverse = s.mean + s.c;
     s.sum_g = s.inverse + s.c;
@@ -144,9 +146,9 @@ static void scale_pixels(void *ctx, size_t task, size_t worker)
     const size_t first = task * PIXELS,
                  end = s->pixels - first < PIXELS ? s->pixels : first + PIXELS;
     for (size_t p = first; p < end; p++)
-        call->kernels->affine(s->c, call->in[X]->f + p * s->c, s->slope, s->offset,
+        call->kernels->affine(s->c, call->in[X]->f + p * s->x_stride, s->slope, s->offset,
                               call->node->attr.batch_norm.lo, call->node->attr.batch_norm.hi,
-                              call->out[0]->f + p * s->c);
+                              call->out[0]->f + p * s->y_stride);
 }
 
 static void forward(const struct cb_op_call *call)
@@ -159,6 +161,11 @@ static void forward(const struct cb_op_call *call)
         s.offset[c] = (float)((double)call->in[BIAS]->f[c] - slope * s.mean[c]);
     }
     cb_threads_for(call->threads, (s.pixels + PIXELS - 1) / PIXELS, scale_pixels, &s);
+}
+
+static bool takes_stride(const struct cb_op_call *call, int input)
+{
+    return input <= X && call->in[X]->shape.rank > 1 && !call->node->attr.batch_norm.training;
 }
 
 /* sum_g = sum of g, sum_gx = sum of g * normalised x, over all pixels. */
@@ -238,6 +245,7 @@ const struct cb_op_def cb_op_batch_norm = {
     .in_place = true,
     .infer = infer,
     .scratch = scratch,
+    .takes_stride = takes_stride,
     .forward = forward,
     .backward = backward,
 };

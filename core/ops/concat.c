@@ -98,6 +98,14 @@ static struct cb_status split_infer(struct cb_node *node, const struct cb_arg in
     return cb_ok();
 }
 
+/* Parts of a whole along the last axis; a part that lies in its place already is not copied. */
+static bool concat_takes_stride(const struct cb_op_call *call, int input)
+{
+    (void)input;
+    const int rank = call->out[0]->shape.rank;
+    return rank > 1 && cb_shape_axis(call->node->attr.axis.axis, rank) == rank - 1;
+}
+
 /* A part in the whole. Copies (or adds) it out of the whole, or into it. */
 struct part {
     const struct cb_tensor *whole, *part;
@@ -108,14 +116,12 @@ struct part {
 
 static size_t walk_of(const struct part *p, struct cb_walk *walk)
 {
-    ptrdiff_t step[CB_MAX_RANK];
-    cb_walk_strides(&p->whole->shape, step);
+    ptrdiff_t step[CB_MAX_RANK], part_step[CB_MAX_RANK];
+    cb_walk_tensor_strides(p->whole, step);
+    cb_walk_tensor_strides(p->part, part_step);
     *walk = cb_walk_over(&p->part->shape);
-    if (p->out_of)
-        cb_walk_add_steps(walk, step);
-    cb_walk_add_dense(walk);
-    if (!p->out_of)
-        cb_walk_add_steps(walk, step);
+    cb_walk_add_steps(walk, p->out_of ? step : part_step);
+    cb_walk_add_steps(walk, p->out_of ? part_step : step);
     return p->first * (size_t)step[p->axis];
 }
 
@@ -197,7 +203,7 @@ static void split_backward(const struct cb_op_call *call)
 /* clang-format off */
 const struct cb_op_def cb_op_concat = {
     .name = "Concat", .min_in = 1, .max_in = CB_MAX_ARGS, .max_out = 1,
-    .infer = concat_infer, .forward = concat_forward, .backward = concat_backward,
+    .infer = concat_infer, .takes_stride = concat_takes_stride, .forward = concat_forward, .backward = concat_backward,
 };
 
 const struct cb_op_def cb_op_split = {

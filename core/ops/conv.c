@@ -4,11 +4,10 @@
  * 1x1 convolution may have x' = clamp(x * scale + shift, in_lo, in_hi), scale [C] or [N, 1..., C],
  * shift [C]; else x' = x. ONNX Conv-22; all but the product and the bias are this library's own,
  * and no gradient flows through act and scale. The work is done by core/kernels/conv.h. */
-#include "core/kernels/conv.h"
-
 #include "core/base/arena.h"
 #include "core/ops/args.h"
 #include "core/ops/clamp.h"
+#include "core/ops/conv_shape.h"
 #include "core/ops/defs.h"
 #include "core/ops/window.h"
 
@@ -57,11 +56,12 @@ static bool is_per_channel(const struct cb_shape *s, const struct cb_shape *x, b
 {
     const int64_t c = x->dim[x->rank - 1], count = (int64_t)cb_shape_count(s);
     return s->rank > 0 && s->dim[s->rank - 1] == c &&
-           (count == c || (per_image && s->rank == x->rank && s->dim[0] == x->dim[0] &&
-                           count == c * x->dim[0]));
+           (count == c ||
+            (per_image && s->rank == x->rank && s->dim[0] == x->dim[0] && count == c * x->dim[0]));
 }
 
-static struct cb_status check_prologue(const struct cb_node *node, const struct cb_arg in[])
+static struct cb_status check_prologue(const struct cb_node *node, const struct cb_arg in[],
+                                       const struct cb_shape *y)
 {
     static const char *const names[] = { "scale", "shift" };
     char a[CB_SHAPE_TEXT];
@@ -71,7 +71,12 @@ static struct cb_status check_prologue(const struct cb_node *node, const struct 
              (i == SHIFT && !cb_args_given(node, in, SCALE))))
             return cb_fail(CB_ERR_MODEL, "%s: %s wants a number per input channel, has %s",
                            node->name, names[i - SCALE], cb_shape_text(&in[i].shape, a));
-    return cb_ok();
+    if (!cb_args_given(node, in, SCALE))
+        return cb_ok();
+    const struct cb_conv_shape s = cb_conv_shape_of(node, &in[X].shape, &in[W].shape, y);
+    return cb_conv_takes_prologue(&s)
+               ? cb_ok()
+               : cb_fail(CB_ERR_MODEL, "%s: scale wants a 1x1 convolution of stride 1", node->name);
 }
 
 static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
@@ -88,18 +93,17 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
     y.dim[0] = x->dim[0];
     y.dim[y.rank - 1] = in[W].shape.dim[0];
     CB_TRY(check_extras(node, in, &y));
-    CB_TRY(check_prologue(node, in));
+    CB_TRY(check_prologue(node, in, &y));
     return cb_args_out(node, &out[0], in[X].dtype, &y);
 }
 
-static struct cb_conv_shape shape_of(const struct cb_op_call *call)
+struct cb_conv_shape cb_conv_shape_of(const struct cb_node *node, const struct cb_shape *x,
+                                      const struct cb_shape *w, const struct cb_shape *y)
 {
-    const struct cb_grid g =
-        cb_grid_make(&call->node->attr.conv.window, &call->in[X]->shape, &call->out[0]->shape);
-    struct cb_conv_shape s = { .n = g.n,
-                               .cin = g.c,
-                               .cout = (size_t)call->in[W]->shape.dim[0],
-                               .group = (size_t)call->node->attr.conv.group };
+    const struct cb_grid g = cb_grid_make(&node->attr.conv.window, x, y);
+    struct cb_conv_shape s = {
+        .n = g.n, .cin = g.c, .cout = (size_t)w->dim[0], .group = (size_t)node->attr.conv.group
+    };
     for (int i = 0; i < 3; i++) {
         s.in[i] = g.in[i];
         s.out[i] = g.out[i];
@@ -109,6 +113,12 @@ static struct cb_conv_shape shape_of(const struct cb_op_call *call)
         s.pad[i] = g.pad[i];
     }
     return s;
+}
+
+static struct cb_conv_shape shape_of(const struct cb_op_call *call)
+{
+    return cb_conv_shape_of(call->node, &call->in[X]->shape, &call->in[W]->shape,
+                            &call->out[0]->shape);
 }
 
 static const struct cb_tensor *input(const struct cb_op_call *call, int i)
@@ -132,6 +142,8 @@ static int algorithms(const struct cb_op_call *call, int out[CB_ALGORITHMS_MAX])
 {
     const struct cb_conv_shape s = shape_of(call);
     int n = 0;
+    if (input(call, SCALE))
+        return 0; /* the rule's is the one that has a prologue */
     for (size_t i = 0; i < cb_conv_algorithm_count && n < CB_ALGORITHMS_MAX; i++)
         if (cb_conv_competes(call->kernels, &s, cb_conv_algorithms[i]))
             out[n++] = (int)i + 1;
@@ -195,6 +207,13 @@ static size_t scratch(const struct cb_op_call *call, bool backward)
            algorithm_of(call, &s)->scratch_bytes(call->kernels, &s, threads);
 }
 
+/* A residual lies as the output does: dense. */
+static bool takes_stride(const struct cb_op_call *call, int i)
+{
+    const struct cb_conv_shape s = shape_of(call);
+    return i < 0 ? !input(call, RESIDUAL) : i == X && cb_conv_takes_stride(&s);
+}
+
 static void forward(const struct cb_op_call *call)
 {
     const struct cb_conv_shape s = shape_of(call);
@@ -204,9 +223,10 @@ static void forward(const struct cb_op_call *call)
     struct cb_conv_call conv = {
         .shape = &s,
         .x = call->in[X]->f,
+        .x_stride = call->in[X]->pixel_stride,
         .packed = call->packed,
         .y = call->out[0]->f,
-        .y_stride = s.cout,
+        .y_stride = cb_tensor_pixel_stride(call->out[0]),
         .post = { .bias = bias ? bias->f : NULL,
                   .residual = residual ? residual->f : NULL,
                   .lo = attr->conv.lo,
@@ -262,6 +282,7 @@ const struct cb_op_def cb_op_conv = {
     .choose = choose,
     .algorithm = algorithm,
     .accurate = accurate,
+    .takes_stride = takes_stride,
     .forward = forward,
     .backward = backward,
 };

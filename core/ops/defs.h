@@ -13,6 +13,9 @@ extern const struct cb_op_def cb_op_global_max_pool;
 extern const struct cb_op_def cb_op_batch_norm;
 extern const struct cb_op_def cb_op_lrn;
 
+/* layer_norm.c */
+extern const struct cb_op_def cb_op_layer_norm;
+
 /* gemm.c, matmul.c */
 extern const struct cb_op_def cb_op_gemm;
 extern const struct cb_op_def cb_op_matmul;
@@ -36,6 +39,7 @@ extern const struct cb_op_def cb_op_round;
 extern const struct cb_op_def cb_op_erf;
 extern const struct cb_op_def cb_op_hard_sigmoid;
 extern const struct cb_op_def cb_op_hard_swish;
+extern const struct cb_op_def cb_op_silu;
 extern const struct cb_op_def cb_op_elu;
 extern const struct cb_op_def cb_op_selu;
 extern const struct cb_op_def cb_op_celu;

@@ -1,8 +1,8 @@
-/* core/ops/gemm.c - Gemm: y = clamp(alpha * A x B + beta * C, lo, hi), A [M,K] and B [K,N] maybe
- * given transposed, C broadcast to [M,N].
+/* core/ops/gemm.c - Gemm: y = act(clamp(alpha * A x B + beta * C, lo, hi)), A [M,K] and B [K,N]
+ * maybe given transposed, C broadcast to [M,N].
  *
- * ONNX Gemm-13; the clamp is this library's own. Whole numbers are multiplied by plain loops and
- * wrap. */
+ * ONNX Gemm-13; clamp and act are this library's own, and no gradient flows through act. Whole
+ * numbers are multiplied by plain loops and wrap. */
 #include <math.h>
 
 #include "core/base/arena.h"
@@ -179,7 +179,8 @@ static void forward_real(const struct cb_op_call *call)
                             .c = call->out[0]->f,
                             .ldc = p.n,
                             .post = { .lo = call->node->attr.gemm.lo,
-                                      .hi = call->node->attr.gemm.hi } };
+                                      .hi = call->node->attr.gemm.hi,
+                                      .act = call->node->attr.gemm.act } };
     const float *c = find_addend(&s, call->node->attr.gemm.beta, p.n, sum);
     if (s.rows > 1)
         gemm.post.residual = c;

@@ -6,9 +6,11 @@
 
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
+#include "core/ops/walk.h"
 
 enum {
-    CHANNELS = 128, /* of one task */
+    CHANNELS = 128, /* of one task at most */
+    LINE = 16,      /* channels of a cache line */
     ROWS = 64,      /* pixels at a time: sums stay precise, and the pointers fit the stack */
 };
 
@@ -32,7 +34,8 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
 
 struct pool {
     const struct cb_op_call *call;
-    size_t area, c, blocks;
+    size_t area, c, stride; /* stride: floats from pixel to pixel of x */
+    size_t block, blocks;   /* channels of one task, tasks of an image */
 };
 
 /* The channels of one image that a task works on. */
@@ -42,11 +45,11 @@ struct block {
 
 static struct block block_of(const struct pool *p, size_t task)
 {
-    const size_t n = task / p->blocks, c = task % p->blocks * CHANNELS;
+    const size_t n = task / p->blocks, c = task % p->blocks * p->block;
     return (struct block){
-        .x = n * p->area * p->c + c,
+        .x = n * p->area * p->stride + c,
         .y = n * p->c + c,
-        .count = p->c - c < CHANNELS ? p->c - c : CHANNELS,
+        .count = p->c - c < p->block ? p->c - c : p->block,
     };
 }
 
@@ -55,9 +58,14 @@ static void for_blocks(const struct cb_op_call *call, cb_threads_fn *fn)
     const struct cb_shape *x = &call->in[0]->shape;
     struct pool p = { .call = call,
                       .area = cb_shape_span(x, 1, x->rank - 1),
-                      .c = (size_t)x->dim[x->rank - 1] };
-    p.blocks = (p.c + CHANNELS - 1) / CHANNELS;
-    cb_threads_for(call->threads, (size_t)x->dim[0] * p.blocks, fn, &p);
+                      .c = (size_t)x->dim[x->rank - 1],
+                      .stride = cb_tensor_pixel_stride(call->in[0]) };
+    struct cb_threads *threads =
+        cb_tensor_count(call->in[0]) < CB_WALK_GRAIN ? NULL : call->threads;
+    const size_t share = p.c / cb_threads_count(threads) / LINE * LINE;
+    p.block = share < LINE ? LINE : share > CHANNELS ? CHANNELS : share;
+    p.blocks = (p.c + p.block - 1) / p.block;
+    cb_threads_for(threads, (size_t)x->dim[0] * p.blocks, fn, &p);
 }
 
 /* Points at up to ROWS pixels from `first` on; gives how many. */
@@ -66,7 +74,7 @@ static size_t point_rows(const struct pool *p, const struct block *b, size_t fir
 {
     const size_t count = p->area - first < ROWS ? p->area - first : ROWS;
     for (size_t i = 0; i < count; i++)
-        rows[i] = p->call->in[0]->f + b->x + (first + i) * p->c;
+        rows[i] = p->call->in[0]->f + b->x + (first + i) * p->stride;
     return count;
 }
 
@@ -127,6 +135,12 @@ static void max_gradient(void *ctx, size_t task,
     }
 }
 
+static bool takes_stride(const struct cb_op_call *call, int input)
+{
+    (void)call;
+    return input == 0;
+}
+
 static void average_forward(const struct cb_op_call *call)
 {
     for_blocks(call, average_block);
@@ -155,6 +169,7 @@ const struct cb_op_def cb_op_global_average_pool = {
     .max_in = 1,
     .max_out = 1,
     .infer = infer,
+    .takes_stride = takes_stride,
     .forward = average_forward,
     .backward = average_backward,
 };
@@ -165,6 +180,7 @@ const struct cb_op_def cb_op_global_max_pool = {
     .max_in = 1,
     .max_out = 1,
     .infer = infer,
+    .takes_stride = takes_stride,
     .forward = max_forward,
     .backward = max_backward,
 };

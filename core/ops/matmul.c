@@ -1,8 +1,9 @@
-/* core/ops/matmul.c - MatMul: y = clamp(a x b, lo, hi) with NumPy's rules: vectors become matrices
- * and lose the axis again, leading axes are broadcast.
+/* core/ops/matmul.c - MatMul: y = act(clamp(a x b + bias + residual, lo, hi)) with NumPy's rules:
+ * vectors become matrices and lose the axis again, leading axes are broadcast.
  *
- * ONNX MatMul-13; the clamp is this library's own. Whole numbers are multiplied by plain loops and
- * wrap. */
+ * ONNX MatMul-13; all but the product is this library's own: bias [N] and residual, shaped as y, of
+ * real numbers where b is one matrix. No gradient flows through act. Whole numbers are multiplied
+ * by plain loops and wrap. */
 #include <math.h>
 
 #include "core/base/arena.h"
@@ -10,6 +11,8 @@
 #include "core/ops/clamp.h"
 #include "core/ops/defs.h"
 #include "core/ops/product.h"
+
+enum { A, B, BIAS, RESIDUAL };
 
 /* Matrices [m,k] and [k,n], `batch` of them along leading axes. */
 struct matmul {
@@ -42,6 +45,25 @@ static bool find_sizes(const struct cb_shape *a, const struct cb_shape *b, struc
     return true;
 }
 
+static struct cb_status check_extras(const struct cb_node *node, const struct cb_arg in[],
+                                     const struct cb_shape *y)
+{
+    char a[CB_SHAPE_TEXT], b[CB_SHAPE_TEXT];
+    for (int i = BIAS; i < node->n_in; i++) {
+        if (!cb_args_given(node, in, i))
+            continue;
+        const struct cb_shape bias = { 1, { y->rank > 0 ? y->dim[y->rank - 1] : 1 } };
+        const struct cb_shape *want = i == BIAS ? &bias : y;
+        CB_TRY(cb_args_same_dtype(node, &in[A], &in[i]));
+        CB_TRY(cb_args_want_float(node, &in[i]));
+        if (in[B].shape.rank != 2 || !cb_shape_equal(&in[i].shape, want))
+            return cb_fail(CB_ERR_MODEL, "%s: %s beside one matrix wants %s, has %s", node->name,
+                           i == BIAS ? "bias" : "residual", cb_shape_text(want, a),
+                           cb_shape_text(&in[i].shape, b));
+    }
+    return cb_ok();
+}
+
 static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
 {
     struct matmul s;
@@ -58,6 +80,7 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
         y.dim[y.rank++] = (int64_t)s.m;
     if (in[1].shape.rank > 1)
         y.dim[y.rank++] = (int64_t)s.n;
+    CB_TRY(check_extras(node, in, &y));
     return cb_args_out(node, &out[0], in[0].dtype, &y);
 }
 
@@ -136,9 +159,15 @@ static void pack(const struct cb_op_call *call, void *packed)
     }
 }
 
+static const struct cb_tensor *input(const struct cb_op_call *call, int i)
+{
+    return i < call->node->n_in ? call->in[i] : NULL;
+}
+
 static void forward_real(const struct cb_op_call *call)
 {
     const struct matmul s = sizes_of(call);
+    const struct cb_tensor *bias = input(call, BIAS), *residual = input(call, RESIDUAL);
     const size_t bytes = matrix_bytes(call, &s);
     size_t a, b, in_scratch = SIZE_MAX;
     for (size_t i = 0; i < s.batches; i++) {
@@ -152,8 +181,11 @@ static void forward_real(const struct cb_op_call *call)
                                 .packed = call->scratch,
                                 .c = call->out[0]->f + i * s.m * s.n,
                                 .ldc = s.n,
-                                .post = { .lo = call->node->attr.matmul.lo,
-                                          .hi = call->node->attr.matmul.hi } };
+                                .post = { .bias = bias ? bias->f : NULL,
+                                          .residual = residual ? residual->f : NULL,
+                                          .lo = call->node->attr.matmul.lo,
+                                          .hi = call->node->attr.matmul.hi,
+                                          .act = call->node->attr.matmul.act } };
         if (call->packed)
             gemm.packed = (const char *)call->packed + b * bytes;
         else if (b != in_scratch)
@@ -240,12 +272,18 @@ static void backward(const struct cb_op_call *call)
         if (call->din[1])
             cb_product_add(&b, call, rest, call->din[1]->f + ib * s.k * s.n);
     }
+    const size_t n = cb_tensor_count(call->out[0]);
+    if (call->node->n_in > BIAS && call->din[BIAS])
+        for (size_t i = 0; i < n; i += s.n)
+            call->kernels->axpy(s.n, 1, dy + i, call->din[BIAS]->f);
+    if (call->node->n_in > RESIDUAL && call->din[RESIDUAL])
+        call->kernels->axpy(n, 1, dy, call->din[RESIDUAL]->f);
 }
 
 const struct cb_op_def cb_op_matmul = {
     .name = "MatMul",
     .min_in = 2,
-    .max_in = 2,
+    .max_in = 4,
     .max_out = 1,
     .infer = infer,
     .scratch = scratch,

@@ -21,12 +21,14 @@ enum cb_op {
     /* conv.c, pool.c, global_pool.c, batch_norm.c, lrn.c: channels last */
     CB_OP_CONV, CB_OP_MAX_POOL, CB_OP_AVERAGE_POOL, CB_OP_GLOBAL_AVERAGE_POOL, CB_OP_GLOBAL_MAX_POOL,
     CB_OP_BATCH_NORM, CB_OP_LRN,
+    /* layer_norm.c */
+    CB_OP_LAYER_NORM,
     /* gemm.c, matmul.c */
     CB_OP_GEMM, CB_OP_MATMUL,
     /* activation.c, clip.c, cast.c: one input, one output, elementwise */
     CB_OP_RELU, CB_OP_LEAKY_RELU, CB_OP_CLIP, CB_OP_SIGMOID, CB_OP_TANH, CB_OP_EXP, CB_OP_LOG, CB_OP_SQRT,
     CB_OP_RECIPROCAL, CB_OP_ABS, CB_OP_NEG, CB_OP_SIGN, CB_OP_FLOOR, CB_OP_CEIL, CB_OP_ROUND, CB_OP_ERF,
-    CB_OP_HARD_SIGMOID, CB_OP_HARD_SWISH, CB_OP_ELU, CB_OP_SELU, CB_OP_CELU, CB_OP_SOFTPLUS, CB_OP_SOFTSIGN,
+    CB_OP_HARD_SIGMOID, CB_OP_HARD_SWISH, CB_OP_SILU, CB_OP_ELU, CB_OP_SELU, CB_OP_CELU, CB_OP_SOFTPLUS, CB_OP_SOFTSIGN,
     CB_OP_THRESHOLDED_RELU, CB_OP_GELU, CB_OP_MISH, CB_OP_SIN, CB_OP_COS, CB_OP_NOT, CB_OP_IDENTITY, CB_OP_CAST,
     /* elementwise.c, where.c: inputs with broadcasting */
     CB_OP_ADD, CB_OP_SUB, CB_OP_MUL, CB_OP_DIV, CB_OP_POW, CB_OP_MOD, CB_OP_MIN, CB_OP_MAX, CB_OP_PRELU,
@@ -81,8 +83,10 @@ union cb_attr {
     struct { struct cb_window window; bool count_include_pad, column_major; } pool; /* x -> y, indices? */
     struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
     struct { float alpha, beta, bias; int64_t size; } lrn;
-    struct { float alpha, beta; bool trans_a, trans_b; float lo, hi; } gemm; /* a, b, c? ; act */
-    struct { float lo, hi; } matmul;                                         /* a, b ; act */
+    struct { float epsilon; int axes; bool centered; } layer_norm; /* x, scale?, bias? ; over the last `axes` axes */
+    struct { float alpha, beta; bool trans_a, trans_b; float lo, hi; struct cb_act act; } gemm; /* a, b, c? ; "act" and act */
+    struct { float lo, hi; struct cb_act act; } matmul;   /* a, b, bias?, residual? ; "act" and act; the last two
+                                                             only where b is one matrix */
     struct { float alpha, beta; bool approximate; } unary;
     struct { double lo, hi; } clip;                                          /* x, [lo]?, [hi]? */
     struct { enum cb_dtype to; } cast;
@@ -159,6 +163,9 @@ struct cb_op_def {
     const char *(*algorithm)(const struct cb_op_call *call);   /* the name of the one that computes it; NULL: one way */
     /* Whether the chosen algorithm keeps its error budget with these weights (in[1] and packed). NULL: all do. */
     bool (*accurate)(const struct cb_op_call *call);
+    /* Whether forward may be given in[input], or out[0] where `input` is -1, as a slice of wider pixels
+     * (cb_tensor.pixel_stride); shapes are known. NULL: never. backward sees dense tensors alone. */
+    bool (*takes_stride)(const struct cb_op_call *call, int input);
     void (*forward)(const struct cb_op_call *call);            /* cannot fail: infer checked everything */
     void (*backward)(const struct cb_op_call *call);           /* NULL: not differentiable */
 };

@@ -45,7 +45,8 @@ static struct cb_status average_infer(struct cb_node *node, const struct cb_arg 
 struct pool {
     const struct cb_op_call *call;
     struct cb_grid grid;
-    size_t max_taps, block; /* block: channels of one task in backward */
+    size_t x_stride, y_stride; /* elements from pixel to pixel */
+    size_t max_taps, block;    /* block: channels of one task in backward */
     bool include_pad;
 };
 
@@ -59,7 +60,9 @@ struct window {
 
 static struct pool pool_of(const struct cb_op_call *call)
 {
-    struct pool p = { .call = call };
+    struct pool p = { .call = call,
+                      .x_stride = cb_tensor_pixel_stride(call->in[0]),
+                      .y_stride = cb_tensor_pixel_stride(call->out[0]) };
     p.grid = cb_grid_make(&call->node->attr.pool.window, &call->in[0]->shape, &call->out[0]->shape);
     p.max_taps = cb_grid_max_taps(&p.grid);
     p.include_pad = call->node->attr.pool.count_include_pad;
@@ -90,21 +93,28 @@ static struct window window_of(const struct pool *p, size_t worker)
     return w;
 }
 
-/* Lists the pixels of output pixel (o0, o1, o2) of image n, in the order in which they lie. */
-static void list_pixels(const struct pool *p, size_t n, const size_t o[3], struct window *w)
+/* What the windows of one line share: taps along the first two axes. */
+struct line {
+    size_t n;
+    struct cb_span a, b;
+};
+
+/* Lists the pixels of a window, in the order in which they lie; c: its taps along the last axis. */
+static void list_pixels(const struct pool *p, const struct line *l, const struct cb_span *c,
+                        struct window *w)
 {
     const struct cb_grid *g = &p->grid;
-    const struct cb_span a = cb_grid_span(g, 0, o[0]);
-    const struct cb_span b = cb_grid_span(g, 1, o[1]);
-    const struct cb_span c = cb_grid_span(g, 2, o[2]);
+    const struct cb_span *a = &l->a, *b = &l->b;
     w->count = 0;
-    w->divisor = p->include_pad ? a.padded * b.padded * c.padded : a.count * b.count * c.count;
-    for (size_t i = 0; i < a.count; i++)
-        for (size_t j = 0; j < b.count; j++) {
-            const size_t plane = n * g->in[0] + a.begin + i * g->dilation[0];
-            const size_t line = plane * g->in[1] + b.begin + j * g->dilation[1];
-            for (size_t k = 0; k < c.count; k++)
-                w->offset[w->count++] = (line * g->in[2] + c.begin + k * g->dilation[2]) * g->c;
+    w->divisor =
+        p->include_pad ? a->padded * b->padded * c->padded : a->count * b->count * c->count;
+    for (size_t i = 0; i < a->count; i++)
+        for (size_t j = 0; j < b->count; j++) {
+            const size_t plane = l->n * g->in[0] + a->begin + i * g->dilation[0];
+            const size_t line = plane * g->in[1] + b->begin + j * g->dilation[1];
+            for (size_t k = 0; k < c->count; k++)
+                w->offset[w->count++] =
+                    (line * g->in[2] + c->begin + k * g->dilation[2]) * p->x_stride;
         }
 }
 
@@ -117,15 +127,33 @@ static void point_rows(const struct window *w, const float *x)
 /* fn(p, n, window, offset of the output pixel) for the pixels of one line of the output. */
 typedef void pixel_fn(const struct pool *p, size_t n, const struct window *w, size_t at);
 
+/* Whether all taps of window o along the last axis lie inside the input. */
+static bool is_inside(const struct cb_grid *g, size_t o)
+{
+    const size_t start = o * g->stride[2];
+    return start >= g->pad[2] && start - g->pad[2] + (g->kernel[2] - 1) * g->dilation[2] < g->in[2];
+}
+
 static void for_line(const struct pool *p, size_t line, size_t worker, pixel_fn *fn)
 {
+    struct window window = window_of(p, worker), *w = &window;
     const struct cb_grid *g = &p->grid;
-    struct window w = window_of(p, worker);
-    const size_t plane = line / g->out[1], n = plane / g->out[0];
-    size_t o[3] = { plane % g->out[0], line % g->out[1], 0 };
-    for (; o[2] < g->out[2]; o[2]++) {
-        list_pixels(p, n, o, &w);
-        fn(p, n, &w, (line * g->out[2] + o[2]) * g->c);
+    const size_t plane = line / g->out[1], step = g->stride[2] * p->x_stride;
+    const struct line l = { .n = plane / g->out[0],
+                            .a = cb_grid_span(g, 0, plane % g->out[0]),
+                            .b = cb_grid_span(g, 1, line % g->out[1]) };
+    bool moves = false; /* the window before was inside, and so is this one */
+    for (size_t o = 0; o < g->out[2]; o++) {
+        const bool inside = is_inside(g, o);
+        if (inside && moves) {
+            for (size_t t = 0; t < w->count; t++)
+                w->offset[t] += step;
+        } else {
+            const struct cb_span c = cb_grid_span(g, 2, o);
+            list_pixels(p, &l, &c, w);
+        }
+        moves = inside;
+        fn(p, l.n, w, (line * g->out[2] + o) * p->y_stride);
     }
 }
 
@@ -153,7 +181,7 @@ static void max_pixel(const struct pool *p, size_t n, const struct window *w, si
 static int64_t onnx_index(const struct pool *p, size_t n, size_t c, size_t offset)
 {
     const struct cb_grid *g = &p->grid;
-    const size_t area = g->in[0] * g->in[1] * g->in[2], pixel = offset / g->c % area;
+    const size_t area = g->in[0] * g->in[1] * g->in[2], pixel = offset / p->x_stride % area;
     const size_t at[3] = { pixel / g->in[2] / g->in[1], pixel / g->in[2] % g->in[1],
                            pixel % g->in[2] };
     const size_t column_major = at[0] + g->in[0] * (at[1] + g->in[1] * at[2]);
@@ -216,7 +244,19 @@ static void max_forward(const struct cb_op_call *call)
               indices || !cb_dtype_get(call->in[0]->dtype)->is_float ? argmax_line : max_line);
 }
 
+/* Real numbers without indices. */
+static bool max_takes_stride(const struct cb_op_call *call, int input)
+{
+    return input <= 0 && call->node->n_out == 1 && cb_dtype_get(call->in[0]->dtype)->is_float;
+}
+
 /* ---- AveragePool: y = sum over the window / divisor ---- */
+
+static bool average_takes_stride(const struct cb_op_call *call, int input)
+{
+    (void)call;
+    return input <= 0;
+}
 
 static void average_pixel(const struct pool *p, size_t n, const struct window *w, size_t at)
 {
@@ -253,11 +293,14 @@ static void for_block(const struct pool *p, size_t task, size_t worker, gradient
     struct window w = window_of(p, worker);
     size_t o[3], at = n * g->out[0] * g->out[1] * g->out[2] * g->c;
     for (o[0] = 0; o[0] < g->out[0]; o[0]++)
-        for (o[1] = 0; o[1] < g->out[1]; o[1]++)
+        for (o[1] = 0; o[1] < g->out[1]; o[1]++) {
+            const struct line l = { n, cb_grid_span(g, 0, o[0]), cb_grid_span(g, 1, o[1]) };
             for (o[2] = 0; o[2] < g->out[2]; o[2]++, at += g->c) {
-                list_pixels(p, n, o, &w);
+                const struct cb_span last = cb_grid_span(g, 2, o[2]);
+                list_pixels(p, &l, &last, &w);
                 fn(p, &w, at, c, count);
             }
+        }
 }
 
 static void for_blocks(const struct cb_op_call *call, cb_threads_fn *fn)
@@ -320,6 +363,7 @@ const struct cb_op_def cb_op_max_pool = {
     .max_out = 2,
     .infer = max_infer,
     .scratch = scratch,
+    .takes_stride = max_takes_stride,
     .forward = max_forward,
     .backward = max_backward,
 };
@@ -331,6 +375,7 @@ const struct cb_op_def cb_op_average_pool = {
     .max_out = 1,
     .infer = average_infer,
     .scratch = scratch,
+    .takes_stride = average_takes_stride,
     .forward = average_forward,
     .backward = average_backward,
 };

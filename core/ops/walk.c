@@ -11,6 +11,18 @@ void cb_walk_strides(const struct cb_shape *shape, ptrdiff_t step[CB_MAX_RANK])
     }
 }
 
+void cb_walk_tensor_strides(const struct cb_tensor *tensor, ptrdiff_t step[CB_MAX_RANK])
+{
+    const struct cb_shape *s = &tensor->shape;
+    ptrdiff_t next = (ptrdiff_t)cb_tensor_pixel_stride(tensor);
+    if (s->rank > 0)
+        step[s->rank - 1] = 1;
+    for (int i = s->rank - 2; i >= 0; i--) {
+        step[i] = next;
+        next *= (ptrdiff_t)s->dim[i];
+    }
+}
+
 struct cb_walk cb_walk_over(const struct cb_shape *shape)
 {
     struct cb_walk walk = { .rank = shape->rank };

@@ -8,7 +8,7 @@
 #pragma once
 
 #include "core/base/threads.h"
-#include "core/tensor/shape.h"
+#include "core/tensor/tensor.h"
 
 #define CB_WALK_OPERANDS 6
 #define CB_WALK_RANK (2 * CB_MAX_RANK)
@@ -30,6 +30,9 @@ typedef void cb_walk_fn(void *ctx, const struct cb_walk_row *row);
 
 /* Elements between neighbours along each axis of a dense shape. */
 void cb_walk_strides(const struct cb_shape *shape, ptrdiff_t step[CB_MAX_RANK]);
+
+/* The same of a tensor, whose pixels may lie apart. */
+void cb_walk_tensor_strides(const struct cb_tensor *tensor, ptrdiff_t step[CB_MAX_RANK]);
 
 struct cb_walk cb_walk_over(const struct cb_shape *shape);
 

@@ -20,6 +20,8 @@ static const char trunk_key[] = "cambium.trunk", bottleneck_key[] = "cambium.bot
 struct owner {
     struct cb_bytes file;
     bool mapped;
+    struct cb_file_identity identity; /* when it is mapped */
+    struct cb_cache *cache;           /* that the model's weights take part in; NULL: none */
     struct cb_onnx_model onnx;
     const struct cb_model *trunk; /* NULL: the model is its own */
     void (*release_trunk)(void *ctx, const struct cb_model *trunk);
@@ -56,7 +58,9 @@ static struct cb_status begin(struct loading *l)
     l->owner->mapped = l->source->path != NULL;
     snprintf(l->model->name, sizeof l->model->name, "%s",
              l->source->name ? l->source->name : l->files.name);
-    return l->source->path ? cb_file_map(l->files.onnx, &l->owner->file) : cb_ok();
+    return l->source->path
+               ? cb_file_map_known(l->files.onnx, &l->owner->file, &l->owner->identity)
+               : cb_ok();
 }
 
 static const char *find_prop(const struct cb_onnx_model *onnx, const char *key)
@@ -65,6 +69,18 @@ static const char *find_prop(const struct cb_onnx_model *onnx, const char *key)
         if (strcmp(onnx->props[i].key, key) == 0)
             return onnx->props[i].value;
     return NULL;
+}
+
+static void find_digest(struct loading *l)
+{
+    struct cb_cache *cache = l->owner->mapped ? l->source->cache : NULL;
+    if (cache && cb_cache_digest(cache, &l->owner->identity, &l->model->digest))
+        return;
+    l->model->digest = cb_digest_of(l->owner->file.data, l->owner->file.len);
+    if (l->owner->mapped)
+        cb_file_let_go(l->owner->file.data, l->owner->file.len);
+    if (cache)
+        cb_cache_remember(cache, &l->owner->identity, &l->model->digest);
 }
 
 static struct cb_status read_graph(struct loading *l)
@@ -84,12 +100,19 @@ static struct cb_status read_graph(struct loading *l)
     m->opset = (int)onnx->opset;
     l->labels = find_prop(onnx, labels_key);
     l->recipe = find_prop(onnx, recipe_key);
-    if (!l->source->graph_only && !l->source->no_digest) {
-        m->digest = cb_digest_of(l->owner->file.data, l->owner->file.len);
-        if (l->owner->mapped)
-            cb_file_let_go(l->owner->file.data, l->owner->file.len);
-    }
+    if (!l->source->graph_only && !l->source->no_digest)
+        find_digest(l);
     return cb_weights_create(&m->weights);
+}
+
+/* What an earlier run packed. Data in other files have no part in the digest: such a model stays
+ * out. */
+static void join_cache(struct loading *l)
+{
+    if (!l->source->cache || !l->owner->mapped || l->owner->onnx.files.n_external)
+        return;
+    l->owner->cache = l->source->cache;
+    cb_cache_join(l->owner->cache, l->files.onnx, &l->owner->identity, l->model->weights);
 }
 
 /* The trunk's graph with the head behind its bottleneck. */
@@ -204,6 +227,8 @@ static struct cb_status load(struct loading *l)
 {
     CB_TRY(begin(l));
     CB_TRY(l->files.is_head ? read_head(l) : read_graph(l));
+    if (!l->files.is_head)
+        join_cache(l);
     if (l->source->graph_only)
         return cb_ok();
     CB_TRY(read_recipe(l));
@@ -231,6 +256,8 @@ void cb_model_destroy(struct cb_model *model)
     if (!model)
         return;
     struct owner *owner = model->owner;
+    if (owner->cache)
+        cb_cache_leave(owner->cache, model->weights);
     cb_weights_release(model->weights);
     cb_onnx_model_deinit(&owner->onnx);
     if (owner->mapped)

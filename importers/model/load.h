@@ -9,6 +9,7 @@
 #include "core/base/file.h"
 #include "core/model/head.h"
 #include "core/model/model.h"
+#include "importers/cache/cache.h"
 
 struct cb_model_source {
     const char
@@ -18,6 +19,7 @@ struct cb_model_source {
     bool untrusted;        /* refuses external data */
     bool graph_only; /* any network on tensors: no recipe, labels, anatomy or digest; input and the
                         rest are -1 */
+    struct cb_cache *cache; /* of packed weights and digests, for models from a path; NULL: none */
     bool no_digest;  /* leaves digest zero: computing it costs 2 ms a megabyte */
     /* The loaded model of that digest, with a reference that release_trunk gives back; NULL: heads
      * are refused. */

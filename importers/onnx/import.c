@@ -103,6 +103,7 @@ void cb_onnx_set_constant(struct cb_onnx_import *import, int v, const struct cb_
     value->shape = tensor->shape;
     value->data = tensor->data;
     value->key = cb_key_mix(1, (uint64_t)v);
+    value->durable = true;
     value->mapped = mapped;
 }
 

@@ -35,7 +35,9 @@ static void write_sum(const char *path)
 
 static void write_floats(const char *path, struct cb_shape shape, const float *values)
 {
-    const struct cb_tensor t = { shape, CB_FLOAT32, { (void *)(uintptr_t)values } };
+    const struct cb_tensor t = { .shape = shape,
+                                 .dtype = CB_FLOAT32,
+                                 .data = (void *)(uintptr_t)values };
     cr_assert(cb_npy_save(path, &t).code == CB_OK);
 }
 

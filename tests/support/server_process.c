@@ -29,6 +29,7 @@ static void become_server(const struct server_process *s, const char *binary, ch
     snprintf(out, sizeof out, "%s/out", s->folder);
     for (char *word = strtok(options, " "); word && n < ARGS_MAX - 1; word = strtok(NULL, " "))
         argv[n++] = word;
+    setenv("CAMBIUM_CACHE", "none", 0);
     dup2(open(out, O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
     dup2(open(log, O_WRONLY | O_CREAT | O_APPEND, 0644), STDERR_FILENO);
     execv(binary, (char *const *)argv);

@@ -123,6 +123,7 @@ static struct cb_status untranspose_constant(struct sweep *s, int value, int ran
     }
     CB_TRY(add_value(s, v.name, v.dtype, &shape, out));
     s->graph->values[*out].data = data;
+    s->graph->values[*out].durable = v.durable;
     s->graph->values[*out].key = cb_key_mix(v.key, 0x7472616e73706f73u);
     for (int i = 0; i < rank; i++)
         s->graph->values[*out].key = cb_key_mix(s->graph->values[*out].key, (uint64_t)perm[i]);

@@ -6,8 +6,11 @@ static const struct {
 } passes[] = {
     { "move-transposes", cb_pass_move_transposes }, /* image operators meet channels-last */
     { "fold-pad", cb_pass_fold_pad },
+    { "make-activations", cb_pass_make_activations },
+    { "make-layer-norm", cb_pass_make_layer_norm },
     { "fold-affine", cb_pass_fold_affine },
     { "fuse-epilogue", cb_pass_fuse_epilogue },
+    { "fuse-prologue", cb_pass_fuse_prologue },
     { "drop-dead", cb_pass_drop_dead },
 };
 

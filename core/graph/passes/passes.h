@@ -22,16 +22,25 @@ CB_MUST_USE struct cb_status cb_passes_run(struct cb_pass *pass);
  * the image operators. Those that move only axes of length 1 become views. */
 CB_MUST_USE struct cb_status cb_pass_move_transposes(struct cb_pass *pass);
 
-/* Pad with zeros before a convolution becomes the convolution's own padding. */
+/* Pad with zeros becomes the padding of the convolution, or of the average that counts it, behind
+ * it. */
 CB_MUST_USE struct cb_status cb_pass_fold_pad(struct cb_pass *pass);
+
+/* Activations and normalisations that are spelled out in arithmetic become one operator each. */
+CB_MUST_USE struct cb_status cb_pass_make_activations(struct cb_pass *pass);
+CB_MUST_USE struct cb_status cb_pass_make_layer_norm(struct cb_pass *pass);
 
 /* BatchNormalization, and products and sums with a constant per channel, fold into the convolution
  * or product before. */
 CB_MUST_USE struct cb_status cb_pass_fold_affine(struct cb_pass *pass);
 
-/* Residual addition and clamping (ReLU, ReLU6, Clip) become part of the operator that makes the
- * value. */
+/* Residual addition, clamping (ReLU, ReLU6, Clip) and activations become part of the operator that
+ * makes the value; activations not where gradients flow. */
 CB_MUST_USE struct cb_status cb_pass_fuse_epilogue(struct cb_pass *pass);
+
+/* What scales (and shifts) the channels of a 1x1 convolution's input, and of nothing else, becomes
+ * part of the convolution; not where gradients flow. */
+CB_MUST_USE struct cb_status cb_pass_fuse_prologue(struct cb_pass *pass);
 
 /* Nodes that no output needs go. Also what the plan starts with. */
 CB_MUST_USE struct cb_status cb_pass_drop_dead(struct cb_pass *pass);

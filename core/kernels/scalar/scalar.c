@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "core/kernels/kernels.h"
+#include "core/kernels/scalar/winograd.h"
 
 enum { MR = 4, NR = 16 };
 
@@ -109,22 +110,40 @@ static float dot(size_t n, const float *a, const float *b)
     return sum;
 }
 
+static void normalize(size_t n, const float *x, float epsilon, bool centered, const float *scale,
+                      const float *bias, float *y)
+{
+    double sum = 0, squares = 0;
+    for (size_t i = 0; centered && i < n; i++)
+        sum += (double)x[i];
+    const double mean = n ? sum / (double)n : 0;
+    for (size_t i = 0; i < n; i++)
+        squares += ((double)x[i] - mean) * ((double)x[i] - mean);
+    const double inverse = 1 / sqrt(squares / (double)(n ? n : 1) + (double)epsilon);
+    for (size_t i = 0; i < n; i++) {
+        const float normal = (float)(((double)x[i] - mean) * inverse);
+        y[i] = normal * (scale ? scale[i] : 1) + (bias ? bias[i] : 0);
+    }
+}
+
 /* clang-format off */
 #define ACTIVATION(id, value)                                                                      \
-    static void id(size_t n, struct cb_act act, const float *x_, float *y)                         \
+    static void id(struct cb_act act, size_t rows, size_t n, size_t stride, const float *from,     \
+                   float *to)                                                                      \
     {                                                                                              \
         (void)act;                                                                                 \
-        for (size_t i = 0; i < n; i++) {                                                           \
-            const float x = x_[i];                                                                 \
-            y[i] = value;                                                                          \
-        }                                                                                          \
+        for (size_t row = 0; row < rows; row++, from += stride, to += stride)                      \
+            for (size_t i = 0; i < n; i++) {                                                       \
+                const float x = from[i];                                                           \
+                to[i] = value;                                                                     \
+            }                                                                                      \
     }
 /* clang-format on */
 ACTIVATION(act_none, x)
 ACTIVATION(act_sigmoid, 1 / (1 + expf(-x)))
 ACTIVATION(act_silu, x / (1 + expf(-x)))
-ACTIVATION(act_hard_sigmoid, clamp_one(act.alpha * x + act.beta, 0, 1))
-ACTIVATION(act_hard_swish, x * clamp_one(act.alpha * x + act.beta, 0, 1))
+ACTIVATION(act_hard_sigmoid, clamp_one(act.alpha *x + act.beta, 0, 1))
+ACTIVATION(act_hard_swish, x *clamp_one(act.alpha *x + act.beta, 0, 1))
 ACTIVATION(act_gelu, 0.5f * x * (1 + erff(x * 0.70710678f)))
 ACTIVATION(act_gelu_tanh, 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x))))
 ACTIVATION(act_tanh, tanhf(x))
@@ -137,6 +156,9 @@ void cb_kernels_use_scalar(struct cb_kernels *k)
         .nr = NR,
         .tile = tile,
         .depthwise = depthwise,
+        .winograd_input = cb_scalar_winograd_input,
+        .winograd_filter = cb_scalar_winograd_filter,
+        .winograd_output = cb_scalar_winograd_output,
         .max_rows = max_rows,
         .sum_rows = sum_rows,
         .clamp = clamp,
@@ -145,6 +167,7 @@ void cb_kernels_use_scalar(struct cb_kernels *k)
         .affine = affine,
         .axpy = axpy,
         .dot = dot,
+        .normalize = normalize,
         .activate = {
             [CB_ACT_NONE] = act_none,
             [CB_ACT_SIGMOID] = act_sigmoid,

@@ -74,9 +74,5 @@ static float dot(size_t n, const float *a, const float *b)
 #define BODY(i, part) sums[0] += vec_load_part(a + i, part) * vec_load_part(b + i, part)
     EACH_VECTOR(n - done, BODY);
 #undef BODY
-    const vec all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    float sum = 0;
-    for (int j = 0; j < W; j++)
-        sum += all[j];
-    return sum;
+    return vec_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }

@@ -11,16 +11,26 @@ static ALWAYS_INLINE vec vec_load(const float *p)
     return vec_load_part(p, W);
 }
 
+static ALWAYS_INLINE float vec_sum(vec v)
+{
+    float sum = 0;
+    for (int j = 0; j < W; j++)
+        sum += v[j];
+    return sum;
+}
+
 /* NaN stays NaN. */
 static ALWAYS_INLINE vec vec_clamp(vec x, float lo, float hi)
 {
     return vec_min(vec_all(hi), vec_max(vec_all(lo), x));
 }
 
+#include "core/kernels/simd/activation.h"
 #include "core/kernels/simd/depthwise.h"
 #include "core/kernels/simd/elementwise.h"
 #include "core/kernels/simd/rows.h"
 #include "core/kernels/simd/tile.h"
+#include "core/kernels/simd/winograd.h"
 
 static void use_set(struct cb_kernels *k)
 {
@@ -29,6 +39,9 @@ static void use_set(struct cb_kernels *k)
     k->nr = NR;
     k->tile = tile;
     k->depthwise = depthwise;
+    k->winograd_input = winograd_input;
+    k->winograd_filter = winograd_filter;
+    k->winograd_output = winograd_output;
     k->max_rows = max_rows;
     k->sum_rows = sum_rows;
     k->clamp = clamp;
@@ -37,4 +50,12 @@ static void use_set(struct cb_kernels *k)
     k->affine = affine;
     k->axpy = axpy;
     k->dot = dot;
+    k->normalize = normalize;
+    k->activate[CB_ACT_SIGMOID] = act_sigmoid;
+    k->activate[CB_ACT_SILU] = act_silu;
+    k->activate[CB_ACT_HARD_SIGMOID] = act_hard_sigmoid;
+    k->activate[CB_ACT_HARD_SWISH] = act_hard_swish;
+    k->activate[CB_ACT_GELU] = act_gelu;
+    k->activate[CB_ACT_GELU_TANH] = act_gelu_tanh;
+    k->activate[CB_ACT_TANH] = act_tanh;
 }

@@ -22,6 +22,9 @@ static ALWAYS_INLINE void finish_row(const struct tile_row *r, const bool two, v
     vec_store_part(r->out + W, r->n, vec_min(r->hi, vec_max(r->lo, sum1)));
 }
 
+/* Weights come from memory in a large network: those 8 KB ahead are asked for in time. */
+enum { AHEAD = 2048, MANY_ROWS = 4 };
+
 /* `rows` rows of one or two vectors, both constants where this is inlined. */
 static ALWAYS_INLINE void tile_of(const struct cb_tile *t, const int rows, const bool two)
 {
@@ -43,6 +46,10 @@ static ALWAYS_INLINE void tile_of(const struct cb_tile *t, const int rows, const
             a[i] = t->rows[tap * MR + (size_t)i];
         for (size_t k = 0; k < t->depth; k++, b += NR) {
             const vec b0 = vec_load(b), b1 = two ? vec_load(b + W) : b0;
+            if (rows >= MANY_ROWS) { /* else the tile is a stream, and needs no help */
+                __builtin_prefetch(b + AHEAD, 0, 2);
+                __builtin_prefetch(b + AHEAD + NR / 2, 0, 2);
+            }
             UNROLL
             for (int i = 0; i < rows; i++) {
                 const vec x = vec_all(a[i][k]);

@@ -23,7 +23,8 @@ Test(plan, activations_that_live_together_never_overlap)
     for (int i = 0; i < g->n_nodes; i++) /* a node's inputs and outputs, unless it works in place */
         for (int a = 0; a < g->nodes[i].n_in; a++) {
             const int in = g->nodes[i].in[a], out = g->nodes[i].out[0];
-            if (in < 0 || g->values[in].data || plan->offset[in] == plan->offset[out])
+            if (in < 0 || g->values[in].data || plan->offset[in] == plan->offset[out] ||
+                plan->slice[in].whole == out) /* test_slices.c looks at these */
                 continue;
             const struct cb_tensor x = cb_value_tensor(&g->values[in]),
                                    y = cb_value_tensor(&g->values[out]);
@@ -123,7 +124,7 @@ Test(plan, what_shapes_depend_on_is_computed_only_while_it_is_small)
 Test(plan, weights_are_packed_once_for_all_plans)
 {
     struct net net = net_begin(2);
-    const struct cb_engine engine = engine_of(cb_isa_best());
+    const struct cb_engine engine = engine_of(CB_ISA_GENERIC); /* one form for all shapes */
     int layer;
     net_residual(&net, 1, 9, 9, &layer);
     size_t bytes[2];

@@ -77,7 +77,7 @@ Test(passes, fold_and_fuse_all_that_follows_a_convolution)
     cr_expect_eq(count_ops(g, CB_OP_ADD), 0,
                  "the residual and the bias are part of convolution and product");
     cr_expect_eq(count_ops(g, CB_OP_MUL), 0);
-    cr_expect_eq(count_ops(g, CB_OP_GEMM), 1);
+    cr_expect_eq(count_ops(g, CB_OP_MATMUL), 1);
     cr_expect_eq(count_ops(g, CB_OP_CONV), 4);
     cb_plan_destroy(plan);
     net_free(&net);
@@ -161,6 +161,42 @@ Test(passes, zero_padding_joins_the_convolution)
     const struct cb_tensor got = net_run(&net, CB_ISA_GENERIC, 1, false, true);
     cb_expect_close(cb_tensor_count(&want), got.f, want.f, "pad");
     net_free(&net);
+}
+
+/* The average of a padded tensor: whether its padding is the pool's own now. */
+Test(passes, zero_padding_joins_an_average_that_counts_it)
+{
+    static const struct {
+        int64_t pad, own;
+        bool counts, ceil;
+        int left; /* Pads */
+    } forms[] = {
+        { 1, 0, true, false, 0 },  { 1, 0, false, false, 0 }, { 1, 1, true, false, 0 },
+        { 1, 1, false, false, 1 }, { 1, 0, true, true, 1 },   { 0, 1, false, true, 0 },
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        struct net net = net_begin(7);
+        net.smooth = true;
+        const int x = net_input(&net, "x", (struct cb_shape){ 4, { 2, 3, 6, 5 } });
+        const int p = net_op(&net, CB_OP_PAD, "pad", x, -1);
+        net_last(&net)->attr.pad.begin =
+            (struct cb_list){ 4, { 0, 0, forms[i].pad, 2 * forms[i].pad } };
+        net_last(&net)->attr.pad.end = (struct cb_list){ 4, { 0, 0, 0, forms[i].pad } };
+        const int y = net_pool(&net, "pool", p);
+        union cb_attr *attr = &net.graph.nodes[net.graph.n_nodes - 2].attr;
+        attr->pool.count_include_pad = forms[i].counts;
+        attr->pool.window.ceil_mode = forms[i].ceil;
+        for (int k = 0; k < 2; k++)
+            attr->pool.window.pad_begin[k] = attr->pool.window.pad_end[k] = forms[i].own;
+        cr_assert(cb_graph_add_output(&net.graph, y).code == CB_OK);
+        struct cb_plan *plan = plan_of(&net, true);
+        cr_expect_eq(count_ops(cb_plan_graph(plan), CB_OP_PAD), forms[i].left, "form %zu", i);
+        cb_plan_destroy(plan);
+        const struct cb_tensor want = net_run(&net, CB_ISA_GENERIC, 1, true, false);
+        const struct cb_tensor got = net_run(&net, CB_ISA_GENERIC, 1, false, true);
+        cb_expect_close(cb_tensor_count(&want), got.f, want.f, "form %zu", i);
+        net_free(&net);
+    }
 }
 
 /* Operators that name axes, each between two convolutions. */

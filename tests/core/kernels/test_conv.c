@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -165,6 +166,120 @@ Test(conv_algorithms, every_algorithm_and_isa_equals_direct)
     cr_assert_eq(cb_threads_create(2, &threads).code, CB_OK);
     for (uint64_t seed = 1; seed <= 400; seed++, cb_arena_rewind(&arena, 0))
         compare_algorithms(&arena, seed % 8 == 0 ? threads : NULL, seed);
+    cb_threads_destroy(threads);
+    cb_arena_deinit(&arena);
+}
+
+/* ---- what may happen to inputs and outputs, against plain loops around "direct" ---- */
+
+struct extras {
+    bool apart, scaled, shifted, per_image; /* pixels of x lie apart; a prologue, and its parts */
+    struct cb_act act;
+};
+
+static struct extras random_extras(struct cb_rng *rng, const struct cb_conv_shape *s)
+{
+    struct extras e = { .apart = cb_conv_takes_stride(s) && below(rng, 2),
+                        .scaled = cb_conv_takes_prologue(s) && below(rng, 4) };
+    e.shifted = below(rng, 2);
+    e.per_image = below(rng, 2);
+    e.act = (struct cb_act){ (enum cb_activation)below(rng, CB_ACT_COUNT), 0.2f, 0.5f };
+    return e;
+}
+
+/* x' as dense pixels. */
+static const float *prepare(struct cb_arena *arena, const struct cb_conv_call *call)
+{
+    const struct cb_conv_shape *s = call->shape;
+    const size_t area = s->in[0] * s->in[1] * s->in[2],
+                 stride = call->x_stride ? call->x_stride : s->cin;
+    const struct cb_prologue *pre = &call->pre;
+    float *x = floats(arena, in_size(s));
+    for (size_t p = 0; p < s->n * area; p++)
+        for (size_t c = 0; c < s->cin; c++) {
+            float v = call->x[p * stride + c];
+            if (pre->scale) {
+                v = v * pre->scale[p / area * pre->image_step + c] +
+                    (pre->shift ? pre->shift[c] : 0);
+                v = fminf(fmaxf(v, pre->lo), pre->hi);
+            }
+            x[p * s->cin + c] = v;
+        }
+    return x;
+}
+
+/* What the call must give: "direct" of x', and the activation number by number. */
+static float *expected(struct cb_arena *arena, struct cb_conv_call call, const void *w, size_t size)
+{
+    const struct cb_kernels generic = cb_kernels_for(CB_ISA_GENERIC);
+    const struct cb_act act = call.post.act;
+    float *y = memcpy(floats(arena, size), call.y, size * sizeof(float));
+    call.x = prepare(arena, &call);
+    call.x_stride = 0;
+    call.pre.scale = NULL;
+    call.post.act.kind = CB_ACT_NONE;
+    call.y = y;
+    run(arena, &generic, cb_conv_choose(&generic, call.shape), call, w, NULL);
+    for (size_t p = 0; p < out_pixels(call.shape); p++)
+        for (size_t c = 0; c < call.shape->cout; c++) {
+            float *v = &y[p * call.y_stride + c];
+            generic.activate[act.kind](act, 1, 1, 0, v, v);
+        }
+    return y;
+}
+
+static void compare_extras(struct cb_arena *arena, struct cb_threads *threads, uint64_t seed)
+{
+    struct cb_rng rng = cb_rng_seed(seed);
+    const struct cb_conv_shape s = random_shape(&rng);
+    const struct extras e = random_extras(&rng, &s);
+    const size_t x_stride = s.cin + (e.apart ? 1 + below(&rng, 20) : 0);
+    const size_t stride = s.cout + below(&rng, 2) * 5, size = out_pixels(&s) * stride;
+    const float *w = random_floats(arena, &rng, weight_size(&s));
+    struct cb_conv_call call = {
+        .shape = &s,
+        .x = random_floats(arena, &rng, in_size(&s) / s.cin * x_stride),
+        .x_stride = e.apart ? x_stride : 0,
+        .y = random_floats(arena, &rng, size),
+        .y_stride = stride,
+        .post = { .bias = random_floats(arena, &rng, s.cout),
+                  .residual = below(&rng, 2) ? random_floats(arena, &rng, size) : NULL,
+                  .lo = -INFINITY,
+                  .hi = below(&rng, 2) ? 0.5f : INFINITY,
+                  .act = e.act },
+        .pre = { .scale = e.scaled ? random_floats(arena, &rng, s.n * s.cin) : NULL,
+                 .shift = e.shifted ? random_floats(arena, &rng, s.cin) : NULL,
+                 .image_step = e.per_image ? s.cin : 0,
+                 .lo = below(&rng, 2) ? 0 : -INFINITY,
+                 .hi = INFINITY },
+        .threads = threads,
+    };
+    float *const before = call.y, *const want = expected(arena, call, w, size);
+    float *const got = floats(arena, size);
+    for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++) {
+        const struct cb_kernels k = cb_kernels_for(isa);
+        for (size_t i = 0; i < cb_conv_algorithm_count; i++) {
+            const struct cb_conv_algorithm *a = cb_conv_algorithms[i];
+            const bool last = i == cb_conv_algorithm_count - 1;
+            if (!a->fits(&k, &s) || (e.scaled && a != cb_conv_choose(&k, &s) && !last))
+                continue;
+            call.y = memcpy(got, before, size * sizeof(float));
+            run(arena, &k, a, call, w, NULL);
+            cb_expect_close(size, got, want, "seed %d %s %s act %d%s%s %s", (int)seed, k.name,
+                            a->name, (int)e.act.kind, e.apart ? " apart" : "",
+                            e.scaled ? " scaled" : "", shape_text(&s));
+        }
+    }
+}
+
+Test(conv_algorithms, prologue_activation_and_pixels_that_lie_apart_are_as_in_plain_loops)
+{
+    struct cb_arena arena;
+    struct cb_threads *threads;
+    cr_assert_eq(cb_arena_init(&arena, (size_t)1 << 28).code, CB_OK);
+    cr_assert_eq(cb_threads_create(2, &threads).code, CB_OK);
+    for (uint64_t seed = 1; seed <= 400; seed++, cb_arena_rewind(&arena, 0))
+        compare_extras(&arena, seed % 8 == 0 ? threads : NULL, seed);
     cb_threads_destroy(threads);
     cb_arena_deinit(&arena);
 }

@@ -274,3 +274,124 @@ Test(kernels, a_set_is_found_by_its_name)
     cr_expect_eq(cb_isa_find("sse9"), CB_ISA_COUNT);
     cr_expect_eq(cb_kernels_for(CB_ISA_COUNT).isa, cb_isa_best());
 }
+
+EACH_SIZE(normalize, every_isa_equals_scalar)
+{
+    for (int form = 0; form < 4; form++) {
+        const float *scale = form & 1 ? b + 1 : NULL, *bias = form & 1 ? c : NULL;
+        fill();
+        for (size_t i = 0; i < MOST + 1; i++)
+            a[i] = 0.2f * a[i] + 3;
+        cb_kernels_for(CB_ISA_GENERIC).normalize(*n, a + 1, 1e-3f, form & 2, scale, bias, want);
+        EACH_FAST_SET(isa)
+        {
+            const struct cb_kernels k = cb_kernels_for(isa);
+            k.normalize(*n, a + 1, 1e-3f, form & 2, scale, bias, got);
+            cb_expect_close(MOST + 1, got, want, "%s, n = %zu, form %d", k.name, *n, form);
+        }
+    }
+}
+
+static const struct cb_act acts[] = {
+    { CB_ACT_NONE, 0, 0 },
+    { CB_ACT_SIGMOID, 0, 0 },
+    { CB_ACT_SILU, 0, 0 },
+    { CB_ACT_HARD_SIGMOID, 0.2f, 0.5f },
+    { CB_ACT_HARD_SWISH, 1.0f / 6, 0.5f },
+    { CB_ACT_GELU, 0, 0 },
+    { CB_ACT_GELU_TANH, 0, 0 },
+    { CB_ACT_TANH, 0, 0 },
+};
+
+/* A few units in the last place of the result; where that is a difference, of what it is one of. */
+static void expect_close_values(size_t n, const float *x, const char *name, int kind)
+{
+    const bool by_result = kind == CB_ACT_SIGMOID || kind == CB_ACT_SILU || kind == CB_ACT_TANH;
+    for (size_t i = 0; i < n; i++) {
+        const float size = by_result ? fabsf(want[i]) : fmaxf(fabsf(want[i]), fabsf(x[i]));
+        if (got[i] == want[i] || (isnan(got[i]) && isnan(want[i])))
+            continue;
+        cr_expect(fabsf(got[i] - want[i]) <=
+                      (6e-7f + 3e-8f * fminf(fabsf(x[i]), 90)) * size + 0x1p-120f,
+                  "%s, activation %d of %.9g is %.9g, not %.9g", name, kind, (double)x[i],
+                  (double)got[i], (double)want[i]);
+    }
+}
+
+EACH_SIZE(activate, every_isa_is_close_to_scalar)
+{
+    fill_with_strange_numbers();
+    for (size_t i = 0; i < MOST + 1; i++)
+        a[i] *= i % 3 == 0 ? 0.01f : i % 3 == 1 ? 3.0f : 25.0f;
+    a[3] = INFINITY;
+    a[4] = -INFINITY;
+    a[5] = -0.0f;
+    a[6] = 1e30f;
+    a[7] = -1e30f;
+    a[8] = 95.0f;
+    a[9] = -95.0f;
+    for (size_t k = 0; k < sizeof acts / sizeof *acts; k++) {
+        memset(want, 7, sizeof want);
+        cb_kernels_for(CB_ISA_GENERIC).activate[acts[k].kind](acts[k], 1, *n, 0, a + 1, want);
+        EACH_FAST_SET(isa)
+        {
+            const struct cb_kernels set = cb_kernels_for(isa);
+            memset(got, 7, sizeof got);
+            set.activate[acts[k].kind](acts[k], 1, *n, 0, a + 1, got);
+            expect_close_values(*n, a + 1, set.name, (int)acts[k].kind);
+            cb_expect_equal(MOST + 1 - *n, got + *n, want + *n, "%s, after n = %zu", set.name, *n);
+        }
+    }
+}
+
+Test(activate, works_on_rows_and_leaves_alone_what_lies_between_them)
+{
+    enum { STRIDE = 40, HEIGHT = 5 };
+    static const size_t widths[] = { 1, 15, 16, 33, 40 };
+    for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++)
+        for (size_t k = 0; k < sizeof acts / sizeof *acts; k++)
+            for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+                const struct cb_kernels set = cb_kernels_for(isa);
+                fill();
+                memcpy(want, a, sizeof want);
+                memcpy(got, a, sizeof got);
+                for (size_t i = 0; i < HEIGHT; i++)
+                    set.activate[acts[k].kind](acts[k], 1, widths[w], 0, a + i * STRIDE,
+                                               want + i * STRIDE);
+                set.activate[acts[k].kind](acts[k], HEIGHT, widths[w], STRIDE, got, got);
+                cb_expect_equal(MOST + 1, got, want, "%s, activation %d, width %zu", set.name,
+                                (int)acts[k].kind, widths[w]);
+            }
+}
+
+Test(activate, has_the_value_of_the_true_function_everywhere)
+{
+    enum { STEPS = 100000 };
+    static float x[STEPS], y[STEPS];
+    for (int i = 0; i < STEPS; i++)
+        x[i] = (i % 2 ? 12.0f : 0.05f) * ((float)(2 * i - STEPS) / STEPS);
+    for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++)
+        for (size_t k = 1; k < sizeof acts / sizeof *acts; k++) {
+            const struct cb_kernels set = cb_kernels_for(isa);
+            double most = 0;
+            set.activate[acts[k].kind](acts[k], 1, STEPS, 0, x, y);
+            for (int i = 0; i < STEPS; i++) {
+                const double v = (double)x[i];
+                const double line =
+                    fmin(fmax((double)acts[k].alpha * v + (double)acts[k].beta, 0), 1);
+                const double exact[CB_ACT_COUNT] = {
+                    [CB_ACT_SIGMOID] = 1 / (1 + exp(-v)),
+                    [CB_ACT_SILU] = v / (1 + exp(-v)),
+                    [CB_ACT_HARD_SIGMOID] = line,
+                    [CB_ACT_HARD_SWISH] = v * line,
+                    [CB_ACT_GELU] = 0.5 * v * (1 + erf(v * sqrt(0.5))),
+                    [CB_ACT_GELU_TANH] =
+                        0.5 * v * (1 + tanh(sqrt(1 / acos(0)) * (v + 0.044715 * v * v * v))),
+                    [CB_ACT_TANH] = tanh(v),
+                };
+                most = fmax(most, fabs((double)y[i] - exact[acts[k].kind]) /
+                                      fmax(fabs(exact[acts[k].kind]), fabs(v)));
+            }
+            cr_expect(most < 1e-6, "%s, activation %d: %g", set.name, (int)acts[k].kind, most);
+        }
+}

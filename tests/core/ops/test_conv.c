@@ -286,3 +286,59 @@ Test(conv, refuses_wrong_bias_residual_and_size)
     op_case_expect_refusal(&c, CB_ERR_MODEL, "conv3: wants real numbers, has int64");
     op_case_free(&c);
 }
+
+/* 1x1 over [2,3,3,4] with everything that may stand around it. */
+static struct op_case prologue_case(enum cb_isa isa, struct cb_shape scale, bool shift)
+{
+    struct op_case c = op_case_make(CB_OP_CONV);
+    c.isa = isa;
+    c.node.attr.conv.in_lo = 0;
+    c.node.attr.conv.act = (struct cb_act){ CB_ACT_HARD_SWISH, 1.0f / 6, 0.5f };
+    op_case_random(&c, OP_SHAPE(2, 3, 3, 4), OP_UNIFORM);
+    op_case_random(&c, OP_SHAPE(5, 4, 1, 1), OP_UNIFORM);
+    op_case_random(&c, OP_SHAPE(5), OP_UNIFORM);
+    op_case_absent(&c);
+    op_case_random(&c, scale, OP_UNIFORM);
+    if (shift)
+        op_case_random(&c, OP_SHAPE(4), OP_UNIFORM);
+    return c;
+}
+
+Test(conv, scales_its_input_and_activates_its_output_as_loops_do)
+{
+    for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++)
+        for (int form = 0; form < 4; form++) {
+            const bool per_image = form & 1, shift = form & 2;
+            struct op_case c =
+                prologue_case(isa, per_image ? OP_SHAPE(2, 1, 1, 4) : OP_SHAPE(4), shift);
+            float want[90];
+            op_case_run(&c);
+            for (int p = 0; p < 18; p++)
+                for (int o = 0; o < 5; o++) {
+                    float sum = c.in[2].f[o];
+                    for (int i = 0; i < 4; i++) {
+                        const float v =
+                            c.in[0].f[p * 4 + i] * c.in[4].f[(per_image ? p / 9 * 4 : 0) + i] +
+                            (shift ? c.in[5].f[i] : 0);
+                        sum += fmaxf(v, 0) * c.in[1].f[o * 4 + i];
+                    }
+                    want[p * 5 + o] = sum * fminf(fmaxf(sum / 6 + 0.5f, 0), 1);
+                }
+            op_case_expect_floats(&c, 0, 1e-5, want);
+            op_case_free(&c);
+        }
+}
+
+Test(conv, refuses_scales_of_other_shapes_and_before_larger_windows)
+{
+    struct op_case c = prologue_case(CB_ISA_GENERIC, OP_SHAPE(3), false);
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "node: scale wants a number per input channel, has [3]");
+    op_case_free(&c);
+    c = prologue_case(CB_ISA_GENERIC, OP_SHAPE(4), false);
+    c.node.attr.conv.window.rank = 2;
+    c.node.attr.conv.window.kernel[0] = c.node.attr.conv.window.kernel[1] = 1;
+    c.node.attr.conv.window.pad_end[1] = 1;
+    op_case_expect_refusal(&c, CB_ERR_MODEL, "node: scale wants a 1x1 convolution of stride 1");
+    op_case_free(&c);
+}

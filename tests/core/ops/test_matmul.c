@@ -124,3 +124,78 @@ Test(matmul, says_why_it_refuses)
     op_case_expect_refusal(&c, CB_ERR_MODEL, "scores: wants numbers, has bool");
     op_case_free(&c);
 }
+
+static struct op_case extended(struct cb_shape a, bool bias, bool residual)
+{
+    struct op_case c = op_case_make(CB_OP_MATMUL);
+    struct cb_shape y = a;
+    y.dim[y.rank - 1] = 7;
+    op_case_random(&c, a, OP_UNIFORM);
+    op_case_random(&c, OP_SHAPE(5, 7), OP_UNIFORM);
+    if (bias)
+        op_case_random(&c, OP_SHAPE(7), OP_UNIFORM);
+    else
+        op_case_absent(&c);
+    if (residual)
+        op_case_random(&c, y, OP_UNIFORM);
+    return c;
+}
+
+Test(matmul, adds_bias_and_residual_before_it_clamps)
+{
+    struct op_case c = op_case_make(CB_OP_MATMUL);
+    op_case_add(&c, OP_SHAPE(1, 2, 1), OP_FLOATS(1, 2));
+    op_case_add(&c, OP_SHAPE(1, 2), OP_FLOATS(3, 4));
+    op_case_add(&c, OP_SHAPE(2), OP_FLOATS(10, 20));
+    op_case_add(&c, OP_SHAPE(1, 2, 2), OP_FLOATS(100, 200, 300, -400));
+    c.node.attr.matmul.lo = 0;
+    op_case_run(&c);
+    op_case_expect_floats(&c, 0, 0, OP_FLOATS(113, 224, 316, 0));
+    op_case_free(&c);
+}
+
+Test(matmul, gradients_of_bias_and_residual_agree_with_finite_differences)
+{
+    for (int form = 0; form < 4; form++) {
+        struct op_case c = extended(OP_SHAPE(2, 3, 5), form & 1, form & 2);
+        gradcheck(&c, 1e-3);
+        op_case_free(&c);
+        c = extended(OP_SHAPE(5), form & 1, form & 2);
+        gradcheck(&c, 1e-3);
+        op_case_free(&c);
+    }
+}
+
+Test(matmul, ends_with_an_activation)
+{
+    struct op_case plain = extended(OP_SHAPE(2, 3, 5), true, true);
+    op_case_run(&plain);
+    for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++) {
+        const struct cb_kernels k = cb_kernels_for(CB_ISA_GENERIC);
+        struct op_case c = extended(OP_SHAPE(2, 3, 5), true, true);
+        const struct cb_act act = { CB_ACT_GELU, 0, 0 };
+        float want[42];
+        c.isa = isa;
+        c.node.attr.matmul.act = act;
+        op_case_run(&c);
+        k.activate[CB_ACT_GELU](act, 1, 42, 0, plain.out[0].f, want);
+        op_case_expect_floats(&c, 0, 1e-6, want);
+        op_case_free(&c);
+    }
+    op_case_free(&plain);
+}
+
+Test(matmul, takes_a_bias_and_a_residual_of_its_own_shape_beside_one_matrix_alone)
+{
+    struct op_case c = op_case_make(CB_OP_MATMUL);
+    op_case_random(&c, OP_SHAPE(2, 3, 5), OP_UNIFORM);
+    op_case_random(&c, OP_SHAPE(2, 5, 7), OP_UNIFORM);
+    op_case_random(&c, OP_SHAPE(7), OP_UNIFORM);
+    op_case_expect_refusal(&c, CB_ERR_MODEL, "node: bias beside one matrix wants [7], has [7]");
+    op_case_free(&c);
+    c = extended(OP_SHAPE(3, 5), false, false);
+    op_case_random(&c, OP_SHAPE(3, 1), OP_UNIFORM);
+    op_case_expect_refusal(&c, CB_ERR_MODEL,
+                           "node: residual beside one matrix wants [3,7], has [3,1]");
+    op_case_free(&c);
+}

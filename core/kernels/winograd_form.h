@@ -1,0 +1,41 @@
+/* core/kernels/winograd_form.h - the shape of a convolution as Winograd's tiles, and its weights in
+ * that form. Private to core/kernels. */
+#pragma once
+
+#include "core/kernels/conv_parts.h"
+#include "core/kernels/winograd.h"
+
+enum {
+    CB_WINOGRAD_PIXELS = CB_WINOGRAD_POINTS_MAX * CB_WINOGRAD_POINTS_MAX,
+    CB_WINOGRAD_LINE = 16 /* floats in a line of the cache */
+};
+
+/* Axis 0 is the height, 1 the width; what lies before them counts as images. */
+struct cb_winograd_form {
+    size_t n[2], m[2], k[2]; /* points, outputs and taps of a tile */
+    size_t points;           /* n[0] * n[1] */
+    size_t matrices;         /* of weights; and which of them each point has */
+    unsigned char matrix[CB_WINOGRAD_PIXELS];
+    size_t tiles[2];   /* of a picture, along each axis */
+    size_t total;      /* tiles of all pictures */
+    size_t panels, cp; /* panels of output channels; floats of a transformed pixel */
+    size_t block;      /* tiles in a block */
+    bool shared;       /* all threads work on one block */
+};
+
+/* With so many points along each axis that has taps; false when the shape is none for that. */
+bool cb_winograd_form_of(const struct cb_kernels *, const struct cb_conv_shape *, size_t points,
+                         struct cb_winograd_form *out);
+
+/* Sets block and shared for so many threads. */
+void cb_winograd_choose_blocks(struct cb_winograd_form *form, size_t threads);
+
+/* Floats of one point's plane of so many tiles. */
+size_t cb_winograd_plane(const struct cb_winograd_form *form, size_t tiles);
+
+/* [panel][matrix][cin][nr]. */
+size_t cb_winograd_packed_bytes(const struct cb_kernels *, const struct cb_conv_shape *,
+                                const struct cb_winograd_form *);
+void cb_winograd_pack(const struct cb_kernels *, const struct cb_conv_shape *,
+                      const struct cb_winograd_form *, struct cb_threads *, const void *w,
+                      const float *scale, void *packed);
