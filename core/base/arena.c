@@ -16,12 +16,18 @@
 #define ALLOW(from, len) ((void)(from), (void)(len))
 #endif
 
+/* An emulator of another processor keeps books on every page that is reserved: less is, there. */
+#ifndef CB_ARENA_MOST
+#define CB_ARENA_MOST SIZE_MAX
+#endif
+
 struct cb_status cb_arena_init(struct cb_arena *arena, size_t budget)
 {
     void *p;
     *arena = (struct cb_arena){ 0 };
     if (budget == 0)
         return cb_ok();
+    budget = budget < CB_ARENA_MOST ? budget : CB_ARENA_MOST;
     p = mmap(NULL, budget, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
              0);
     if (p == MAP_FAILED)

@@ -112,7 +112,8 @@ static void compare_output(const struct cb_kernels *fast, const struct cb_kernel
     const float *products = numbers(PIXELS * NR, 3), *residual = numbers(PIXELS * PIXEL, 4),
                 *bias = numbers(NR, 5);
     const struct cb_kernels *sets[] = { scalar, fast };
-    for (size_t channels = 1; channels <= 16; channels += 5) {
+    const size_t most = scalar->nr < fast->nr ? scalar->nr : fast->nr; /* of a panel */
+    for (size_t channels = 1; channels <= most; channels += 5) {
         float result[2][PIXELS * PIXEL] = { { 0 } };
         for (int s = 0; s < 2; s++) {
             float in[PIXELS * NR] __attribute__((aligned(64)));

@@ -3,6 +3,7 @@
  * of another processor's programs does not follow. Here a test is a fork (main.c). */
 #pragma once
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,11 +27,32 @@ struct plain_test {
     struct plain_test *next;
 };
 
+/* What all tests of a suite begin and end with, beside their own. */
+struct plain_suite {
+    const char *name;
+    void (*init)(void), (*fini)(void);
+    unsigned timeout;
+    struct plain_suite *next;
+};
+
 void plain_register(struct plain_test *test);
+void plain_register_suite(struct plain_suite *suite);
 
 /* Says where and what when it does not hold; `fatal` ends the test. */
 void plain_check(bool fatal, const char *file, int line, const char *what, bool holds,
                  const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+/* Ends the test, which does not count. */
+void plain_skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+#define cr_skip_test(...) plain_skip(" " __VA_ARGS__)
+
+#define TestSuite(s, ...)                                                                          \
+    __attribute__((constructor)) static void register_suite_##s(void)                              \
+    {                                                                                              \
+        static struct plain_suite suite = { .name = #s, __VA_ARGS__ };                             \
+        plain_register_suite(&suite);                                                              \
+    }                                                                                              \
+    static_assert(1, "takes the semicolon")
 
 #define PLAIN_REGISTER(s, n, ...)                                                                  \
     __attribute__((constructor)) static void register_##s##_##n(void)                              \
@@ -49,6 +71,9 @@ void plain_check(bool fatal, const char *file, int line, const char *what, bool 
 
 #define cr_assert(x, ...) PLAIN_CHECK(true, #x, (x), __VA_ARGS__)
 #define cr_expect(x, ...) PLAIN_CHECK(false, #x, (x), __VA_ARGS__)
+#define cr_assert_fail(...) PLAIN_CHECK(true, "fails", false, __VA_ARGS__)
+#define cr_expect_fail(...) PLAIN_CHECK(false, "fails", false, __VA_ARGS__)
+#define cr_assert_not(x, ...) PLAIN_CHECK(true, "not " #x, !(x), __VA_ARGS__)
 #define cr_expect_not(x, ...) PLAIN_CHECK(false, "not " #x, !(x), __VA_ARGS__)
 
 #define PLAIN_COMPARE(fatal, a, op, b, ...)                                                        \
