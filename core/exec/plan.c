@@ -106,7 +106,7 @@ static struct cb_status set_outputs(struct cb_plan *plan, const struct cb_plan_o
 
 static void find_widest(struct cb_plan *plan)
 {
-    plan->widest = 4; /* passes give convolutions up to 4 inputs */
+    plan->widest = 6; /* passes give convolutions up to 6 inputs */
     for (int i = 0; i < plan->graph.n_nodes; i++) {
         const struct cb_node *n = &plan->graph.nodes[i];
         const int most = n->n_in > n->n_out ? n->n_in : n->n_out;
@@ -183,7 +183,8 @@ static struct cb_status pack_node(struct cb_plan *plan, struct cb_sketch *sketch
         key = cb_key_mix(key, def->packed_form(&sketch->call));
     CB_TRY(cb_weights_get(plan->weights, key, bytes, fill_packed, &packing, &plan->packed[i]));
     if (g->values[w].mapped)
-        cb_file_let_go(g->values[w].data, cb_shape_count(&g->values[w].shape) * sizeof(float));
+        cb_file_let_go(g->values[w].data,
+                       cb_shape_count(&g->values[w].shape) * cb_dtype_size(g->values[w].dtype));
     return cb_ok();
 }
 

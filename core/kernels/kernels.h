@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+#include "core/kernels/quantised.h"
+
 enum cb_isa { CB_ISA_GENERIC, CB_ISA_AVX2, CB_ISA_AVX512, CB_ISA_COUNT };
 
 /* Functions of one number that may end an operator. HARD_SIGMOID is clamp(alpha x + beta, 0, 1),
@@ -93,6 +95,8 @@ struct cb_kernels {
     void (*axpy)(size_t n, float a, const float *x, float *y); /* y += a * x */
     void (*activate[CB_ACT_COUNT])(size_t n, struct cb_act act, const float *x, float *y);
     float (*dot)(size_t n, const float *a, const float *b);
+
+    struct cb_quantised_kernels quantised;
 };
 
 /* act over rows of n floats that were just written, y_stride apart. */
@@ -117,3 +121,9 @@ struct cb_kernels cb_kernels_for(enum cb_isa isa);
 void cb_kernels_use_scalar(struct cb_kernels *k);
 void cb_kernels_use_avx2(struct cb_kernels *k);
 void cb_kernels_use_avx512(struct cb_kernels *k);
+
+/* The same for loops on bytes. */
+void cb_kernels_use_scalar_quantised(struct cb_kernels *k);
+void cb_kernels_use_avx2_quantised(struct cb_kernels *k);
+void cb_kernels_use_avx512_quantised(struct cb_kernels *k);
+void cb_kernels_use_vnni(struct cb_kernels *k);
