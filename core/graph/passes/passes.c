@@ -8,6 +8,7 @@ static const struct {
     { "fold-pad", cb_pass_fold_pad },
     { "fold-affine", cb_pass_fold_affine },
     { "fuse-epilogue", cb_pass_fuse_epilogue },
+    { "fuse-quantised", cb_pass_fuse_quantised }, /* after all that makes one operator of several */
     { "drop-dead", cb_pass_drop_dead },
 };
 
