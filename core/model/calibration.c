@@ -1,0 +1,184 @@
+#include "core/model/calibration.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BINS = 2048, STEPS = 255 };
+
+static const double percentile = 1e-4; /* left out at each end */
+
+/* Numbers that one value took. Zeros are no part of the histogram: a byte stands for them exactly. */
+struct observed {
+    float lo, hi;
+    uint64_t count, *bins; /* [BINS] from lo to hi */
+};
+
+struct cb_calibration {
+    struct cb_arena arena;
+    struct cb_plan *plan;
+    struct cb_session *session;
+    struct observed *observed;
+    int n;
+};
+
+static const char *const names[] = { "mse", "percentile", "extremes" };
+
+enum cb_calibration_method cb_calibration_method_find(const char *name)
+{
+    int i = 0;
+    while (i < CB_CALIBRATION_METHODS && strcmp(names[i], name) != 0)
+        i++;
+    return (enum cb_calibration_method)i;
+}
+
+struct cb_status cb_calibration_create(const struct cb_engine *engine,
+                                       const struct cb_calibration_options *options,
+                                       struct cb_calibration **out)
+{
+    const struct cb_plan_options plan = { .inputs = options->inputs,
+                                          .outputs = options->values,
+                                          .n_outputs = options->n_values,
+                                          .nhwc_input = options->nhwc_input };
+    const size_t n = (size_t)options->n_values;
+    struct cb_arena arena;
+    struct cb_calibration *c;
+    CB_TRY(cb_arena_init(&arena, ((size_t)1 << 16) + n * (sizeof *c->observed + 64 +
+                                                         BINS * sizeof *c->observed->bins)));
+    c = cb_arena_alloc(&arena, 1, sizeof *c);
+    c->observed = cb_arena_alloc(&arena, n, sizeof *c->observed);
+    c->arena = arena;
+    c->n = options->n_values;
+    struct cb_status st =
+        cb_plan_create(engine, options->graph, options->weights, &plan, &c->plan);
+    if (!st.code)
+        st = cb_session_create(c->plan, &c->session);
+    if (st.code)
+        cb_calibration_destroy(c);
+    else
+        *out = c;
+    return st;
+}
+
+void cb_calibration_destroy(struct cb_calibration *calibration)
+{
+    struct cb_arena arena;
+    if (!calibration)
+        return;
+    cb_session_destroy(calibration->session);
+    cb_plan_destroy(calibration->plan);
+    arena = calibration->arena;
+    cb_arena_deinit(&arena);
+}
+
+struct cb_tensor *cb_calibration_input(struct cb_calibration *calibration, int i)
+{
+    return cb_session_input(calibration->session, i);
+}
+
+static void see_extremes(struct observed *o, const float *x, size_t n)
+{
+    float lo = o->lo, hi = o->hi; /* 0 is always within */
+    for (size_t i = 0; i < n; i++) {
+        lo = x[i] < lo ? x[i] : lo;
+        hi = x[i] > hi ? x[i] : hi;
+    }
+    o->lo = isfinite(lo) ? lo : o->lo;
+    o->hi = isfinite(hi) ? hi : o->hi;
+}
+
+static void see_numbers(struct observed *o, const float *x, size_t n)
+{
+    const float scale = o->hi > o->lo ? BINS / (o->hi - o->lo) : 0;
+    for (size_t i = 0; i < n; i++) {
+        const float at = (x[i] - o->lo) * scale;
+        if (!(at >= 0) || (x[i] >= 0 && x[i] <= 0)) /* NaN and zeros */
+            continue;
+        o->bins[at < BINS - 1 ? (size_t)at : BINS - 1]++;
+        o->count++;
+    }
+}
+
+void cb_calibration_run(struct cb_calibration *calibration)
+{
+    cb_session_run(calibration->session);
+    for (int i = 0; i < calibration->n; i++) {
+        struct observed *o = &calibration->observed[i];
+        const struct cb_tensor *t = cb_session_output(calibration->session, i);
+        if (o->bins)
+            see_numbers(o, t->f, cb_tensor_count(t));
+        else
+            see_extremes(o, t->f, cb_tensor_count(t));
+    }
+}
+
+struct cb_status cb_calibration_second(struct cb_calibration *calibration)
+{
+    for (int i = 0; i < calibration->n; i++)
+        CB_TRY(cb_arena_get(&calibration->arena, BINS, sizeof(uint64_t), "histograms",
+                            &calibration->observed[i].bins));
+    return cb_ok();
+}
+
+static double middle_of(const struct observed *o, size_t bin)
+{
+    return (double)o->lo + ((double)bin + 0.5) * ((double)o->hi - (double)o->lo) / BINS;
+}
+
+/* The mean squared error of rounding to 256 steps of lo .. hi. */
+static double error_of(const struct observed *o, double lo, double hi)
+{
+    const double step = (hi - lo) / STEPS, rounding = step * step / 12;
+    double sum = 0;
+    for (size_t b = 0; b < BINS; b++) {
+        const double v = middle_of(o, b), out = v < lo ? lo - v : v > hi ? v - hi : 0;
+        sum += (double)o->bins[b] * (out > 0 ? out * out : rounding);
+    }
+    return sum;
+}
+
+/* The best of 64 shorter ranges, one end at a time. */
+static void least_error(const struct observed *o, float *lo, float *hi)
+{
+    double best_lo = (double)o->lo, best_hi = (double)o->hi, best = error_of(o, best_lo, best_hi);
+    for (int end = 0; end < 2; end++)
+        for (int i = 1; i < 64; i++) {
+            const double part = 1 - i / 64.0;
+            const double from = end ? (double)o->lo * part : best_lo;
+            const double to = end ? best_hi : (double)o->hi * part;
+            const double error = to > from ? error_of(o, from, to) : INFINITY;
+            if (error < best) {
+                best = error;
+                best_lo = end ? from : best_lo;
+                best_hi = end ? best_hi : to;
+            }
+        }
+    *lo = (float)best_lo;
+    *hi = (float)best_hi;
+}
+
+static void leave_out(const struct observed *o, float *lo, float *hi)
+{
+    const double most = (double)o->count * percentile;
+    double sum = 0;
+    size_t first = 0, last = BINS - 1;
+    for (; first < BINS - 1 && sum + (double)o->bins[first] <= most; first++)
+        sum += (double)o->bins[first];
+    for (sum = 0; last > first && sum + (double)o->bins[last] <= most; last--)
+        sum += (double)o->bins[last];
+    *lo = o->lo < 0 ? (float)fmin(middle_of(o, first), 0) : 0;
+    *hi = o->hi > 0 ? (float)fmax(middle_of(o, last), 0) : 0;
+}
+
+void cb_calibration_range(const struct cb_calibration *calibration, int i,
+                          enum cb_calibration_method method, float *lo, float *hi)
+{
+    const struct observed *o = &calibration->observed[i];
+    *lo = o->lo;
+    *hi = o->hi;
+    if (!o->bins || o->count == 0 || method == CB_CALIBRATION_EXTREMES)
+        return;
+    if (method == CB_CALIBRATION_MSE)
+        least_error(o, lo, hi);
+    else
+        leave_out(o, lo, hi);
+}
