@@ -511,6 +511,27 @@ static struct cb_status run(struct sweep *s)
     return cb_ok();
 }
 
+/* Gradients pass through a rounding as if it were none (arXiv:1308.3432): Quantize and Dequantize become a Clip to what
+ * bytes can hold. */
+static void leave_out_rounding(struct cb_graph *g, const int *producer)
+{
+    for (int i = 0; i < g->n_nodes; i++) {
+        struct cb_node *d = &g->nodes[i];
+        struct cb_quantum in, out;
+        const int p = d->op == CB_OP_DEQUANTIZE ? producer[d->in[0]] : -1;
+        if (p < 0 || g->nodes[p].op != CB_OP_QUANTIZE ||
+            !cb_quantised_quantum(g, &g->nodes[p], &in) || !cb_quantised_quantum(g, d, &out) ||
+            !equal(in, out))
+            continue;
+        d->op = CB_OP_CLIP;
+        d->attr = cb_attr_default(CB_OP_CLIP);
+        d->attr.clip.lo = (double)in.scale * (0 - in.zero);
+        d->attr.clip.hi = (double)in.scale * (255 - in.zero);
+        d->in[0] = g->nodes[p].in[0];
+        d->n_in = 1;
+    }
+}
+
 struct cb_status cb_pass_fuse_quantised(struct cb_pass *pass)
 {
     struct sweep s = { .pass = pass, .graph = pass->graph };
@@ -520,8 +541,12 @@ struct cb_status cb_pass_fuse_quantised(struct cb_pass *pass)
                pass->graph->nodes[i].op == CB_OP_DEQUANTIZE;
     if (!any)
         return cb_ok();
-    if (!pass->wanted_grad)
+    if (pass->wanted_grad) {
+        CB_TRY(cb_graph_producers(s.graph, s.graph->arena, &s.producer));
+        leave_out_rounding(s.graph, s.producer);
+    } else {
         CB_TRY(run(&s));
+    }
     CB_TRY(cb_pass_drop_dead(pass));
     return cb_quantised_fold_constants(pass);
 }
