@@ -73,8 +73,11 @@ struct cb_status cb_quantising_write(struct cb_quantising *quantising,
     char *text;
     (void)cb_onnx_quantise_values(quantising->file, &n);
     CB_TRY(cb_arena_get(&quantising->arena, (size_t)n, sizeof *ranges, "ranges", &ranges));
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         cb_calibration_range(quantising->calibration, i, method, &ranges[i].lo, &ranges[i].hi);
+        ranges[i].means =
+            cb_calibration_means(quantising->calibration, i, &ranges[i].n_means);
+    }
     if (quantising->model->input >= 0) {
         CB_TRY(cb_recipe_print(&quantising->model->recipe, &quantising->arena, &text));
         properties[n_properties++] = (struct cb_onnx_property){ "cambium.recipe", text };

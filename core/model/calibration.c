@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#define BUDGET ((size_t)4 << 30) /* address space: histograms, means of all channels */
+
 enum { BINS = 2048, STEPS = 255 };
 
 static const double percentile = 1e-4; /* left out at each end */
@@ -11,6 +13,8 @@ static const double percentile = 1e-4; /* left out at each end */
 struct observed {
     float lo, hi;
     uint64_t count, *bins; /* [BINS] from lo to hi */
+    double *means;         /* [channels] sums of each run's means */
+    size_t channels;
 };
 
 struct cb_calibration {
@@ -18,7 +22,7 @@ struct cb_calibration {
     struct cb_plan *plan;
     struct cb_session *session;
     struct observed *observed;
-    int n;
+    int n, runs; /* runs: of the first time */
 };
 
 static const char *const names[] = { "mse", "percentile", "extremes" };
@@ -29,6 +33,16 @@ enum cb_calibration_method cb_calibration_method_find(const char *name)
     while (i < CB_CALIBRATION_METHODS && strcmp(names[i], name) != 0)
         i++;
     return (enum cb_calibration_method)i;
+}
+
+static struct cb_status make_means(struct cb_calibration *c, int i)
+{
+    const struct cb_tensor *t = cb_session_output(c->session, i);
+    struct observed *o = &c->observed[i];
+    if (t->shape.rank < 2)
+        return cb_ok();
+    o->channels = (size_t)t->shape.dim[1];
+    return cb_arena_get(&c->arena, o->channels, sizeof *o->means, "means", &o->means);
 }
 
 struct cb_status cb_calibration_create(const struct cb_engine *engine,
@@ -42,8 +56,7 @@ struct cb_status cb_calibration_create(const struct cb_engine *engine,
     const size_t n = (size_t)options->n_values;
     struct cb_arena arena;
     struct cb_calibration *c;
-    CB_TRY(cb_arena_init(&arena, ((size_t)1 << 16) + n * (sizeof *c->observed + 64 +
-                                                         BINS * sizeof *c->observed->bins)));
+    CB_TRY(cb_arena_init(&arena, BUDGET));
     c = cb_arena_alloc(&arena, 1, sizeof *c);
     c->observed = cb_arena_alloc(&arena, n, sizeof *c->observed);
     c->arena = arena;
@@ -52,6 +65,8 @@ struct cb_status cb_calibration_create(const struct cb_engine *engine,
         cb_plan_create(engine, options->graph, options->weights, &plan, &c->plan);
     if (!st.code)
         st = cb_session_create(c->plan, &c->session);
+    for (int i = 0; i < c->n && !st.code; i++)
+        st = make_means(c, i);
     if (st.code)
         cb_calibration_destroy(c);
     else
@@ -86,6 +101,19 @@ static void see_extremes(struct observed *o, const float *x, size_t n)
     o->hi = isfinite(hi) ? hi : o->hi;
 }
 
+static void see_means(struct observed *o, const struct cb_tensor *t)
+{
+    const size_t area = cb_shape_span(&t->shape, 2, t->shape.rank), n = (size_t)t->shape.dim[0];
+    const float *x = t->f;
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < o->channels; c++, x += area) {
+            double sum = 0;
+            for (size_t k = 0; k < area; k++)
+                sum += (double)x[k];
+            o->means[c] += sum / ((double)area * (double)n);
+        }
+}
+
 static void see_numbers(struct observed *o, const float *x, size_t n)
 {
     const float scale = o->hi > o->lo ? BINS / (o->hi - o->lo) : 0;
@@ -108,14 +136,20 @@ void cb_calibration_run(struct cb_calibration *calibration)
             see_numbers(o, t->f, cb_tensor_count(t));
         else
             see_extremes(o, t->f, cb_tensor_count(t));
+        if (!o->bins && o->means)
+            see_means(o, t);
+        calibration->runs += !o->bins && i == 0;
     }
 }
 
 struct cb_status cb_calibration_second(struct cb_calibration *calibration)
 {
-    for (int i = 0; i < calibration->n; i++)
-        CB_TRY(cb_arena_get(&calibration->arena, BINS, sizeof(uint64_t), "histograms",
-                            &calibration->observed[i].bins));
+    for (int i = 0; i < calibration->n; i++) {
+        struct observed *o = &calibration->observed[i];
+        for (size_t c = 0; c < o->channels; c++)
+            o->means[c] /= calibration->runs ? calibration->runs : 1;
+        CB_TRY(cb_arena_get(&calibration->arena, BINS, sizeof(uint64_t), "histograms", &o->bins));
+    }
     return cb_ok();
 }
 
@@ -181,4 +215,10 @@ void cb_calibration_range(const struct cb_calibration *calibration, int i,
         least_error(o, lo, hi);
     else
         leave_out(o, lo, hi);
+}
+
+const double *cb_calibration_means(const struct cb_calibration *calibration, int i, size_t *n)
+{
+    *n = calibration->observed[i].channels;
+    return calibration->observed[i].means;
 }

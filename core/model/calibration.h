@@ -46,3 +46,6 @@ CB_MUST_USE struct cb_status cb_calibration_second(struct cb_calibration *calibr
 /* The range of values[i]. */
 void cb_calibration_range(const struct cb_calibration *calibration, int i,
                           enum cb_calibration_method method, float *lo, float *hi);
+
+/* The mean of values[i] for each index along axis 1 ([N,C,...]): *n numbers; NULL when its rank is below 2. */
+const double *cb_calibration_means(const struct cb_calibration *calibration, int i, size_t *n);

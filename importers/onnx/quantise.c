@@ -117,7 +117,7 @@ static float real_at(const struct cb_onnx_quantise *q, int value, size_t i)
     return f;
 }
 
-/* A product's weights and bias with what is folded into them. */
+/* A product's weights and bias with what is folded into them. A MatMul takes no bias. */
 struct weights {
     const struct cb_quantise_node *node;
     size_t outputs, each;  /* each: numbers of an output */
@@ -143,7 +143,7 @@ static struct cb_status read_weights(struct cb_onnx_quantise *q, const struct cb
         out->factor[m] = 1;
         out->bias[m] = bias < 0 ? 0 : real_at(q, bias, m);
     }
-    out->has_bias = bias >= 0 || n->folded >= 0;
+    out->has_bias = strcmp(n->proto->op_type, "MatMul") != 0;
     if (n->folded < 0)
         return cb_ok();
     const struct cb_quantise_node *norm = &q->nodes[n->folded];
@@ -158,19 +158,71 @@ static struct cb_status read_weights(struct cb_onnx_quantise *q, const struct cb
     return cb_ok();
 }
 
-/* The scale of an output's weights: the largest becomes 127; where weights are next to nothing, the bias must still fit
- * into 32 bits. */
-static float weight_scale(const struct cb_onnx_quantise *q, const struct weights *w, size_t m,
-                          float x_scale)
+/* The squared error of an output's weights at a scale; stops where it is not below `best`. */
+static float error_at(const float *w, size_t n, float scale, float best)
 {
-    float largest = 0;
-    for (size_t k = 0; k < w->each; k++) {
-        const float v = fabsf(real_at(q, w->node->in[1], index_of(w, m, k)) * w->factor[m]);
-        largest = v > largest ? v : largest;
+    float sum = 0;
+    for (size_t k = 0; k < n; k += 64) {
+        const size_t end = k + 64 < n ? k + 64 : n;
+        for (size_t i = k; i < end; i++) {
+            const float q = w[i] / scale, bound = q > 127 ? 127 : q < -127 ? -127 : q;
+            /* rounds to even: 3 * 2^22 leaves no bits for a fraction */
+            const float rounded = (bound + 12582912.0f) - 12582912.0f;
+            const float e = rounded * scale - w[i];
+            sum += e * e;
+        }
+        if (sum >= best)
+            return best;
     }
-    const float least = fabsf(w->bias[m]) / x_scale / 1e9f, scale = largest / 127;
-    const float chosen = scale > least ? scale : least;
+    return sum;
+}
+
+/* The scale of an output's weights: of those that make the largest one 64 to 160, the one of least squared error: it may clip,
+ * and it finds the grid that weights already lie on. Where weights are next to nothing, the bias must still fit into 32
+ * bits. */
+static float weight_scale(const struct weights *w, const float *row, size_t m, float x_scale)
+{
+    float largest = 0, best = INFINITY, chosen;
+    for (size_t k = 0; k < w->each; k++)
+        largest = fabsf(row[k]) > largest ? fabsf(row[k]) : largest;
+    chosen = largest / 127;
+    if (largest > 1e-30f)
+        for (int top = 160; top >= 64; top--) {
+            const float error = error_at(row, w->each, largest / (float)top, best);
+            if (error < best) {
+                best = error;
+                chosen = largest / (float)top;
+            }
+        }
+    const float least = fabsf(w->bias[m]) / x_scale / 1e9f;
+    chosen = chosen > least ? chosen : least;
     return chosen > 1e-30f ? chosen : 1;
+}
+
+/* The channel of x that weight k of output m is multiplied with. */
+static size_t channel_of(const struct cb_onnx_quantise *q, const struct weights *w, size_t m, size_t k)
+{
+    const struct cb_shape *shape = &q->inferred->values[w->node->in[1]].shape;
+    if (shape->rank == 2)
+        return k;
+    const size_t groups = (size_t)cb_quantise_int(w->node, "group", 1);
+    const size_t taps = cb_shape_span(shape, 2, shape->rank);
+    return m / (w->outputs / groups) * (size_t)shape->dim[1] + k / taps;
+}
+
+/* What rounding the weights of output m adds to its mean. */
+static double shift_of(const struct cb_onnx_quantise *q, const struct weights *w, size_t m,
+                       const float *row, const int8_t *bytes, float scale)
+{
+    const struct cb_onnx_range *x = &q->own[w->node->in[0]];
+    double shift = 0;
+    for (size_t k = 0; x->means && k < w->each; k++) {
+        const size_t c = channel_of(q, w, m, k);
+        if (c < x->n_means)
+            shift += ((double)bytes[index_of(w, m, k)] * (double)scale - (double)row[k]) *
+                     x->means[c];
+    }
+    return shift;
 }
 
 static int8_t weight_byte(float real, float scale)
@@ -179,26 +231,28 @@ static int8_t weight_byte(float real, float scale)
     return (int8_t)(v > 127 ? 127 : v < -127 ? -127 : v);
 }
 
-static struct cb_status put_weights(struct writer *w, const struct weights *weights,
+static struct cb_status put_weights(struct writer *w, struct weights *weights,
                                     const char *base, float x_scale, float **scales)
 {
     struct cb_onnx_quantise *q = w->q;
     const struct cb_shape *shape = &q->inferred->values[weights->node->in[1]].shape;
-    const size_t count = weights->outputs * weights->each, mark = q->arena->used;
+    const size_t count = weights->outputs * weights->each;
     const int64_t outputs = (int64_t)weights->outputs;
     char name[NAME_BYTES], scale[NAME_BYTES], zero[NAME_BYTES], real[NAME_BYTES];
     int8_t *bytes, *zeros;
+    float *row;
+    CB_TRY(cb_arena_get(q->arena, weights->each, sizeof *row, "weights", &row));
     CB_TRY(cb_arena_get(q->arena, weights->outputs, sizeof **scales, "weights", scales));
     CB_TRY(cb_arena_get(q->arena, count, 1, "weights", &bytes));
     CB_TRY(cb_arena_get(q->arena, weights->outputs, 1, "weights", &zeros));
-    (void)mark;
     for (size_t m = 0; m < weights->outputs; m++) {
-        (*scales)[m] = weight_scale(q, weights, m, x_scale);
-        for (size_t k = 0; k < weights->each; k++) {
-            const size_t i = index_of(weights, m, k);
-            bytes[i] = weight_byte(real_at(q, weights->node->in[1], i) * weights->factor[m],
-                                   (*scales)[m]);
-        }
+        for (size_t k = 0; k < weights->each; k++)
+            row[k] = real_at(q, weights->node->in[1], index_of(weights, m, k)) * weights->factor[m];
+        (*scales)[m] = weight_scale(weights, row, m, x_scale);
+        for (size_t k = 0; k < weights->each; k++)
+            bytes[index_of(weights, m, k)] = weight_byte(row[k], (*scales)[m]);
+        if (weights->has_bias)
+            weights->bias[m] -= (float)shift_of(q, weights, m, row, bytes, (*scales)[m]);
     }
     make_name(w, name, base, "weight_quantized");
     make_name(w, scale, base, "weight_scale");
@@ -333,7 +387,6 @@ static struct cb_status put_product(struct writer *w, const struct cb_quantise_n
     const size_t mark = w->q->arena->used;
     float *scales;
     CB_TRY(read_weights(w->q, n, &weights));
-    /* A MatMul has no third input. */
     CB_TRY(put_weights(w, &weights, base, x_scale, &scales));
     if (weights.has_bias)
         CB_TRY(put_bias(w, &weights, base, x_scale, scales));
@@ -441,9 +494,9 @@ static void put_header(const struct cb_onnx_quantise *q, const struct cb_onnx_pr
 /* Groups have the range of all their members. */
 static void spread_ranges(struct cb_onnx_quantise *q, const struct cb_onnx_range *ranges)
 {
-    for (int v = 0; v < q->graph->n_values; v++)
-        q->range[v] = (struct cb_onnx_range){ 0, 0 };
+    memset(q->range, 0, (size_t)q->graph->n_values * sizeof *q->range);
     for (int i = 0; i < q->n_values; i++) {
+        q->own[q->values[i]] = ranges[i];
         struct cb_onnx_range *r = &q->range[cb_quantise_root(q, q->values[i])];
         r->lo = ranges[i].lo < r->lo ? ranges[i].lo : r->lo;
         r->hi = ranges[i].hi > r->hi ? ranges[i].hi : r->hi;

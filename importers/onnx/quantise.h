@@ -24,9 +24,12 @@ CB_MUST_USE struct cb_status cb_onnx_quantise_create(struct cb_arena *arena, str
 /* The values of the graph whose ranges are wanted: *n of them. */
 const int *cb_onnx_quantise_values(const struct cb_onnx_quantise *quantise, int *n);
 
-/* Of a tensor's elements; 0 is added to it. */
+/* What was observed of a tensor: the range of its elements (0 is added to it), and the mean for each index along axis 1
+ * (NULL: not known), by which the shift that rounded weights bring about is taken back (arXiv:1906.04721). */
 struct cb_onnx_range {
     float lo, hi;
+    const double *means;
+    size_t n_means;
 };
 
 /* Appends the whole file to `out`. ranges[i] is that of value i of cb_onnx_quantise_values. Properties are added to the

@@ -117,6 +117,7 @@ static struct cb_status count_readers(struct cb_onnx_quantise *q)
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->group, "values", &q->group));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->values, "values", &q->values));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->range, "values", &q->range));
+    CB_TRY(cb_arena_get(q->arena, n, sizeof *q->own, "values", &q->own));
     for (size_t v = 0; v < n; v++) {
         q->producer[v] = -1;
         q->group[v] = (int)v;

@@ -43,7 +43,7 @@ struct cb_onnx_quantise {
     bool *wanted;        /* is quantised */
     int *group;          /* values that share a range have one; follow to its root */
     int *values, n_values; /* the wanted ones */
-    struct cb_onnx_range *range; /* per value, of the whole group */
+    struct cb_onnx_range *range, *own; /* per value: of the whole group; as observed */
 };
 
 /* The attribute of that name; NULL when there is none. */
