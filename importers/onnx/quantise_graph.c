@@ -227,14 +227,31 @@ static void find_folded(struct cb_onnx_quantise *q, int i)
 
 /* ---- who wants bytes ---- */
 
+/* The operand of a sum that stays real: a convolution's result that nobody else reads. It is added while it still is
+ * a sum, so one rounding less. -1: none. */
+static int real_operand(const struct cb_onnx_quantise *q, const struct cb_quantise_node *n)
+{
+    for (int k = 1; k >= 0 && n->kind == CB_QUANTISE_SUM; k--) {
+        int p = q->producer[n->in[k]];
+        if (p >= 0 && q->nodes[p].kind == CB_QUANTISE_GONE)
+            p = q->producer[q->nodes[p].in[0]];
+        if (p >= 0 && q->nodes[p].kind == CB_QUANTISE_PRODUCT && q->readers[n->in[k]] == 1 &&
+            !strcmp(q->nodes[p].proto->op_type, "Conv") &&
+            cb_quantise_int(&q->nodes[p], "group", 1) == 1)
+            return k;
+    }
+    return -1;
+}
+
 static void want_inputs(struct cb_onnx_quantise *q, const struct cb_quantise_node *n)
 {
     const bool all = n->kind == CB_QUANTISE_SUM || n->kind == CB_QUANTISE_CONCAT;
     if (n->kind == CB_QUANTISE_OTHER || n->kind == CB_QUANTISE_GONE ||
         (n->kind == CB_QUANTISE_SAME && !q->wanted[n->out[0]]))
         return;
+    const int real = real_operand(q, n);
     for (int k = 0; k < (all ? n->n_in : 1); k++)
-        q->wanted[n->in[k]] = true;
+        q->wanted[n->in[k]] |= k != real;
     if (n->kind == CB_QUANTISE_SAME)
         join(q, n->in[0], n->out[0]);
     for (int k = 1; n->kind == CB_QUANTISE_CONCAT && k < n->n_in; k++)
