@@ -6,6 +6,7 @@
 
 #include "cli/model_arg.h"
 #include "cli/output.h"
+#include "cli/quantising.h"
 #include "cli/verbs.h"
 #include "core/base/clock.h"
 #include "core/exec/session.h"
@@ -37,7 +38,8 @@ static const struct cb_option rows[] = {
       .offset = offsetof(struct options, seconds), .value = "S",
       .help = "how long to measure (2)", .min = 0.001, .max = 86400 },
     { .name = "precision", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, precision),
-      .value = "NAME", .help = "fp32" },
+      .value = "NAME", .help = "fp32, or int8: a network of reals is quantised first, with ranges\n"
+                               "                         from random inputs (fp32)" },
 };
 /* clang-format on */
 
@@ -49,6 +51,7 @@ struct bench {
     struct cb_tensor *inputs;
     struct cb_plan *plan;
     struct cb_session *session;
+    struct cb_buf quantised; /* the file of b->model, where it was made here */
     double load_ms, *times; /* [MOST_RUNS] milliseconds */
     int runs;
 };
@@ -130,6 +133,10 @@ static struct cb_status prepare(struct cb_cli *cli, struct bench *b)
         const int64_t *dim = b->inputs[0].shape.dim;
         shapes[0].shape = (struct cb_shape){ 4, { dim[0], dim[2], dim[3], dim[1] } };
     }
+    if (strcmp(b->options->precision, "int8") == 0) {
+        CB_TRY(cb_quantising_exchange(cli, &b->model, shapes, nhwc_input, &b->quantised));
+        g = &b->model->graph;
+    }
     const struct cb_plan_options options = { .inputs = shapes, .nhwc_input = nhwc_input };
     CB_TRY(cb_plan_create(&cli->engine, g, b->model->weights, &options, &b->plan));
     CB_TRY(cb_session_create(b->plan, &b->session));
@@ -200,8 +207,8 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
 {
     struct bench b = { .options = given, .arena = &cli->arena };
     struct cb_status st;
-    if (strcmp(b.options->precision, "fp32"))
-        return cb_cli_usage(cli, "--precision: there is no \"%s\", only fp32",
+    if (strcmp(b.options->precision, "fp32") && strcmp(b.options->precision, "int8"))
+        return cb_cli_usage(cli, "--precision: \"%s\" is none of fp32, int8",
                             b.options->precision);
     st = cb_arena_get(b.arena, MOST_RUNS, sizeof *b.times, "times", &b.times);
     if (st.code == CB_OK)
@@ -215,12 +222,13 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     cb_session_destroy(b.session);
     cb_plan_destroy(b.plan);
     cb_model_destroy(b.model);
+    cb_buf_deinit(&b.quantised);
     return st;
 }
 
 const struct cb_verb cb_verb_bench = {
     .name = "bench",
-    .usage = "[MODEL] [--batch N] [--size HxW] [--seconds S]",
+    .usage = "[MODEL] [--batch N] [--size HxW] [--seconds S] [--precision fp32|int8]",
     .summary = "measure how fast a network runs",
     .notes = "The input is random; two runs warm up; only the network's own run is timed.\n"
              "With --json: {\"median_ms\",\"min_ms\",\"images_per_second\",\"batch\",\n"

@@ -2,9 +2,11 @@
 
 #include <string.h>
 
+#include "core/base/rng.h"
 #include "importers/model/load.h"
 #include "importers/onnx/quantise.h"
 
+#define RANDOM_RUNS 4
 #define BUDGET ((size_t)8 << 30) /* address space: tables, and one layer's weights */
 
 struct cb_status cb_quantising_open(struct cb_cli *cli, const struct cb_model *model,
@@ -92,4 +94,54 @@ struct cb_status cb_quantising_write(struct cb_quantising *quantising,
     if (st.code)
         cb_buf_deinit(out);
     return st;
+}
+
+static bool is_quantised(const struct cb_graph *g)
+{
+    for (int i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op == CB_OP_DEQUANTIZE)
+            return true;
+    return false;
+}
+
+static void run_random(struct cb_quantising *q, int n_inputs)
+{
+    struct cb_rng rng = cb_rng_seed(1);
+    for (int run = 0; run < RANDOM_RUNS; run++) {
+        for (int i = 0; i < n_inputs; i++) {
+            struct cb_tensor *t = cb_calibration_input(q->calibration, i);
+            if (cb_dtype_get(t->dtype)->is_float)
+                cb_rng_fill(&rng, cb_tensor_count(t), t->f);
+            else
+                memset(t->data, 0, cb_tensor_bytes(t));
+        }
+        cb_calibration_run(q->calibration);
+    }
+}
+
+struct cb_status cb_quantising_exchange(struct cb_cli *cli, struct cb_model **model,
+                                        const struct cb_tensor *inputs, bool nhwc_input,
+                                        struct cb_buf *file)
+{
+    struct cb_quantising q;
+    struct cb_model_source source = { .name = (*model)->name,
+                                      .graph_only = (*model)->input < 0,
+                                      .no_digest = true };
+    struct cb_model *small;
+    if (is_quantised(&(*model)->graph))
+        return cb_ok();
+    CB_TRY(cb_quantising_open(cli, *model, inputs, nhwc_input, &q));
+    run_random(&q, (*model)->graph.n_inputs);
+    struct cb_status st = cb_calibration_second(q.calibration);
+    if (!st.code) {
+        run_random(&q, (*model)->graph.n_inputs);
+        st = cb_quantising_write(&q, CB_CALIBRATION_MSE, file);
+    }
+    cb_quantising_close(&q);
+    CB_TRY(st);
+    source.bytes = (struct cb_bytes){ (uint8_t *)file->data, file->len };
+    CB_TRY(cb_model_load(&source, &small));
+    cb_model_destroy(*model);
+    *model = small;
+    return cb_ok();
 }

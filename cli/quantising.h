@@ -24,3 +24,9 @@ void cb_quantising_close(struct cb_quantising *quantising);
 CB_MUST_USE struct cb_status cb_quantising_write(struct cb_quantising *quantising,
                                                  enum cb_calibration_method method,
                                                  struct cb_buf *out);
+
+/* *model, a network of reals on random numbers in [-1, 1), becomes one of bytes that lies in `file`; one that is quantised
+ * already stays. `inputs` as for cb_quantising_open. The caller releases `file` after the model. */
+CB_MUST_USE struct cb_status cb_quantising_exchange(struct cb_cli *cli, struct cb_model **model,
+                                                    const struct cb_tensor *inputs, bool nhwc_input,
+                                                    struct cb_buf *file);
