@@ -108,7 +108,18 @@ static struct cb_status read_nodes(struct cb_onnx_quantise *q)
     return cb_ok();
 }
 
-static struct cb_status count_readers(struct cb_onnx_quantise *q)
+static void count_readers(struct cb_onnx_quantise *q)
+{
+    memset(q->readers, 0, (size_t)q->graph->n_values * sizeof *q->readers);
+    for (int i = 0; i < q->n_nodes; i++)
+        for (int k = 0; k < q->nodes[i].n_in; k++)
+            if (q->nodes[i].in[k] >= 0)
+                q->readers[q->nodes[i].in[k]]++;
+    for (int i = 0; i < q->graph->n_outputs; i++)
+        q->readers[q->graph->outputs[i]]++;
+}
+
+static struct cb_status make_tables(struct cb_onnx_quantise *q)
 {
     const size_t n = (size_t)q->graph->n_values;
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->readers, "values", &q->readers));
@@ -122,16 +133,10 @@ static struct cb_status count_readers(struct cb_onnx_quantise *q)
         q->producer[v] = -1;
         q->group[v] = (int)v;
     }
-    for (int i = 0; i < q->n_nodes; i++) {
-        for (int k = 0; k < q->nodes[i].n_in; k++)
-            if (q->nodes[i].in[k] >= 0)
-                q->readers[q->nodes[i].in[k]]++;
+    for (int i = 0; i < q->n_nodes; i++)
         for (int k = 0; k < q->nodes[i].n_out; k++)
             if (q->nodes[i].out[k] >= 0)
                 q->producer[q->nodes[i].out[k]] = i;
-    }
-    for (int i = 0; i < q->graph->n_outputs; i++)
-        q->readers[q->graph->outputs[i]]++;
     return cb_ok();
 }
 
@@ -206,6 +211,27 @@ static enum cb_quantise_kind kind_of(const struct cb_onnx_quantise *q, struct cb
     return kind;
 }
 
+/* What a value is a copy of. */
+static int original(const struct cb_onnx_quantise *q, int value)
+{
+    while (value >= 0 && q->producer[value] >= 0 &&
+           !strcmp(q->nodes[q->producer[value]].proto->op_type, "Identity") &&
+           q->nodes[q->producer[value]].in[0] >= 0)
+        value = q->nodes[q->producer[value]].in[0];
+    return value;
+}
+
+/* Exporters share equal constants through Identity. */
+static void find_originals(struct cb_onnx_quantise *q)
+{
+    for (int i = 0; i < q->n_nodes; i++)
+        for (int k = 1; k < q->nodes[i].n_in; k++) {
+            const int from = original(q, q->nodes[i].in[k]);
+            if (is_constant(q, from))
+                q->nodes[i].in[k] = from;
+        }
+}
+
 /* BatchNormalization of constants that alone reads a convolution's result goes into its weights. */
 static void find_folded(struct cb_onnx_quantise *q, int i)
 {
@@ -223,6 +249,28 @@ static void find_folded(struct cb_onnx_quantise *q, int i)
             return;
     q->nodes[p].folded = i;
     n->kind = CB_QUANTISE_GONE;
+}
+
+/* Constants that are written anew are not read any more; what then makes nothing that is read goes. */
+static void drop_dead(struct cb_onnx_quantise *q)
+{
+    for (int i = 0; i < q->n_nodes; i++)
+        for (int k = 1; k < q->nodes[i].n_in; k++)
+            if (q->nodes[i].in[k] >= 0 && (q->nodes[i].kind == CB_QUANTISE_PRODUCT ||
+                                           q->nodes[i].kind == CB_QUANTISE_GONE))
+                q->readers[q->nodes[i].in[k]]--;
+    for (int i = q->n_nodes - 1; i >= 0; i--) {
+        struct cb_quantise_node *n = &q->nodes[i];
+        bool read = n->kind == CB_QUANTISE_GONE;
+        for (int k = 0; k < n->n_out; k++)
+            read |= n->out[k] >= 0 && q->readers[n->out[k]] > 0;
+        if (read)
+            continue;
+        n->kind = CB_QUANTISE_GONE;
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] >= 0)
+                q->readers[n->in[k]]--;
+    }
 }
 
 /* ---- who wants bytes ---- */
@@ -275,7 +323,9 @@ struct cb_status cb_onnx_quantise_create(struct cb_arena *arena, struct cb_bytes
     };
     CB_TRY(read_names(q));
     CB_TRY(read_nodes(q));
-    CB_TRY(count_readers(q));
+    CB_TRY(make_tables(q));
+    find_originals(q);
+    count_readers(q);
     for (int i = 0; i < q->n_nodes; i++) {
         if (!strcmp(q->nodes[i].proto->op_type, "QuantizeLinear") ||
             !strcmp(q->nodes[i].proto->op_type, "DequantizeLinear"))
@@ -285,6 +335,7 @@ struct cb_status cb_onnx_quantise_create(struct cb_arena *arena, struct cb_bytes
     }
     for (int i = 0; i < q->n_nodes; i++)
         find_folded(q, i);
+    drop_dead(q);
     for (int i = q->n_nodes - 1; i >= 0; i--)
         want_inputs(q, &q->nodes[i]);
     for (int v = 0; v < graph->n_values; v++)

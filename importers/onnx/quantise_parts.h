@@ -16,7 +16,7 @@ enum cb_quantise_kind {
     CB_QUANTISE_MEAN,    /* pools that average */
     CB_QUANTISE_SAME,    /* the same numbers elsewhere, or the largest of them */
     CB_QUANTISE_CONCAT,
-    CB_QUANTISE_GONE,    /* a BatchNormalization that is folded */
+    CB_QUANTISE_GONE,    /* a BatchNormalization that is folded, or what nobody reads */
 };
 
 struct cb_quantise_node {
