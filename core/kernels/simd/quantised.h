@@ -120,26 +120,30 @@ static void tile(const struct cb_quantised_tile *t)
 
 enum { RUN = 64 }; /* channels whose results stay in registers */
 
-static ALWAYS_INLINE void max_run(size_t n, size_t count, size_t c, const uint8_t *const *rows,
-                                  uint8_t *y)
-{
-    uint8_t best[RUN];
-    for (size_t i = 0; i < n; i++)
-        best[i] = rows[0][c + i];
-    for (size_t t = 1; t < count; t++)
-        for (size_t i = 0; i < n; i++)
-            best[i] = best[i] > rows[t][c + i] ? best[i] : rows[t][c + i];
-    for (size_t i = 0; i < n; i++)
-        y[c + i] = best[i];
-}
+/* clang-format off */
+#define MAX_RUNS(lanes)                                                                            \
+    for (; c + 16 * lanes <= channels; c += 16 * lanes) {                                          \
+        lanes_##lanes best = load_##lanes(rows[0] + c);                                            \
+        for (size_t t = 1; t < count; t++)                                                         \
+            best = most_##lanes(best, load_##lanes(rows[t] + c));                                  \
+        store_##lanes(y + c, best);                                                                \
+    }
+/* clang-format on */
 
 static void max_rows(size_t count, size_t channels, const uint8_t *const *rows, uint8_t *y)
 {
     size_t c = 0;
-    for (; c + RUN <= channels; c += RUN)
-        max_run(RUN, count, c, rows, y);
-    if (c < channels)
-        max_run(channels - c, count, c, rows, y);
+#ifdef HAS_FOUR_LANES
+    MAX_RUNS(4)
+#endif
+    MAX_RUNS(2)
+    MAX_RUNS(1)
+    for (; c < channels; c++) {
+        uint8_t best = rows[0][c];
+        for (size_t t = 1; t < count; t++)
+            best = rows[t][c] > best ? rows[t][c] : best;
+        y[c] = best;
+    }
 }
 
 static ALWAYS_INLINE void mean_run(size_t n, size_t count, size_t c, const uint8_t *const *rows,

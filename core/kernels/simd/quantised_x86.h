@@ -15,6 +15,10 @@
     typedef __m##bits reals_##lanes;                                                               \
     static ALWAYS_INLINE lanes_##lanes load_##lanes(const void *p) { return load(p); }             \
     static ALWAYS_INLINE void store_##lanes(void *p, lanes_##lanes v) { store(p, v); }             \
+    static ALWAYS_INLINE lanes_##lanes most_##lanes(lanes_##lanes a, lanes_##lanes b)              \
+    {                                                                                              \
+        return mm##_max_epu8(a, b);                                                                \
+    }                                                                                              \
     static ALWAYS_INLINE lanes_##lanes low8_##lanes(lanes_##lanes a, lanes_##lanes b)              \
     {                                                                                              \
         return mm##_unpacklo_epi8(a, b);                                                           \
