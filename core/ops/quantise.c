@@ -19,7 +19,8 @@ struct range {
 static struct range range_of(enum cb_dtype dtype)
 {
     switch (dtype) {
-    case CB_INT8: return (struct range){ INT8_MIN, INT8_MAX };
+    case CB_INT8:
+    case CB_QINT8: return (struct range){ INT8_MIN, INT8_MAX };
     case CB_UINT8: return (struct range){ 0, UINT8_MAX };
     case CB_INT16: return (struct range){ INT16_MIN, INT16_MAX };
     case CB_UINT16: return (struct range){ 0, UINT16_MAX };
@@ -66,7 +67,8 @@ static struct cb_status want_type(const struct cb_node *node, enum cb_dtype dtyp
 {
     if (range_of(dtype).hi == 0)
         return cb_fail(CB_ERR_MODEL, "%s: wants int8, uint8, int16, uint16 or int32, has %s",
-                       node->name, cb_dtype_get(dtype)->name);
+                       node->name,
+                       dtype < CB_DTYPE_COUNT ? cb_dtype_get(dtype)->name : "no type");
     return cb_ok();
 }
 
@@ -82,6 +84,8 @@ static struct cb_status quantise_infer(struct cb_node *node, const struct cb_arg
         to = in[ZERO].dtype;
     if (to == CB_DTYPE_NONE)
         to = CB_UINT8;
+    if (to == CB_QINT8)
+        return cb_fail(CB_ERR_MODEL, "%s: wants a type to quantise to", node->name);
     CB_TRY(want_type(node, to));
     CB_TRY(check_scale(node, in));
     return cb_args_out(node, &out[0], to, &in[X].shape);
@@ -93,11 +97,14 @@ static struct cb_status dequantise_infer(struct cb_node *node, const struct cb_a
     CB_TRY(cb_args_check(node, in));
     CB_TRY(want_type(node, in[X].dtype));
     CB_TRY(cb_args_want_float(node, &in[SCALE]));
+    const struct cb_arg whole = { .dtype = in[X].dtype == CB_QINT8 ? CB_INT8 : in[X].dtype };
     if (cb_args_given(node, in, ZERO) && in[X].dtype != CB_QUINT8)
-        CB_TRY(cb_args_same_dtype(node, &in[X], &in[ZERO]));
+        CB_TRY(cb_args_same_dtype(node, &whole, &in[ZERO]));
     CB_TRY(check_scale(node, in));
-    const enum cb_dtype to = node->attr.quantise.to;
-    return cb_args_out(node, &out[0], to ? to : in[SCALE].dtype, &in[X].shape);
+    const enum cb_dtype to = node->attr.quantise.to ? node->attr.quantise.to : in[SCALE].dtype;
+    if ((int)to < 0 || to >= CB_DTYPE_COUNT || !cb_dtype_get(to)->is_float)
+        return cb_fail(CB_ERR_MODEL, "%s: wants a real type to give, has %d", node->name, (int)to);
+    return cb_args_out(node, &out[0], to, &in[X].shape);
 }
 
 struct conversion {
@@ -199,7 +206,8 @@ static void dequantise_values(void *ctx, size_t begin, size_t end)
     }
     for (size_t i = begin; i < end; i++) {
         const size_t k = index_of(c, i);
-        c->y->f[i] = (float)(c->x->i[i] - zero_of(c, k)) * scale_of(c, k);
+        const int64_t x = c->x->dtype == CB_QINT8 ? c->x->i8[i] : c->x->i[i];
+        c->y->f[i] = (float)(x - zero_of(c, k)) * scale_of(c, k);
     }
 }
 

@@ -15,6 +15,8 @@ static float real_at(const struct cb_value *v, size_t i)
 static int64_t whole_at(const struct cb_value *v, size_t i)
 {
     int64_t n;
+    if (v->dtype == CB_QINT8)
+        return ((const int8_t *)v->data)[i];
     memcpy(&n, (const char *)v->data + i * sizeof n, sizeof n);
     return n;
 }
@@ -63,7 +65,7 @@ static bool fits(const struct cb_graph *g, const struct cb_node *node, int axis)
 {
     const struct cb_value *w = input(g, node, X), *scale = input(g, node, SCALE);
     if (node->op != CB_OP_DEQUANTIZE || !is_constant(w) || !is_constant(scale) ||
-        (w->dtype != CB_INT8 && w->dtype != CB_UINT8) || node->attr.quantise.block > 0 ||
+        (w->dtype != CB_INT8 && w->dtype != CB_UINT8 && w->dtype != CB_QINT8) || node->attr.quantise.block > 0 ||
         w->shape.rank < 2 || !is_symmetric(input(g, node, ZERO), w->dtype))
         return false;
     return cb_shape_count(&scale->shape) == 1 ||
@@ -84,8 +86,12 @@ struct cb_status cb_quantised_weights_of(struct cb_pass *pass, const struct cb_n
     const int64_t shift = w.dtype == CB_UINT8 ? 128 : 0;
     if (axis > 0)
         bytes.shape = (struct cb_shape){ 2, { (int64_t)m, (int64_t)each } };
-    CB_TRY(cb_arena_get(pass->temporary, count, 1, w.name, &bytes.data));
-    for (size_t i = 0; i < m; i++)
+    const bool as_they_lie = w.dtype == CB_QINT8 && axis == 0;
+    if (as_they_lie)
+        bytes.data = (void *)(uintptr_t)w.data;
+    else
+        CB_TRY(cb_arena_get(pass->temporary, count, 1, w.name, &bytes.data));
+    for (size_t i = 0; i < m && !as_they_lie; i++)
         for (size_t k = 0; k < each; k++)
             bytes.i8[i * each + k] =
                 (int8_t)(whole_at(&w, axis > 0 ? k * m + i : i * each + k) - shift);
@@ -94,7 +100,8 @@ struct cb_status cb_quantised_weights_of(struct cb_pass *pass, const struct cb_n
         scale.f[i] = real_at(&s, cb_shape_count(&s.shape) == 1 ? 0 : i);
     CB_TRY(cb_graph_add_constant(g, w.name, &bytes, &out->value));
     g->values[out->value].key = cb_key_mix(cb_key_mix(w.key, 0x6279746573u), (uint64_t)axis);
-    g->values[out->value].mapped = true; /* must not outlive the packing */
+    /* A copy must not outlive the packing. */
+    g->values[out->value].mapped = as_they_lie ? w.mapped : true;
     return cb_graph_add_constant(g, s.name, &scale, &out->scale);
 }
 
