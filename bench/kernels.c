@@ -1,9 +1,9 @@
 /* bench/kernels.c - GFLOP/s of convolutions and matrix products by shape, set and threads.
  *
- * bench-kernels [-b] [-q] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -b: the derivatives too; -q: on
- * bytes, beside those on reals. A row shows the best and the median of its runs: on a shared machine the best is what the code can do,
- * the median what it got. One thread is timed by the CPU time that it used, several by the wall
- * clock. */
+ * bench-kernels [-b] [-q] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -b: the derivatives too; -q:
+ * on bytes, beside those on reals. A row shows the best and the median of its runs: on a shared
+ * machine the best is what the code can do, the median what it got. One thread is timed by the CPU
+ * time that it used, several by the wall clock. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -267,7 +267,8 @@ static void measure(const struct row *r, enum kind kind, const struct cb_kernels
     const double work = flops(r, &s) / 1e6;
     const char *what = kind == FORWARD && job.algorithm ? job.algorithm->name : kinds[kind];
     printf("%-27s %-9s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s\n", r->name, what,
-           kind == BYTES ? kernels->quantised.name : kernels->name, cb_threads_count(threads), ms[0], work / ms[0], work / ms[runs / 2]);
+           kind == BYTES ? kernels->quantised.name : kernels->name, cb_threads_count(threads),
+           ms[0], work / ms[0], work / ms[runs / 2]);
     fflush(stdout);
     cb_arena_deinit(&arena);
 }

@@ -52,7 +52,7 @@ struct bench {
     struct cb_plan *plan;
     struct cb_session *session;
     struct cb_buf quantised; /* the file of b->model, where it was made here */
-    double load_ms, *times; /* [MOST_RUNS] milliseconds */
+    double load_ms, *times;  /* [MOST_RUNS] milliseconds */
     int runs;
 };
 
@@ -208,8 +208,7 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     struct bench b = { .options = given, .arena = &cli->arena };
     struct cb_status st;
     if (strcmp(b.options->precision, "fp32") && strcmp(b.options->precision, "int8"))
-        return cb_cli_usage(cli, "--precision: \"%s\" is none of fp32, int8",
-                            b.options->precision);
+        return cb_cli_usage(cli, "--precision: \"%s\" is none of fp32, int8", b.options->precision);
     st = cb_arena_get(b.arena, MOST_RUNS, sizeof *b.times, "times", &b.times);
     if (st.code == CB_OK)
         st = prepare(cli, &b);

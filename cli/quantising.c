@@ -77,8 +77,7 @@ struct cb_status cb_quantising_write(struct cb_quantising *quantising,
     CB_TRY(cb_arena_get(&quantising->arena, (size_t)n, sizeof *ranges, "ranges", &ranges));
     for (int i = 0; i < n; i++) {
         cb_calibration_range(quantising->calibration, i, method, &ranges[i].lo, &ranges[i].hi);
-        ranges[i].means =
-            cb_calibration_means(quantising->calibration, i, &ranges[i].n_means);
+        ranges[i].means = cb_calibration_means(quantising->calibration, i, &ranges[i].n_means);
     }
     if (quantising->model->input >= 0) {
         CB_TRY(cb_recipe_print(&quantising->model->recipe, &quantising->arena, &text));

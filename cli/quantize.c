@@ -56,8 +56,9 @@ struct work {
     bool labelled;
     struct cb_arena pixels;
     struct cb_buf file;
-    int used, agreed, right, small_right; /* photos; top-1 that agree; with labels: that are right */
-    double error, norm;                   /* of features, where there is no classifier */
+    int used, agreed, right,
+        small_right;    /* photos; top-1 that agree; with labels: that are right */
+    double error, norm; /* of features, where there is no classifier */
     double ms, small_ms;
 };
 
@@ -101,22 +102,22 @@ static struct cb_status list_files(struct work *w, const char *folder)
     return st;
 }
 
-/* The photos of class folders, with the model's class where the folders' names are all labels of it. */
+/* The photos of class folders, with the model's class where the folders' names are all labels of
+ * it. */
 static struct cb_status list_classes(struct work *w)
 {
     const struct cb_dataset *d = &w->data.dataset;
     int *class_of;
-    CB_TRY(cb_arena_get(&w->data.arena, (size_t)d->n_classes, sizeof *class_of, "classes",
-                        &class_of));
-    CB_TRY(cb_arena_get(&w->data.arena, (size_t)d->n_photos, sizeof *w->photos, "photos",
-                        &w->photos));
+    CB_TRY(
+        cb_arena_get(&w->data.arena, (size_t)d->n_classes, sizeof *class_of, "classes", &class_of));
+    CB_TRY(
+        cb_arena_get(&w->data.arena, (size_t)d->n_photos, sizeof *w->photos, "photos", &w->photos));
     w->labelled = w->model->labels && w->model->classes > 0;
     for (int i = 0; i < d->n_classes && w->labelled; i++)
         w->labelled = cb_model_class(w->model, d->classes[i], &class_of[i]).code == CB_OK;
     for (int i = 0; i < d->n_photos; i++)
-        w->photos[w->n_photos++] = (struct photo){
-            d->photos[i].path, w->labelled ? class_of[d->photos[i].label] : -1
-        };
+        w->photos[w->n_photos++] =
+            (struct photo){ d->photos[i].path, w->labelled ? class_of[d->photos[i].label] : -1 };
     return cb_ok();
 }
 
@@ -134,9 +135,8 @@ static struct cb_status read_photo(struct work *w, const char *path, struct cb_i
     struct cb_decoded decoded;
     struct cb_bytes file;
     CB_TRY(cb_file_map(path, &file));
-    const struct cb_status st =
-        cb_image_decode(&w->pixels, file, &cb_decode_defaults,
-                        cb_recipe_wanted_side(&w->model->recipe), &decoded);
+    const struct cb_status st = cb_image_decode(&w->pixels, file, &cb_decode_defaults,
+                                                cb_recipe_wanted_side(&w->model->recipe), &decoded);
     cb_file_unmap(&file);
     CB_TRY(cb_context(st, "%s", path));
     *out = decoded.image;
@@ -152,7 +152,8 @@ struct sweep {
     int height, width, done;
 };
 
-/* A photo of another size than the network's usual one is passed over; so is one that cannot be read. */
+/* A photo of another size than the network's usual one is passed over; so is one that cannot be
+ * read. */
 static struct cb_status look_at(struct sweep *s, const char *path)
 {
     struct work *w = s->work;
@@ -196,9 +197,9 @@ static struct cb_status calibrate(struct work *w)
                                                 { w->model->batch > 0 ? w->model->batch : 1,
                                                   s.height, s.width, w->model->channels } } };
     CB_TRY(cb_quantising_open(w->cli, w->model, &input, w->model->recipe.layout == CB_NCHW, &q));
-    cb_progress_begin(&s.progress, "photos for ranges",
-                      2 * (size_t)(w->options->photos < w->n_photos ? w->options->photos
-                                                                    : w->n_photos));
+    cb_progress_begin(
+        &s.progress, "photos for ranges",
+        2 * (size_t)(w->options->photos < w->n_photos ? w->options->photos : w->n_photos));
     look_at_all(&s);
     struct cb_status st = s.done ? cb_calibration_second(q.calibration)
                                  : cb_fail(CB_ERR_CONTENT, "not one photo can be read");
@@ -270,10 +271,10 @@ static struct cb_status open_session(struct work *w, const struct cb_model *mode
 {
     int height, width;
     cb_model_default_size(model, &height, &width);
-    const struct cb_tensor input = { .dtype = model->graph.values[model->input].dtype,
-                                     .shape = { 4,
-                                                { model->batch > 0 ? model->batch : 1, height,
-                                                  width, model->channels } } };
+    const struct cb_tensor input = {
+        .dtype = model->graph.values[model->input].dtype,
+        .shape = { 4, { model->batch > 0 ? model->batch : 1, height, width, model->channels } }
+    };
     const struct cb_plan_options options = { .inputs = &input,
                                              .nhwc_input = model->recipe.layout == CB_NCHW };
     CB_TRY(cb_plan_create(&w->cli->engine, &model->graph, model->weights, &options, plan));

@@ -1,9 +1,10 @@
 /* core/kernels/quantised.h - inner loops on bytes: a real number r is kept as a byte q, with
  * r = scale * (q - zero), q in 0 .. 255; weights are signed bytes whose zero is 0.
  *
- * Sums are exact 32-bit integers on every set. What follows them (scaling, residual, clamp) is float,
- * and rounds to the nearest byte, ties to even; sets may differ by one byte where the product and the
- * sum of a fused multiply-add are rounded once or twice. Part of struct cb_kernels. */
+ * Sums are exact 32-bit integers on every set. What follows them (scaling, residual, clamp) is
+ * float, and rounds to the nearest byte, ties to even; sets may differ by one byte where the
+ * product and the sum of a fused multiply-add are rounded once or twice. Part of struct cb_kernels.
+ */
 #pragma once
 
 #include <stddef.h>
@@ -22,9 +23,9 @@ struct cb_quantum {
  * residual * residual_scale, lo, hi), stored as float, or rounded and stored as a byte (then
  * 0 <= lo <= hi <= 255). */
 struct cb_quantised_epilogue {
-    const int32_t *start;      /* minus the zero of x times the sum of the column's weights */
+    const int32_t *start; /* minus the zero of x times the sum of the column's weights */
     const float *scale, *shift;
-    const uint8_t *residual;   /* laid out as the output; NULL: none. Its zero is in the shift */
+    const uint8_t *residual; /* laid out as the output; NULL: none. Its zero is in the shift */
     float residual_scale;
     float lo, hi;
 };
@@ -37,7 +38,7 @@ struct cb_quantised_tile {
     const int8_t *panel;        /* [taps * groups][nr][CB_QUANTISED_GROUP], 64-byte aligned */
     uint8_t *bytes;             /* the output; NULL: `reals` is */
     float *reals;
-    size_t out_stride;          /* elements from one row to the next, of the residual too */
+    size_t out_stride; /* elements from one row to the next, of the residual too */
     struct cb_quantised_epilogue post;
 };
 
@@ -48,15 +49,15 @@ enum {
     CB_QUANTISED_PIXELS = 4,
 };
 
-/* Depthwise convolution of m pixels. Channels are taken in runs of 1, 2 or 4 lanes of 16 (as many as
- * are left; the last lane is filled up); in all arrays a run of L lanes stands in an order of its own: channel
- * 16 l + 4 k + j at 4 (L k + l) + j. */
+/* Depthwise convolution of m pixels. Channels are taken in runs of 1, 2 or 4 lanes of 16 (as many
+ * as are left; the last lane is filled up); in all arrays a run of L lanes stands in an order of
+ * its own: channel 16 l + 4 k + j at 4 (L k + l) + j. */
 struct cb_quantised_depthwise {
     size_t m, taps, channels;   /* m <= CB_QUANTISED_PIXELS; taps a multiple of the group */
     const uint8_t *const *rows; /* [taps][CB_QUANTISED_PIXELS] pointers; all are read */
     const int8_t *w;            /* [taps / group][channels][group], w_stride bytes apart */
     size_t w_stride;
-    uint8_t *bytes;             /* as in a tile */
+    uint8_t *bytes; /* as in a tile */
     float *reals;
     size_t out_stride;
     struct cb_quantised_epilogue post;

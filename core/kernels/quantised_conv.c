@@ -6,27 +6,27 @@
 
 enum {
     GROUP = CB_QUANTISED_GROUP,
-    BLOCK_TILES = 16,     /* tiles of a task: they share each panel while it is in the cache */
+    BLOCK_TILES = 16,      /* tiles of a task: they share each panel while it is in the cache */
     BLOCK_BYTES = 1 << 18, /* of their rows, in the second-level cache */
     TASKS_PER_THREAD = 4,
 };
 
 /* The shape as the tiles see it. */
 struct form {
-    bool lines;               /* a tap is a line of the kernel: few channels */
-    size_t cin, cout;         /* of a group */
-    size_t taps, depth;       /* bytes of a tap */
-    size_t groups;            /* of bytes in a tap */
+    bool lines;                /* a tap is a line of the kernel: few channels */
+    size_t cin, cout;          /* of a group */
+    size_t taps, depth;        /* bytes of a tap */
+    size_t groups;             /* of bytes in a tap */
     size_t panels, panel_size; /* of a group of channels; bytes in one */
-    size_t columns;           /* all panels' */
+    size_t columns;            /* all panels' */
 };
 
 static struct form form_of(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
 {
     const size_t nr = kernels->quantised.nr;
     struct form f = { .cin = s->cin / s->group, .cout = s->cout / s->group };
-    f.lines = s->group == 1 && s->cin < CB_CONV_NARROW_INPUT && s->kernel[2] > 1 &&
-              s->dilation[2] == 1;
+    f.lines =
+        s->group == 1 && s->cin < CB_CONV_NARROW_INPUT && s->kernel[2] > 1 && s->dilation[2] == 1;
     f.taps = f.lines ? s->kernel[0] * s->kernel[1] : cb_conv_taps(s);
     f.depth = f.lines ? s->kernel[2] * f.cin : f.cin;
     f.groups = cb_size_divide(f.depth, GROUP);
@@ -81,9 +81,9 @@ static size_t table_bytes(const struct cb_kernels *kernels, const struct form *f
 
 static size_t copies_bytes(const struct cb_kernels *kernels, const struct form *f)
 {
-    return f->lines ? cb_size_bytes(f->taps * f->groups * GROUP,
-                                    BLOCK_TILES * kernels->quantised.mr)
-                    : 0;
+    return f->lines
+               ? cb_size_bytes(f->taps * f->groups * GROUP, BLOCK_TILES * kernels->quantised.mr)
+               : 0;
 }
 
 static size_t worker_bytes(const struct cb_kernels *kernels, const struct form *f)
@@ -145,7 +145,8 @@ static void fill_lines(const struct run *r, const struct cb_conv_pixel *p, size_
                        uint8_t *copies, const uint8_t **rows)
 {
     const struct cb_conv_shape *s = r->call->shape;
-    const size_t width = s->kernel[2], depth = r->form.groups * GROUP, step = r->kernels->quantised.mr;
+    const size_t width = s->kernel[2], depth = r->form.groups * GROUP,
+                 step = r->kernels->quantised.mr;
     const size_t left = cb_conv_source(s, 2, p->at[2], 0);
     for (size_t t0 = 0; t0 < s->kernel[0]; t0++)
         for (size_t t1 = 0; t1 < s->kernel[1]; t1++, rows += step, copies += count * depth) {
@@ -237,8 +238,8 @@ static void run_panel(const struct run *r, size_t first, size_t end, size_t pane
     const int8_t *panels =
         (const int8_t *)call->packed + cb_size_bytes(f->columns, sizeof(int32_t));
     const uint8_t *const *rows = (const uint8_t *const *)(void *)scratch;
-    float *reals = (float *)(void *)(scratch + table_bytes(r->kernels, f) +
-                                     copies_bytes(r->kernels, f));
+    float *reals =
+        (float *)(void *)(scratch + table_bytes(r->kernels, f) + copies_bytes(r->kernels, f));
     for (size_t tile = first; tile < end; tile++, rows += f->taps * mr) {
         const size_t row = row_of(r, tile), at = row * call->shape->cout + column;
         struct cb_quantised_tile t = {
@@ -281,7 +282,8 @@ static void run_task(void *ctx, size_t i, size_t worker)
     }
 }
 
-/* Row blocks times groups of panels: few enough to share what is in the cache, enough for all threads. */
+/* Row blocks times groups of panels: few enough to share what is in the cache, enough for all
+ * threads. */
 static size_t cut(struct run *r)
 {
     const struct form *f = &r->form;
@@ -298,7 +300,8 @@ static size_t cut(struct run *r)
         tasks = r->blocks * cb_size_divide(panels, r->panels);
         if (threads == 1 || tasks >= threads * TASKS_PER_THREAD || r->block * r->panels <= 1)
             return tasks;
-        if (r->panels > 1 && (r->block == 1 || r->panels * r->kernels->quantised.nr >= r->block * mr))
+        if (r->panels > 1 &&
+            (r->block == 1 || r->panels * r->kernels->quantised.nr >= r->block * mr))
             r->panels = (r->panels + 1) / 2;
         else
             r->block = (r->block + 1) / 2;

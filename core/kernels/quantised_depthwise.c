@@ -1,4 +1,5 @@
-/* core/kernels/quantised_depthwise.c - every channel has its own filter: vectors run along channels. */
+/* core/kernels/quantised_depthwise.c - every channel has its own filter: vectors run along
+ * channels. */
 #include <string.h>
 
 #include "core/kernels/quantised_parts.h"
@@ -48,9 +49,9 @@ static size_t worker_bytes(const struct cb_conv_shape *s)
 size_t cb_quantised_depthwise_scratch_bytes(const struct cb_conv_shape *s, size_t threads)
 {
     const size_t channels = cb_quantised_channels(s->cout);
-    return cb_size_add(cb_size_add(cb_size_bytes(channels, 1),
-                                   cb_quantised_columns_bytes(channels)),
-                       cb_size_bytes(threads, worker_bytes(s)));
+    return cb_size_add(
+        cb_size_add(cb_size_bytes(channels, 1), cb_quantised_columns_bytes(channels)),
+        cb_size_bytes(threads, worker_bytes(s)));
 }
 
 struct run {
@@ -110,7 +111,9 @@ static void run_line(void *ctx, size_t line, size_t worker)
             .w = (const int8_t *)call->packed + cb_size_bytes(channels, sizeof(int32_t)),
             .w_stride = channels * GROUP,
             .bytes = direct ? call->bytes + at : NULL,
-            .reals = direct ? NULL : call->bytes ? reals : call->reals + at,
+            .reals = direct        ? NULL
+                     : call->bytes ? reals
+                                   : call->reals + at,
             .out_stride = c,
             .post = r->post,
         };

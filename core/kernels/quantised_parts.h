@@ -49,8 +49,8 @@ static inline void cb_quantised_column(const struct cb_quantised_conv *call,
         call->residual ? (float)call->residual_quantum.zero * call->residual_quantum.scale : 0;
     to->start[at] = -call->x_quantum.zero * sum;
     to->scale[at] = call->x_quantum.scale * call->w_scale[c] / unit;
-    to->shift[at] = (bias - residual) / unit +
-                    (float)(cb_quantised_direct(call) ? call->y_quantum.zero : 0);
+    to->shift[at] =
+        (bias - residual) / unit + (float)(cb_quantised_direct(call) ? call->y_quantum.zero : 0);
 }
 
 /* The epilogue but for what is per column. */

@@ -9,7 +9,8 @@ enum { BINS = 2048, STEPS = 255 };
 
 static const double percentile = 1e-4; /* left out at each end */
 
-/* Numbers that one value took. Zeros are no part of the histogram: a byte stands for them exactly. */
+/* Numbers that one value took. Zeros are no part of the histogram: a byte stands for them exactly.
+ */
 struct observed {
     float lo, hi;
     uint64_t count, *bins; /* [BINS] from lo to hi */
@@ -61,8 +62,7 @@ struct cb_status cb_calibration_create(const struct cb_engine *engine,
     c->observed = cb_arena_alloc(&arena, n, sizeof *c->observed);
     c->arena = arena;
     c->n = options->n_values;
-    struct cb_status st =
-        cb_plan_create(engine, options->graph, options->weights, &plan, &c->plan);
+    struct cb_status st = cb_plan_create(engine, options->graph, options->weights, &plan, &c->plan);
     if (!st.code)
         st = cb_session_create(c->plan, &c->session);
     for (int i = 0; i < c->n && !st.code; i++)

@@ -1,12 +1,15 @@
-/* core/model/calibration.h - what numbers the activations of a network hold, and which range of them bytes should cover.
+/* core/model/calibration.h - what numbers the activations of a network hold, and which range of
+ * them bytes should cover.
  *
- * Every input is run twice: first the extremes are found, then a histogram between them. One thread at a time. */
+ * Every input is run twice: first the extremes are found, then a histogram between them. One thread
+ * at a time. */
 #pragma once
 
 #include "core/exec/session.h"
 
-/* How a range is chosen. MSE: the one with the least squared error, of rounding within and clipping outside (arXiv:1810.05723).
- * PERCENTILE: leaves out one number in 10,000 at each end. EXTREMES: leaves out none. */
+/* How a range is chosen. MSE: the one with the least squared error, of rounding within and clipping
+ * outside (arXiv:1810.05723). PERCENTILE: leaves out one number in 10,000 at each end. EXTREMES:
+ * leaves out none. */
 enum cb_calibration_method {
     CB_CALIBRATION_MSE,
     CB_CALIBRATION_PERCENTILE,
@@ -47,5 +50,6 @@ CB_MUST_USE struct cb_status cb_calibration_second(struct cb_calibration *calibr
 void cb_calibration_range(const struct cb_calibration *calibration, int i,
                           enum cb_calibration_method method, float *lo, float *hi);
 
-/* The mean of values[i] for each index along axis 1 ([N,C,...]): *n numbers; NULL when its rank is below 2. */
+/* The mean of values[i] for each index along axis 1 ([N,C,...]): *n numbers; NULL when its rank is
+ * below 2. */
 const double *cb_calibration_means(const struct cb_calibration *calibration, int i, size_t *n);

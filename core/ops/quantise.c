@@ -1,9 +1,9 @@
 /* core/ops/quantise.c - QuantizeLinear: y = saturate(round(x / scale) + zero), ties to even;
  * DequantizeLinear: y = (x - zero) * scale.
  *
- * ONNX QuantizeLinear-25, DequantizeLinear-25, for integers of 8 bits and more. scale and zero are one number,
- * one for each index along an axis, or one for each block along it. Inside a plan the whole numbers may be
- * bytes (CB_QUINT8), then with one scale. */
+ * ONNX QuantizeLinear-25, DequantizeLinear-25, for integers of 8 bits and more. scale and zero are
+ * one number, one for each index along an axis, or one for each block along it. Inside a plan the
+ * whole numbers may be bytes (CB_QUINT8), then with one scale. */
 #include <math.h>
 
 #include "core/ops/args.h"
@@ -67,8 +67,7 @@ static struct cb_status want_type(const struct cb_node *node, enum cb_dtype dtyp
 {
     if (range_of(dtype).hi == 0)
         return cb_fail(CB_ERR_MODEL, "%s: wants int8, uint8, int16, uint16 or int32, has %s",
-                       node->name,
-                       dtype < CB_DTYPE_COUNT ? cb_dtype_get(dtype)->name : "no type");
+                       node->name, dtype < CB_DTYPE_COUNT ? cb_dtype_get(dtype)->name : "no type");
     return cb_ok();
 }
 
@@ -177,7 +176,7 @@ static int64_t quantise_one(const struct conversion *c, size_t i, size_t k)
 {
     const double scale = (double)scale_of(c, k);
     const double v = cb_dtype_get(c->x->dtype)->is_float ? (double)(c->x->f[i] / scale_of(c, k))
-                                                          : (double)c->x->i[i] / scale;
+                                                         : (double)c->x->i[i] / scale;
     const double r = rint(v) + (double)zero_of(c, k);
     if (!(r > (double)c->range.lo)) /* and NaN */
         return c->range.lo;

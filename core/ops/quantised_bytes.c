@@ -1,5 +1,5 @@
-/* core/ops/quantised_bytes.c - on bytes, element by element: the sum of two tensors of one shape, and any
- * function of one number as a table of its 256 values. */
+/* core/ops/quantised_bytes.c - on bytes, element by element: the sum of two tensors of one shape,
+ * and any function of one number as a table of its 256 values. */
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/walk.h"
@@ -51,8 +51,8 @@ static void add_forward(const struct cb_op_call *call)
     struct adding adding = { .call = call };
     adding.add.scale_a = a.scale / y.scale;
     adding.add.scale_b = b.scale / y.scale;
-    adding.add.shift = (float)y.zero - (float)a.zero * adding.add.scale_a -
-                       (float)b.zero * adding.add.scale_b;
+    adding.add.shift =
+        (float)y.zero - (float)a.zero * adding.add.scale_a - (float)b.zero * adding.add.scale_b;
     adding.add.lo = within(attr->quantised_add.lo / y.scale + (float)y.zero);
     adding.add.hi = within(attr->quantised_add.hi / y.scale + (float)y.zero);
     cb_walk_range(call->threads, cb_tensor_count(call->out[0]), CB_WALK_GRAIN, add_values, &adding);

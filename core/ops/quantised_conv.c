@@ -1,9 +1,10 @@
 /* core/ops/quantised_conv.c - convolution or product of bytes, channels last:
  * y = act(clamp(x * w + bias + residual, lo, hi)), in real units.
  *
- * x [N, spatial..., C] or [rows, C] (CB_QUINT8), w [M, C/group, kernel...] (CB_QINT8), w_scale [M], bias [M],
- * residual and y [N, spatial..., M]; y is CB_QUINT8, or float. The pass fuse-quantised makes it of Conv, Gemm and
- * MatMul between DequantizeLinear and QuantizeLinear. The work is done by core/kernels/quantised_conv.h. */
+ * x [N, spatial..., C] or [rows, C] (CB_QUINT8), w [M, C/group, kernel...] (CB_QINT8), w_scale [M],
+ * bias [M], residual and y [N, spatial..., M]; y is CB_QUINT8, or float. The pass fuse-quantised
+ * makes it of Conv, Gemm and MatMul between DequantizeLinear and QuantizeLinear. The work is done
+ * by core/kernels/quantised_conv.h. */
 #include "core/kernels/quantised_conv.h"
 
 #include "core/base/arena.h"

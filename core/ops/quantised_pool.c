@@ -1,7 +1,9 @@
-/* core/ops/quantised_pool.c - MaxPool and AveragePool of bytes, channels last: x and y [N, spatial..., C].
+/* core/ops/quantised_pool.c - MaxPool and AveragePool of bytes, channels last: x and y [N,
+ * spatial..., C].
  *
- * The maximum keeps x's scale and zero. The mean may change them: y = round(mean of x's reals / scale + zero). A window of
- * rank 0 is the whole picture (GlobalAveragePool). Padding counts as real 0 where count_include_pad says so. */
+ * The maximum keeps x's scale and zero. The mean may change them: y = round(mean of x's reals /
+ * scale + zero). A window of rank 0 is the whole picture (GlobalAveragePool). Padding counts as
+ * real 0 where count_include_pad says so. */
 #include "core/base/arena.h"
 #include "core/ops/args.h"
 #include "core/ops/defs.h"

@@ -16,9 +16,9 @@ enum cb_dtype {
     CB_INT8, CB_INT16, CB_INT32, CB_INT64,
     CB_UINT8, CB_UINT16, CB_UINT32, CB_UINT64,
     CB_BOOL,
-    /* One byte an element: activations 0 .. 255 and weights -128 .. 127 whose scale and zero the operators that
-     * use them know. Activations are made by a pass (fuse_quantised.c); weights too, and the importer leaves those that
-     * DequantizeLinear alone reads as they lie. */
+    /* One byte an element: activations 0 .. 255 and weights -128 .. 127, whose scale and zero the
+     * operators that use them know. A pass makes them (fuse_quantised.c); and the importer leaves
+     * weights that DequantizeLinear alone reads as they lie. */
     CB_QUINT8, CB_QINT8,
     CB_DTYPE_COUNT,
     CB_DTYPE_OUTER_END = CB_QUINT8 /* those before it are a network's */

@@ -4,8 +4,8 @@
 #include "core/tensor/dtype.h"
 #include "core/tensor/shape.h"
 
-/* Row-major and dense. Which member holds the elements follows from dtype: f for real types, u8 and i8
- * for quantised ones, i for all others (see dtype.h). The struct never owns them. */
+/* Row-major and dense. Which member holds the elements follows from dtype: f for real types, u8 and
+ * i8 for quantised ones, i for all others (see dtype.h). The struct never owns them. */
 struct cb_tensor {
     struct cb_shape shape;
     enum cb_dtype dtype;

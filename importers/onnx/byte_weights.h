@@ -1,5 +1,5 @@
-/* importers/onnx/byte_weights.h - which int8 initialisers may stay bytes (CB_QINT8): those that DequantizeLinear alone
- * reads, as its first input. All other whole numbers are kept as int64. */
+/* importers/onnx/byte_weights.h - which int8 initialisers may stay bytes (CB_QINT8): those that
+ * DequantizeLinear alone reads, as its first input. All other whole numbers are kept as int64. */
 #pragma once
 
 #include "importers/onnx/names.h"

@@ -120,8 +120,8 @@ static float real_at(const struct cb_onnx_quantise *q, int value, size_t i)
 /* A product's weights and bias with what is folded into them. A MatMul takes no bias. */
 struct weights {
     const struct cb_quantise_node *node;
-    size_t outputs, each;  /* each: numbers of an output */
-    float *factor, *bias;  /* [outputs] */
+    size_t outputs, each; /* each: numbers of an output */
+    float *factor, *bias; /* [outputs] */
     bool has_bias;
 };
 
@@ -149,10 +149,11 @@ static struct cb_status read_weights(struct cb_onnx_quantise *q, const struct cb
     const struct cb_quantise_node *norm = &q->nodes[n->folded];
     const double epsilon = (double)cb_quantise_float(norm, "epsilon", 1e-5f);
     for (size_t m = 0; m < out->outputs; m++) {
-        const double factor = (double)real_at(q, norm->in[1], m) /
-                              sqrt((double)real_at(q, norm->in[4], m) + epsilon);
-        out->bias[m] = (float)(((double)out->bias[m] - (double)real_at(q, norm->in[3], m)) * factor +
-                               (double)real_at(q, norm->in[2], m));
+        const double factor =
+            (double)real_at(q, norm->in[1], m) / sqrt((double)real_at(q, norm->in[4], m) + epsilon);
+        out->bias[m] =
+            (float)(((double)out->bias[m] - (double)real_at(q, norm->in[3], m)) * factor +
+                    (double)real_at(q, norm->in[2], m));
         out->factor[m] = (float)factor;
     }
     return cb_ok();
@@ -177,9 +178,9 @@ static float error_at(const float *w, size_t n, float scale, float best)
     return sum;
 }
 
-/* The scale of an output's weights: of those that make the largest one 64 to 160, the one of least squared error: it may clip,
- * and it finds the grid that weights already lie on. Where weights are next to nothing, the bias must still fit into 32
- * bits. */
+/* The scale of an output's weights: of those that make the largest one 64 to 160, the one of least
+ * squared error: it may clip, and it finds the grid that weights already lie on. Where weights are
+ * next to nothing, the bias must still fit into 32 bits. */
 static float weight_scale(const struct weights *w, const float *row, size_t m, float x_scale)
 {
     float largest = 0, best = INFINITY, chosen;
@@ -200,7 +201,8 @@ static float weight_scale(const struct weights *w, const float *row, size_t m, f
 }
 
 /* The channel of x that weight k of output m is multiplied with. */
-static size_t channel_of(const struct cb_onnx_quantise *q, const struct weights *w, size_t m, size_t k)
+static size_t channel_of(const struct cb_onnx_quantise *q, const struct weights *w, size_t m,
+                         size_t k)
 {
     const struct cb_shape *shape = &q->inferred->values[w->node->in[1]].shape;
     if (shape->rank == 2)
@@ -219,8 +221,8 @@ static double shift_of(const struct cb_onnx_quantise *q, const struct weights *w
     for (size_t k = 0; x->means && k < w->each; k++) {
         const size_t c = channel_of(q, w, m, k);
         if (c < x->n_means)
-            shift += ((double)bytes[index_of(w, m, k)] * (double)scale - (double)row[k]) *
-                     x->means[c];
+            shift +=
+                ((double)bytes[index_of(w, m, k)] * (double)scale - (double)row[k]) * x->means[c];
     }
     return shift;
 }
@@ -231,8 +233,8 @@ static int8_t weight_byte(float real, float scale)
     return (int8_t)(v > 127 ? 127 : v < -127 ? -127 : v);
 }
 
-static struct cb_status put_weights(struct writer *w, struct weights *weights,
-                                    const char *base, float x_scale, float **scales)
+static struct cb_status put_weights(struct writer *w, struct weights *weights, const char *base,
+                                    float x_scale, float **scales)
 {
     struct cb_onnx_quantise *q = w->q;
     const struct cb_shape *shape = &q->inferred->values[weights->node->in[1]].shape;
@@ -343,7 +345,8 @@ static void put_input(struct writer *w, int value, struct cb_buf *node)
     }
 }
 
-/* The node with its inputs, output and attributes exchanged; `base` not NULL: weights and bias are BASE_weight.. */
+/* The node with its inputs, output and attributes exchanged; `base` not NULL: weights and bias are
+ * BASE_weight.. */
 static struct cb_status put_node(struct writer *w, const struct cb_quantise_node *n,
                                  const char *base, bool has_bias)
 {

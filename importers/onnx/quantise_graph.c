@@ -144,8 +144,8 @@ static struct cb_status make_tables(struct cb_onnx_quantise *q)
 
 static bool is_bias(const struct cb_onnx_quantise *q, int value, int64_t outputs)
 {
-    return value < 0 || (is_constant(q, value) &&
-                         cb_shape_count(&value_of(q, value)->shape) == (size_t)outputs);
+    return value < 0 ||
+           (is_constant(q, value) && cb_shape_count(&value_of(q, value)->shape) == (size_t)outputs);
 }
 
 static bool is_product(const struct cb_onnx_quantise *q, struct cb_quantise_node *n)
@@ -153,8 +153,7 @@ static bool is_product(const struct cb_onnx_quantise *q, struct cb_quantise_node
     const int bias = n->n_in > 2 ? n->in[2] : -1;
     if (n->n_in < 2 || !is_activation(q, n->in[0]) || !is_constant(q, n->in[1]))
         return false;
-    const struct cb_shape *w = &value_of(q, n->in[1])->shape,
-                          *x = &value_of(q, n->in[0])->shape;
+    const struct cb_shape *w = &value_of(q, n->in[1])->shape, *x = &value_of(q, n->in[0])->shape;
     if (!strcmp(n->proto->op_type, "Conv"))
         return w->rank >= 3 && is_bias(q, bias, w->dim[0]);
     if (w->rank != 2 || x->rank != 2)
@@ -181,23 +180,17 @@ static enum cb_quantise_kind kind_of(const struct cb_onnx_quantise *q, struct cb
         const char *op;
         enum cb_quantise_kind kind;
     } kinds[] = {
-        { "Conv", CB_QUANTISE_PRODUCT },
-        { "Gemm", CB_QUANTISE_PRODUCT },
-        { "MatMul", CB_QUANTISE_PRODUCT },
-        { "Add", CB_QUANTISE_SUM },
-        { "GlobalAveragePool", CB_QUANTISE_MEAN },
-        { "AveragePool", CB_QUANTISE_MEAN },
-        { "MaxPool", CB_QUANTISE_SAME },
-        { "Flatten", CB_QUANTISE_SAME },
-        { "Reshape", CB_QUANTISE_SAME },
-        { "Squeeze", CB_QUANTISE_SAME },
-        { "Unsqueeze", CB_QUANTISE_SAME },
-        { "Identity", CB_QUANTISE_SAME },
-        { "Dropout", CB_QUANTISE_SAME },
-        { "Concat", CB_QUANTISE_CONCAT },
+        { "Conv", CB_QUANTISE_PRODUCT },           { "Gemm", CB_QUANTISE_PRODUCT },
+        { "MatMul", CB_QUANTISE_PRODUCT },         { "Add", CB_QUANTISE_SUM },
+        { "GlobalAveragePool", CB_QUANTISE_MEAN }, { "AveragePool", CB_QUANTISE_MEAN },
+        { "MaxPool", CB_QUANTISE_SAME },           { "Flatten", CB_QUANTISE_SAME },
+        { "Reshape", CB_QUANTISE_SAME },           { "Squeeze", CB_QUANTISE_SAME },
+        { "Unsqueeze", CB_QUANTISE_SAME },         { "Identity", CB_QUANTISE_SAME },
+        { "Dropout", CB_QUANTISE_SAME },           { "Concat", CB_QUANTISE_CONCAT },
     };
     enum cb_quantise_kind kind = CB_QUANTISE_OTHER;
-    const bool own = !n->proto->domain || !*n->proto->domain || !strcmp(n->proto->domain, "ai.onnx");
+    const bool own =
+        !n->proto->domain || !*n->proto->domain || !strcmp(n->proto->domain, "ai.onnx");
     for (size_t i = 0; own && i < CB_COUNT_OF(kinds); i++)
         if (!strcmp(n->proto->op_type, kinds[i].op))
             kind = kinds[i].kind;
@@ -251,13 +244,14 @@ static void find_folded(struct cb_onnx_quantise *q, int i)
     n->kind = CB_QUANTISE_GONE;
 }
 
-/* Constants that are written anew are not read any more; what then makes nothing that is read goes. */
+/* Constants that are written anew are not read any more; what then makes nothing that is read goes.
+ */
 static void drop_dead(struct cb_onnx_quantise *q)
 {
     for (int i = 0; i < q->n_nodes; i++)
         for (int k = 1; k < q->nodes[i].n_in; k++)
-            if (q->nodes[i].in[k] >= 0 && (q->nodes[i].kind == CB_QUANTISE_PRODUCT ||
-                                           q->nodes[i].kind == CB_QUANTISE_GONE))
+            if (q->nodes[i].in[k] >= 0 &&
+                (q->nodes[i].kind == CB_QUANTISE_PRODUCT || q->nodes[i].kind == CB_QUANTISE_GONE))
                 q->readers[q->nodes[i].in[k]]--;
     for (int i = q->n_nodes - 1; i >= 0; i--) {
         struct cb_quantise_node *n = &q->nodes[i];
@@ -275,8 +269,8 @@ static void drop_dead(struct cb_onnx_quantise *q)
 
 /* ---- who wants bytes ---- */
 
-/* The operand of a sum that stays real: a convolution's result that nobody else reads. It is added while it still is
- * a sum, so one rounding less. -1: none. */
+/* The operand of a sum that stays real: a convolution's result that nobody else reads. It is added
+ * while it still is a sum, so one rounding less. -1: none. */
 static int real_operand(const struct cb_onnx_quantise *q, const struct cb_quantise_node *n)
 {
     for (int k = 1; k >= 0 && n->kind == CB_QUANTISE_SUM; k--) {

@@ -1,5 +1,5 @@
-/* importers/onnx/quantise_parts.h - what the parts of quantising share: quantise_graph.c decides, quantise.c writes,
- * upgrade.c brings old operators to opset 13. */
+/* importers/onnx/quantise_parts.h - what the parts of quantising share: quantise_graph.c decides,
+ * quantise.c writes, upgrade.c brings old operators to opset 13. */
 #pragma once
 
 #include "core/base/arena.h"
@@ -16,16 +16,16 @@ enum cb_quantise_kind {
     CB_QUANTISE_MEAN,    /* pools that average */
     CB_QUANTISE_SAME,    /* the same numbers elsewhere, or the largest of them */
     CB_QUANTISE_CONCAT,
-    CB_QUANTISE_GONE,    /* a BatchNormalization that is folded, or what nobody reads */
+    CB_QUANTISE_GONE, /* a BatchNormalization that is folded, or what nobody reads */
 };
 
 struct cb_quantise_node {
     const Onnx__NodeProto *proto;
-    struct cb_bytes raw;       /* the NodeProto as it lies in the file */
+    struct cb_bytes raw; /* the NodeProto as it lies in the file */
     enum cb_quantise_kind kind;
     int n_in, n_out, *in, *out; /* values; -1: none */
-    int folded;                /* the BatchNormalization behind this convolution; -1: none */
-    int axis;                  /* of a product's weights: its outputs */
+    int folded;                 /* the BatchNormalization behind this convolution; -1: none */
+    int axis;                   /* of a product's weights: its outputs */
 };
 
 struct cb_onnx_quantise {
@@ -38,11 +38,11 @@ struct cb_onnx_quantise {
     int n_nodes;
     int64_t opset;
     /* per value of the graph */
-    int *readers;        /* how often it is read, outputs of the graph included */
-    int *producer;       /* node; -1 */
-    bool *wanted;        /* is quantised */
-    int *group;          /* values that share a range have one; follow to its root */
-    int *values, n_values; /* the wanted ones */
+    int *readers;                      /* how often it is read, outputs of the graph included */
+    int *producer;                     /* node; -1 */
+    bool *wanted;                      /* is quantised */
+    int *group;                        /* values that share a range have one; follow to its root */
+    int *values, n_values;             /* the wanted ones */
     struct cb_onnx_range *range, *own; /* per value: of the whole group; as observed */
 };
 
@@ -55,13 +55,14 @@ float cb_quantise_float(const struct cb_quantise_node *node, const char *name, f
 /* The root of a value's group. */
 int cb_quantise_root(const struct cb_onnx_quantise *q, int value);
 
-/* upgrade.c: whether a node of an opset below 13 can be written for 13; and what is to be written. */
+/* upgrade.c: whether a node of an opset below 13 can be written for 13; and what is to be written.
+ */
 struct cb_upgrade {
-    const char *op;              /* NULL: as it was */
-    const char *drop[4];         /* attributes that go */
-    const char *list;            /* an attribute that becomes the next input; NULL: none */
-    bool bounds;                 /* Clip's min and max become inputs */
-    int n_out;                   /* outputs that stay; 0: all */
+    const char *op;      /* NULL: as it was */
+    const char *drop[4]; /* attributes that go */
+    const char *list;    /* an attribute that becomes the next input; NULL: none */
+    bool bounds;         /* Clip's min and max become inputs */
+    int n_out;           /* outputs that stay; 0: all */
 };
 CB_MUST_USE struct cb_status cb_upgrade_node(const struct cb_onnx_quantise *q,
                                              const struct cb_quantise_node *node,

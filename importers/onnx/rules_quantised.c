@@ -1,6 +1,6 @@
-/* importers/onnx/rules_quantised.c - quantised operators. There are two core forms, QuantizeLinear and
- * DequantizeLinear; the rest is written with them around the operator on reals, which is what it means. A pass makes
- * bytes of them again. */
+/* importers/onnx/rules_quantised.c - quantised operators. There are two core forms, QuantizeLinear
+ * and DequantizeLinear; the rest is written with them around the operator on reals, which is what
+ * it means. A pass makes bytes of them again. */
 #include "importers/onnx/attrs.h"
 #include "importers/onnx/rules.h"
 
@@ -63,8 +63,8 @@ static struct cb_status add_inner(struct cb_onnx_node *node, enum cb_op op, cb_o
     return import(&inner);
 }
 
-/* QLinearConv-10: x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias?; the bias has the scale
- * x_scale * w_scale and the zero 0. */
+/* QLinearConv-10: x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias?; the bias has the
+ * scale x_scale * w_scale and the zero 0. */
 struct cb_status cb_onnx_import_qlinear_conv(struct cb_onnx_node *node)
 {
     const int *in = node->in;
@@ -74,8 +74,8 @@ struct cb_status cb_onnx_import_qlinear_conv(struct cb_onnx_node *node)
     CB_TRY(add_dequantised(node, in[3], w_scale, in[5], 0, &w));
     if (cb_onnx_has(node, 8)) {
         CB_TRY(cb_onnx_temp(node, w_scale, "unit", &unit));
-        CB_TRY(cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(w_scale, x_scale),
-                           CB_ONNX_ARGS(unit)));
+        CB_TRY(
+            cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(w_scale, x_scale), CB_ONNX_ARGS(unit)));
         CB_TRY(add_dequantised(node, in[8], unit, -1, 0, &b));
     }
     CB_TRY(cb_onnx_temp(node, x, "product", &y));
@@ -85,8 +85,8 @@ struct cb_status cb_onnx_import_qlinear_conv(struct cb_onnx_node *node)
                        CB_ONNX_ARGS(node->out[0]));
 }
 
-/* QLinearMatMul-21: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero. A list of a's scales is one for each
- * row, of b's one for each column. */
+/* QLinearMatMul-21: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero. A list of a's scales
+ * is one for each row, of b's one for each column. */
 struct cb_status cb_onnx_import_qlinear_matmul(struct cb_onnx_node *node)
 {
     const int *in = node->in;

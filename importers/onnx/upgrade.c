@@ -1,19 +1,23 @@
-/* importers/onnx/upgrade.c - operators of opsets 7 to 12 as opset 13 has them: QuantizeLinear by channel needs 13, and a
- * file has one opset for all. */
+/* importers/onnx/upgrade.c - operators of opsets 7 to 12 as opset 13 has them: QuantizeLinear by
+ * channel needs 13, and a file has one opset for all. */
 #include <string.h>
 
 #include "importers/onnx/quantise_parts.h"
 
 /* Those that mean the same from opset 7 to 13, with the attributes that went away. */
+/* clang-format off */
 static const char *const unchanged[] = {
-    "Abs", "Add", "And", "ArgMax", "ArgMin", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Concat", "Constant",
-    "ConstantOfShape", "Conv", "Cos", "Div", "Elu", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor", "Gather",
-    "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater", "HardSigmoid", "Identity", "InstanceNormalization", "LRN",
-    "LeakyRelu", "Less", "Log", "MatMul", "Max", "MaxPool", "Mean", "Min", "Mul", "Neg", "Not", "Or", "PRelu", "Pow",
-    "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin",
-    "ReduceProd", "ReduceSumSquare", "Relu", "Reshape", "Selu", "Shape", "Sigmoid", "Sign", "Sin", "Size", "Softplus",
-    "Softsign", "Sqrt", "Sub", "Sum", "Tanh", "ThresholdedRelu", "Tile", "Transpose", "Where", "Xor",
+    "Abs", "Add", "And", "ArgMax", "ArgMin", "AveragePool", "BatchNormalization", "Cast", "Ceil",
+    "Concat", "Constant", "ConstantOfShape", "Conv", "Cos", "Div", "Elu", "Equal", "Erf", "Exp",
+    "Expand", "Flatten", "Floor", "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater",
+    "HardSigmoid", "Identity", "InstanceNormalization", "LRN", "LeakyRelu", "Less", "Log", "MatMul",
+    "Max", "MaxPool", "Mean", "Min", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal",
+    "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+    "ReduceMin", "ReduceProd", "ReduceSumSquare", "Relu", "Reshape", "Selu", "Shape", "Sigmoid",
+    "Sign", "Sin", "Size", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tanh", "ThresholdedRelu",
+    "Tile", "Transpose", "Where", "Xor",
 };
+/* clang-format on */
 
 /* Attributes that became an input, and since when. */
 static const struct {
@@ -31,7 +35,8 @@ static bool is(const struct cb_quantise_node *node, const char *op)
     return strcmp(node->proto->op_type, op) == 0;
 }
 
-/* Below 13 Softmax is over all axes from `axis` (1) on, from 13 over one: the same where the others have length 1. */
+/* Below 13 Softmax is over all axes from `axis` (1) on, from 13 over one: the same where the others
+ * have length 1. */
 static struct cb_status check_softmax(const struct cb_onnx_quantise *q,
                                       const struct cb_quantise_node *node)
 {

@@ -22,7 +22,8 @@ static void write_model(struct onnx_builder *b, const char *name)
     onnx_free(b);
 }
 
-/* Old operators: BatchNormalization, Clip with attributes, Dropout, Squeeze with axes; and a residual sum. */
+/* Old operators: BatchNormalization, Clip with attributes, Dropout, Squeeze with axes; and a
+ * residual sum. */
 static void old_network(void)
 {
     struct onnx_builder b = onnx_begin(9);

@@ -1,8 +1,9 @@
-/* What stands between DequantizeLinear and QuantizeLinear is done on bytes. One sweep in node order: a real value
- * may have a twin, a tensor of bytes with a scale and a zero that stand for the same numbers. DequantizeLinear
- * gives its output one; an operator whose inputs have twins is done on them, where it has such a form, and where
- * its result goes into QuantizeLinear or is a twin by itself (a view, a maximum). The nodes on reals stay beside
- * those on bytes until drop-dead takes what nobody reads. */
+/* What stands between DequantizeLinear and QuantizeLinear is done on bytes. One sweep in node
+ * order: a real value may have a twin, a tensor of bytes with a scale and a zero that stand for the
+ * same numbers. DequantizeLinear gives its output one; an operator whose inputs have twins is done
+ * on them, where it has such a form, and where its result goes into QuantizeLinear or is a twin by
+ * itself (a view, a maximum). The nodes on reals stay beside those on bytes until drop-dead takes
+ * what nobody reads. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,13 +19,13 @@ struct twin {
 struct sweep {
     struct cb_pass *pass;
     struct cb_graph *graph;
-    struct twin *twin;        /* [cap] of a real value; or of the whole numbers that Quantize makes */
-    int *producer, *uses;     /* [n_values] in the graph as it was */
-    int *reader;              /* [n_values] the last node that reads it */
-    int n_before;             /* values */
-    bool *done;               /* [n_nodes] a Quantize whose bytes are there */
+    struct twin *twin;    /* [cap] of a real value; or of the whole numbers that Quantize makes */
+    int *producer, *uses; /* [n_values] in the graph as it was */
+    int *reader;          /* [n_values] the last node that reads it */
+    int n_before;         /* values */
+    bool *done;           /* [n_nodes] a Quantize whose bytes are there */
     int cap, cap_nodes;
-    struct cb_node *nodes;    /* the new ones */
+    struct cb_node *nodes; /* the new ones */
     int n_nodes;
 };
 
@@ -123,7 +124,8 @@ static struct cb_status add_quantum(struct sweep *s, const char *name, struct cb
     return add_constant(s, name, whole, &z, zero);
 }
 
-/* y = table[x]: from bytes of one quantum to those of another, through a function of one number or none. */
+/* y = table[x]: from bytes of one quantum to those of another, through a function of one number or
+ * none. */
 static struct cb_status emit_lookup(struct sweep *s, const struct cb_node *function,
                                     const struct twin *from, struct cb_quantum to, const char *name,
                                     int out)
@@ -194,7 +196,8 @@ static int input(const struct cb_node *n, int k)
     return k < n->n_in ? n->in[k] : -1;
 }
 
-/* `value` as `count` reals (one may stand for all): a constant, or Dequantize of constants. -1 when it is neither. */
+/* `value` as `count` reals (one may stand for all): a constant, or Dequantize of constants. -1 when
+ * it is neither. */
 static struct cb_status real_constant(struct sweep *s, int value, size_t count, int *out)
 {
     struct cb_graph *g = s->graph;
@@ -240,8 +243,8 @@ struct product {
 static bool read_product(const struct sweep *s, const struct cb_node *n, struct product *p)
 {
     const struct cb_value *values = s->graph->values;
-    *p = (struct product){ n->in[0], n->in[1], input(n, 2), -1, 1,
-                           cb_attr_default(CB_OP_QUANTISED_CONV) };
+    *p = (struct product){ n->in[0], n->in[1], input(n, 2),
+                           -1,       1,        cb_attr_default(CB_OP_QUANTISED_CONV) };
     if (n->op == CB_OP_CONV) {
         p->axis = 0;
         p->residual = input(n, 3);
@@ -310,7 +313,8 @@ static struct cb_status sweep_product(struct sweep *s, int i)
 
 /* ---- others ---- */
 
-/* Same numbers in another shape, or the largest of them: the result is a twin with the input's quantum. */
+/* Same numbers in another shape, or the largest of them: the result is a twin with the input's
+ * quantum. */
 static struct cb_status sweep_same(struct sweep *s, const struct cb_node *n, enum cb_op op,
                                    const union cb_attr *attr)
 {
@@ -511,8 +515,8 @@ static struct cb_status run(struct sweep *s)
     return cb_ok();
 }
 
-/* Gradients pass through a rounding as if it were none (arXiv:1308.3432): Quantize and Dequantize become a Clip to what
- * bytes can hold. */
+/* Gradients pass through a rounding as if it were none (arXiv:1308.3432): Quantize and Dequantize
+ * become a Clip to what bytes can hold. */
 static void leave_out_rounding(struct cb_graph *g, const int *producer)
 {
     for (int i = 0; i < g->n_nodes; i++) {

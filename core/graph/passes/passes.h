@@ -33,9 +33,9 @@ CB_MUST_USE struct cb_status cb_pass_fold_affine(struct cb_pass *pass);
  * value. */
 CB_MUST_USE struct cb_status cb_pass_fuse_epilogue(struct cb_pass *pass);
 
-/* What stands between DequantizeLinear and QuantizeLinear is done on bytes (CB_QUINT8); weights behind
- * DequantizeLinear become bytes or reals. Where gradients are wanted, the latter alone, and activations are
- * clipped but not rounded. */
+/* What stands between DequantizeLinear and QuantizeLinear is done on bytes (CB_QUINT8); weights
+ * behind DequantizeLinear become bytes or reals. Where gradients are wanted, the latter alone, and
+ * activations are clipped but not rounded. */
 CB_MUST_USE struct cb_status cb_pass_fuse_quantised(struct cb_pass *pass);
 
 /* Nodes that no output needs go. Also what the plan starts with. */

@@ -65,8 +65,9 @@ static bool fits(const struct cb_graph *g, const struct cb_node *node, int axis)
 {
     const struct cb_value *w = input(g, node, X), *scale = input(g, node, SCALE);
     if (node->op != CB_OP_DEQUANTIZE || !is_constant(w) || !is_constant(scale) ||
-        (w->dtype != CB_INT8 && w->dtype != CB_UINT8 && w->dtype != CB_QINT8) || node->attr.quantise.block > 0 ||
-        w->shape.rank < 2 || !is_symmetric(input(g, node, ZERO), w->dtype))
+        (w->dtype != CB_INT8 && w->dtype != CB_UINT8 && w->dtype != CB_QINT8) ||
+        node->attr.quantise.block > 0 || w->shape.rank < 2 ||
+        !is_symmetric(input(g, node, ZERO), w->dtype))
         return false;
     return cb_shape_count(&scale->shape) == 1 ||
            cb_shape_axis(node->attr.quantise.axis, w->shape.rank) == axis;
@@ -142,7 +143,8 @@ struct cb_status cb_quantised_fold_constants(struct cb_pass *pass)
         const struct cb_node *n = &g->nodes[i];
         bool constant = n->op == CB_OP_DEQUANTIZE || n->op == CB_OP_QUANTIZE;
         for (int k = 0; k < n->n_in && constant; k++)
-            constant = n->in[k] < 0 || (g->values[n->in[k]].data && !cb_pass_wanted(pass, n->in[k]));
+            constant =
+                n->in[k] < 0 || (g->values[n->in[k]].data && !cb_pass_wanted(pass, n->in[k]));
         if (constant)
             CB_TRY(fold(pass, n));
         else

@@ -1,12 +1,13 @@
-/* core/kernels/avx512/quantised_words.h - the words of simd/quantised.h in 512 bits, and lanes of all
- * three widths. Left to the including file: qa, qb, qa_load, qb_load, wide_dot, dot_1, dot_2, dot_4. */
+/* core/kernels/avx512/quantised_words.h - the words of simd/quantised.h in 512 bits, and lanes of
+ * all three widths. Left to the including file: qa, qb, qa_load, qb_load, wide_dot, dot_1, dot_2,
+ * dot_4. */
 #pragma once
 
 #include <immintrin.h>
 #include <string.h>
 
-#include "core/kernels/simd/vec.h"
 #include "core/kernels/simd/quantised_x86.h"
+#include "core/kernels/simd/vec.h"
 
 enum { W = 16, QUANTISED_MR = 14 };
 #define QUANTISED_HEIGHTS(X)                                                                       \

@@ -1,4 +1,5 @@
-/* core/kernels/avx512/vnni.c - bytes on AVX-512 VNNI: vpdpbusd adds 4 products to each of 16 sums. */
+/* core/kernels/avx512/vnni.c - bytes on AVX-512 VNNI: vpdpbusd adds 4 products to each of 16 sums.
+ */
 #include "core/kernels/avx512/quantised_words.h"
 
 typedef __m512i qa;

@@ -81,8 +81,8 @@ static ALWAYS_INLINE void tile_of(const struct cb_quantised_tile *t, const int r
             }
         }
     }
-    /* Through memory: an epilogue unrolled for every row would be most of the program, and keep the sums out
-     * of the registers before it. */
+    /* Through memory: an epilogue unrolled for every row would be most of the program, and keep the
+     * sums out of the registers before it. */
     wide done[MR][2];
     UNROLL
     for (int i = 0; i < rows; i++) {
@@ -193,8 +193,8 @@ static void add_bytes(size_t n, const uint8_t *a, const uint8_t *b,
         add_part(i, n - i, a, b, add, y);
 }
 
-/* The zero is added after rounding: x / scale may lie half way between two bytes. Bounds come first, so
- * that the rounded number fits; a NaN becomes the lower one. */
+/* The zero is added after rounding: x / scale may lie half way between two bytes. Bounds come
+ * first, so that the rounded number fits; a NaN becomes the lower one. */
 static ALWAYS_INLINE void quantise_part(size_t i, size_t n, const float *x, struct cb_quantum q,
                                         uint8_t *y)
 {

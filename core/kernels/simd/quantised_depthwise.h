@@ -1,6 +1,6 @@
-/* core/kernels/simd/quantised_depthwise.h - depthwise convolution of bytes, over vectors of 1, 2 or 4
- * lanes of 16 channels. Four taps are woven together (byte i of each stands side by side), so that one
- * multiply-add of 4 bytes takes four taps of a channel.
+/* core/kernels/simd/quantised_depthwise.h - depthwise convolution of bytes, over vectors of 1, 2 or
+ * 4 lanes of 16 channels. Four taps are woven together (byte i of each stands side by side), so
+ * that one multiply-add of 4 bytes takes four taps of a channel.
  *
  * LANES_1, LANES_2, LANES_4: vectors that there are. Each defines, by simd/quantised_lanes.h,
  * depthwise_run_L(d, m, c, w, lanes, lane): `m` pixels of the run at channel c. */

@@ -1,11 +1,12 @@
-/* core/kernels/simd/quantised_lanes.h - included once for each width of LANES lanes of 16 bytes: see
- * quantised_depthwise.h. The set gives, with L for the lanes: lanes_L (the type), reals_L, load_L(p),
- * store_L(p, v), low8_L, high8_L, low16_L, high16_L (x86's unpacking within lanes), dot_L(sum, x, w),
- * finish_L(sum, scale, shift, lo, hi) to reals, round_L, pack_L(a, b, c, d) to bytes. */
+/* core/kernels/simd/quantised_lanes.h - included once for each width of LANES lanes of 16 bytes:
+ * see quantised_depthwise.h. The set gives, with L for the lanes: lanes_L (the type), reals_L,
+ * load_L(p), store_L(p, v), low8_L, high8_L, low16_L, high16_L (x86's unpacking within lanes),
+ * dot_L(sum, x, w), finish_L(sum, scale, shift, lo, hi) to reals, round_L, pack_L(a, b, c, d) to
+ * bytes. */
 
 #define PASTE_(a, b) a##b
-#define PASTE(a, b)  PASTE_(a, b)
-#define L(name)      PASTE(name, LANES)
+#define PASTE(a, b) PASTE_(a, b)
+#define L(name) PASTE(name, LANES)
 
 enum { L(BYTES_) = 16 * LANES, L(WORDS_) = 4 * LANES };
 
@@ -51,7 +52,8 @@ static ALWAYS_INLINE void L(finish_pixel_)(const struct cb_quantised_depthwise *
 
 /* Channels c .. c + n of m pixels, the lanes from `lane` on of a run of `lanes`. */
 static ALWAYS_INLINE void L(depthwise_pixels_)(const struct cb_quantised_depthwise *d, const int m,
-                                               size_t run, size_t lanes, size_t lane, const bool whole)
+                                               size_t run, size_t lanes, size_t lane,
+                                               const bool whole)
 {
     const size_t c = run + CB_QUANTISED_LANE * lane, slot = run + 4 * lane, step = 4 * lanes;
     const size_t n = whole ? L(BYTES_) : d->channels - c;

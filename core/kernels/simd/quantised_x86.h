@@ -1,8 +1,9 @@
-/* core/kernels/simd/quantised_x86.h - the words of simd/quantised_lanes.h for vectors of x86, but dot_L;
- * and a multiply-add of 4 bytes that is exact on every CPU.
+/* core/kernels/simd/quantised_x86.h - the words of simd/quantised_lanes.h for vectors of x86, but
+ * dot_L; and a multiply-add of 4 bytes that is exact on every CPU.
  *
- * vpmaddubsw would add two products in 16 bits, and saturate. Here bytes are parted into the even and the odd
- * ones, widened to 16 bits in their places, and multiplied by vpmaddwd, whose sums are 32 bits wide. */
+ * vpmaddubsw would add two products in 16 bits, and saturate. Here bytes are parted into the even
+ * and the odd ones, widened to 16 bits in their places, and multiplied by vpmaddwd, whose sums are
+ * 32 bits wide. */
 #pragma once
 
 #include <immintrin.h>

@@ -1,4 +1,5 @@
-/* Quantised networks with the passes and without: the same up to a rounding here and there, and all on bytes. */
+/* Quantised networks with the passes and without: the same up to a rounding here and there, and all
+ * on bytes. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -94,8 +95,10 @@ static void build(struct net *net, enum cb_dtype dtype)
     d = net_op(net, CB_OP_CONCAT, "joined", c, d);
     net_last(net)->attr.axis.axis = 1;
     d = pair(net, d, 0.05f, zero, dtype);
-    d = net_transpose(net, "gap", net_op(net, CB_OP_GLOBAL_AVERAGE_POOL, "gap@nhwc",
-                                         net_transpose(net, "x@nhwc", d, true), -1), false);
+    d = net_transpose(net, "gap",
+                      net_op(net, CB_OP_GLOBAL_AVERAGE_POOL, "gap@nhwc",
+                             net_transpose(net, "x@nhwc", d, true), -1),
+                      false);
     d = net_op(net, CB_OP_FLATTEN, "flat", pair(net, d, 0.02f, zero, dtype), -1);
     d = net_op(net, CB_OP_MATMUL, "logits", d, weights(net, (struct cb_shape){ 2, { 16, 5 } }, 1));
     cr_assert(cb_graph_add_output(&net->graph, d).code == CB_OK);
@@ -142,8 +145,8 @@ static struct cb_plan *plan_of(struct net *net, int wrt)
     engine = (struct cb_engine){ .kernels = cb_kernels_for(CB_ISA_GENERIC),
                                  .plan_budget = (size_t)1 << 30 };
     return net_plan(net, &engine,
-                    &(struct cb_plan_options){ .inputs = &input, .nhwc_input = true, .wrt = &wrt,
-                                               .n_wrt = wrt >= 0 });
+                    &(struct cb_plan_options){
+                        .inputs = &input, .nhwc_input = true, .wrt = &wrt, .n_wrt = wrt >= 0 });
 }
 
 Test(fuse_quantised, leaves_reals_at_the_ends_alone)
@@ -187,7 +190,8 @@ Test(fuse_quantised, keeps_a_quantised_tensor_that_is_asked_for)
     const float scale = 0.01f;
     const int64_t zero = 100;
     const struct cb_shape one = { .rank = 0 };
-    int in[3] = { x, constant(&net, CB_FLOAT32, one, &scale), constant(&net, CB_UINT8, one, &zero) };
+    int in[3] = { x, constant(&net, CB_FLOAT32, one, &scale),
+                  constant(&net, CB_UINT8, one, &zero) };
     const int q = add(&net, CB_OP_QUANTIZE, "q", CB_UINT8, 3, in);
     cr_assert(cb_graph_add_output(&net.graph, q).code == CB_OK);
     const struct cb_tensor y = net_run(&net, CB_ISA_GENERIC, 1, false, false);

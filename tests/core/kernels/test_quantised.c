@@ -1,6 +1,6 @@
-/* Loops on bytes: every set against the plain one. Sums are whole numbers and must be equal; bytes may differ by one,
- * as a product and a sum may be rounded once or twice, and then only where the exact number lies within a
- * thousandth of half way between two bytes. */
+/* Loops on bytes: every set against the plain one. Sums are whole numbers and must be equal; bytes
+ * may differ by one, as a product and a sum may be rounded once or twice, and then only where the
+ * exact number lies within a thousandth of half way between two bytes. */
 #include "core/kernels/kernels.h"
 
 #include <criterion/criterion.h>
@@ -79,10 +79,19 @@ Test(quantised_tile, sums_are_exact_in_every_set_and_size)
                 }
                 memset(y, 0xff, sizeof y);
                 const struct cb_quantised_tile t = {
-                    .m = m, .n = n, .taps = 1 + m % 3, .groups = 1 + n % 5, .rows = rows,
-                    .panel = panel, .reals = y, .out_stride = 40,
-                    .post = { .start = start, .scale = scale, .shift = shift,
-                              .lo = -INFINITY, .hi = INFINITY },
+                    .m = m,
+                    .n = n,
+                    .taps = 1 + m % 3,
+                    .groups = 1 + n % 5,
+                    .rows = rows,
+                    .panel = panel,
+                    .reals = y,
+                    .out_stride = 40,
+                    .post = { .start = start,
+                              .scale = scale,
+                              .shift = shift,
+                              .lo = -INFINITY,
+                              .hi = INFINITY },
                 };
                 k->tile(&t);
                 for (size_t i = 0; i < m; i++)
@@ -95,7 +104,8 @@ Test(quantised_tile, sums_are_exact_in_every_set_and_size)
     }
 }
 
-/* A byte is right when it is the exact number's nearest, or its neighbour when that lies about half way. */
+/* A byte is right when it is the exact number's nearest, or its neighbour when that lies about half
+ * way. */
 static bool is_rounded(uint8_t got, double exact, double lo, double hi)
 {
     const double v = exact < lo ? lo : exact > hi ? hi : exact;
@@ -127,11 +137,21 @@ Test(quantised_tile, epilogue_scales_adds_clamps_and_rounds)
                 shift[j] = cb_rng_uniform(&rng, -20, 200);
             }
             const struct cb_quantised_tile t = {
-                .m = m, .n = n, .taps = 1, .groups = 7, .rows = rows, .panel = panel, .bytes = y,
+                .m = m,
+                .n = n,
+                .taps = 1,
+                .groups = 7,
+                .rows = rows,
+                .panel = panel,
+                .bytes = y,
                 .out_stride = 41,
-                .post = { .start = start, .scale = scale, .shift = shift,
-                          .residual = round % 2 ? residual : NULL, .residual_scale = 0.37f,
-                          .lo = round % 3 ? 0 : 17, .hi = round % 5 ? 255 : 201 },
+                .post = { .start = start,
+                          .scale = scale,
+                          .shift = shift,
+                          .residual = round % 2 ? residual : NULL,
+                          .residual_scale = 0.37f,
+                          .lo = round % 3 ? 0 : 17,
+                          .hi = round % 5 ? 255 : 201 },
             };
             k->tile(&t);
             for (size_t i = 0; i < m; i++)
@@ -148,7 +168,9 @@ Test(quantised_tile, epilogue_scales_adds_clamps_and_rounds)
 
 Test(quantised_depthwise, every_set_and_count_of_channels)
 {
-    static const size_t counts[] = { 1, 3, 15, 16, 17, 31, 32, 33, 47, 48, 50, 64, 65, 96, 112, 130 };
+    static const size_t counts[] = {
+        1, 3, 15, 16, 17, 31, 32, 33, 47, 48, 50, 64, 65, 96, 112, 130
+    };
     static uint8_t x[MOST];
     static int8_t w[MOST];
     struct cb_kernels kernels[SETS];
@@ -172,11 +194,19 @@ Test(quantised_depthwise, every_set_and_count_of_channels)
                 shift[c] = 0;
             }
             memset(y, 0xff, sizeof y);
-            k->depthwise(&(struct cb_quantised_depthwise){
-                .m = m, .taps = taps, .channels = channels, .rows = rows, .w = w,
-                .w_stride = room * 4, .reals = y, .out_stride = 131,
-                .post = { .start = start, .scale = scale, .shift = shift, .lo = -INFINITY,
-                          .hi = INFINITY } });
+            k->depthwise(&(struct cb_quantised_depthwise){ .m = m,
+                                                           .taps = taps,
+                                                           .channels = channels,
+                                                           .rows = rows,
+                                                           .w = w,
+                                                           .w_stride = room * 4,
+                                                           .reals = y,
+                                                           .out_stride = 131,
+                                                           .post = { .start = start,
+                                                                     .scale = scale,
+                                                                     .shift = shift,
+                                                                     .lo = -INFINITY,
+                                                                     .hi = INFINITY } });
             for (size_t i = 0; i < m; i++) {
                 for (size_t c = 0; c < channels; c++) {
                     const size_t slot = cb_quantised_slot(channels, c);
@@ -263,8 +293,8 @@ Test(quantised_rows, sums_of_two_tensors)
 
 Test(quantised_rows, quantising_is_the_same_in_every_set)
 {
-    static const float ends[] = { 0,      -0.0f,     0.25f,     0.75f, -0.25f, 1.25f, 1e30f,
-                                  -1e30f, INFINITY, -INFINITY, 127.5f, NAN };
+    static const float ends[] = { 0,     -0.0f,  0.25f,    0.75f,     -0.25f, 1.25f,
+                                  1e30f, -1e30f, INFINITY, -INFINITY, 127.5f, NAN };
     static float x[131], back[131];
     static uint8_t y[132], want[132];
     struct cb_kernels kernels[SETS];

@@ -1,4 +1,5 @@
-/* Convolutions of bytes against plain loops over the definition, in exact arithmetic up to the last rounding. */
+/* Convolutions of bytes against plain loops over the definition, in exact arithmetic up to the last
+ * rounding. */
 #include "core/kernels/quantised_conv.h"
 
 #include <criterion/criterion.h>
@@ -13,7 +14,8 @@ static size_t below(struct cb_rng *rng, size_t n)
     return (size_t)cb_rng_below(rng, n);
 }
 
-/* The sum of (x - zero) * w under the kernel of output pixel o, output channel m; padding is zero. */
+/* The sum of (x - zero) * w under the kernel of output pixel o, output channel m; padding is zero.
+ */
 static int64_t sum_at(const struct cb_quantised_conv *c, const int8_t *w, size_t n,
                       const size_t o[3], size_t m)
 {
@@ -99,9 +101,9 @@ static void check(enum cb_isa isa, size_t threads, const struct checked *k, uint
     for (size_t i = 0; i < count; i++) {
         const size_t m = i % s->cout, p = i / s->cout, plane = p / s->out[2] / s->out[1];
         const size_t o[3] = { plane % s->out[0], p / s->out[2] % s->out[1], p % s->out[2] };
-        double v = (double)sum_at(&c, w, plane / s->out[0], o, m) * (double)0.021f *
-                       (double)w_scale[m] +
-                   (c.bias ? (double)bias[m] : 0);
+        double v =
+            (double)sum_at(&c, w, plane / s->out[0], o, m) * (double)0.021f * (double)w_scale[m] +
+            (c.bias ? (double)bias[m] : 0);
         if (c.residual)
             v += (residual[i] - c.residual_quantum.zero) * (double)0.13f;
         v = activated(k->act, fmin(fmax(v, (double)c.lo), (double)c.hi));
@@ -155,9 +157,14 @@ Test(quantised_conv, product_of_one_row_and_many)
 {
     for (uint64_t seed = 1; seed <= 6; seed++) {
         const size_t rows = seed % 2 ? 1 : 37;
-        const struct checked k = { .s = { .n = 1, .cin = 11 * seed, .cout = 13 * seed + 20,
-                                          .group = 1, .in = { 1, 1, rows }, .out = { 1, 1, rows },
-                                          .kernel = { 1, 1, 1 }, .stride = { 1, 1, 1 },
+        const struct checked k = { .s = { .n = 1,
+                                          .cin = 11 * seed,
+                                          .cout = 13 * seed + 20,
+                                          .group = 1,
+                                          .in = { 1, 1, rows },
+                                          .out = { 1, 1, rows },
+                                          .kernel = { 1, 1, 1 },
+                                          .stride = { 1, 1, 1 },
                                           .dilation = { 1, 1, 1 } },
                                    .real = seed > 3 };
         for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++)
