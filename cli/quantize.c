@@ -25,7 +25,7 @@ struct options {
     int photos;
 };
 
-static const struct options defaults = { .ranges = "mse", .photos = 100 };
+static const struct options defaults = { .ranges = "best", .photos = 100 };
 
 /* clang-format off */
 static const struct cb_option rows[] = {
@@ -36,7 +36,8 @@ static const struct cb_option rows[] = {
       .offset = offsetof(struct options, photos), .value = "N",
       .help = "photos from which ranges are taken (100)", .min = 1, .max = 1000000 },
     { .name = "ranges", .kind = CB_OPTION_TEXT, .offset = offsetof(struct options, ranges),
-      .value = "HOW", .help = "mse, percentile or extremes (mse)" },
+      .value = "HOW", .help = "mse, percentile, middle, extremes; or the one of them\n"
+              "                         with which the best class agrees most often (best)" },
 };
 /* clang-format on */
 
@@ -45,20 +46,28 @@ struct photo {
     int label; /* class of the model; -1: not known */
 };
 
+/* One way to choose ranges, and what came of it. */
+struct candidate {
+    enum cb_calibration_method method;
+    struct cb_buf file;
+    struct cb_model *model;
+    struct cb_predictor *predictor;
+    int agreed, right;  /* photos whose top-1 agrees with the network of reals; is right */
+    double error, norm; /* of probabilities, or of features */
+};
+
 struct work {
     struct cb_cli *cli;
     const struct options *options;
-    enum cb_calibration_method method;
-    struct cb_model *model, *small;
+    struct cb_model *model;
+    struct candidate candidates[CB_CALIBRATION_METHODS], *best;
+    int n_candidates;
     struct cb_dataset_arg data;
     struct photo *photos;
     int n_photos;
     bool labelled;
     struct cb_arena pixels;
-    struct cb_buf file;
-    int used, agreed, right,
-        small_right;    /* photos; top-1 that agree; with labels: that are right */
-    double error, norm; /* of features, where there is no classifier */
+    int used, right; /* photos; with labels: how many the network of reals has right */
     double ms, small_ms;
 };
 
@@ -206,7 +215,8 @@ static struct cb_status calibrate(struct work *w)
     if (!st.code) {
         look_at_all(&s);
         cb_progress_end(&s.progress, (size_t)s.done, "");
-        st = cb_quantising_write(&q, w->method, &w->file);
+        for (int i = 0; i < w->n_candidates && !st.code; i++)
+            st = cb_quantising_write(&q, w->candidates[i].method, &w->candidates[i].file);
     }
     cb_quantising_close(&q);
     return st;
@@ -222,21 +232,24 @@ static int best_of(const float *p, int n)
     return best;
 }
 
-static void compare(struct work *w, const float *a, const float *b, int n, int label)
+static void compare(struct candidate *c, const float *a, const float *b, int n, int label)
 {
-    const int best = best_of(a, n), small_best = best_of(b, n);
-    w->used++;
-    w->agreed += best == small_best;
-    w->right += best == label;
-    w->small_right += small_best == label;
+    const int best = best_of(b, n);
+    c->agreed += best == best_of(a, n);
+    c->right += best == label;
     for (int i = 0; i < n; i++) {
-        w->error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-        w->norm += (double)a[i] * (double)a[i];
+        c->error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        c->norm += (double)a[i] * (double)a[i];
     }
 }
 
-static struct cb_status judge_photos(struct work *w, struct cb_predictor *large,
-                                     struct cb_predictor *small)
+static struct cb_status run_photo(struct cb_predictor *p, bool scores, const struct cb_image *image,
+                                  float *out)
+{
+    return scores ? cb_predict(p, image, 1, out) : cb_features(p, image, 1, out);
+}
+
+static struct cb_status judge_photos(struct work *w, struct cb_predictor *large)
 {
     struct cb_progress progress;
     int n = w->model->classes;
@@ -251,19 +264,26 @@ static struct cb_status judge_photos(struct work *w, struct cb_predictor *large,
         const size_t mark = w->pixels.used;
         struct cb_image image;
         struct cb_status st = read_photo(w, w->photos[i].path, &image);
-        if (!st.code)
-            st = scores ? cb_predict(large, &image, 1, a) : cb_features(large, &image, 1, a);
-        if (!st.code) {
-            st = scores ? cb_predict(small, &image, 1, b) : cb_features(small, &image, 1, b);
-            if (st.code)
-                return st;
-            compare(w, a, b, n, w->photos[i].label);
+        if (!st.code && !(st = run_photo(large, scores, &image, a)).code) {
+            w->used++;
+            w->right += best_of(a, n) == w->photos[i].label;
+            for (int k = 0; k < w->n_candidates; k++) {
+                CB_TRY(run_photo(w->candidates[k].predictor, scores, &image, b));
+                compare(&w->candidates[k], a, b, n, w->photos[i].label);
+            }
         }
         cb_arena_rewind(&w->pixels, mark);
         cb_progress_step(&progress, (size_t)i, "");
     }
     cb_progress_end(&progress, (size_t)w->n_photos, "");
     return cb_ok();
+}
+
+static bool is_better(const struct candidate *a, const struct candidate *b, bool scores)
+{
+    if (scores && a->agreed != b->agreed)
+        return a->agreed > b->agreed;
+    return a->error < b->error;
 }
 
 static struct cb_status open_session(struct work *w, const struct cb_model *model,
@@ -289,7 +309,7 @@ static struct cb_status measure(struct work *w)
     double best[2] = { INFINITY, INFINITY };
     struct cb_status st = open_session(w, w->model, &plans[0], &sessions[0]);
     if (!st.code)
-        st = open_session(w, w->small, &plans[1], &sessions[1]);
+        st = open_session(w, w->best->model, &plans[1], &sessions[1]);
     for (int i = 0; i < TIMED_RUNS && !st.code; i++)
         for (int k = 0; k < 2; k++) {
             struct cb_tensor *x = cb_session_input(sessions[k], 0);
@@ -307,21 +327,30 @@ static struct cb_status measure(struct work *w)
     return st;
 }
 
-static struct cb_status judge(struct work *w)
+static struct cb_status open_candidate(struct work *w, struct candidate *c)
 {
-    const struct cb_model_source source = { .bytes = { (uint8_t *)w->file.data, w->file.len },
+    const struct cb_model_source source = { .bytes = { (uint8_t *)c->file.data, c->file.len },
                                             .name = w->model->name,
                                             .no_digest = true };
-    struct cb_predictor *large = NULL, *small = NULL;
-    CB_TRY(cb_model_load(&source, &w->small));
+    CB_TRY(cb_model_load(&source, &c->model));
+    return cb_predictor_create(&w->cli->engine, c->model, &c->predictor);
+}
+
+static struct cb_status judge(struct work *w)
+{
+    struct cb_predictor *large = NULL;
     struct cb_status st = cb_predictor_create(&w->cli->engine, w->model, &large);
+    for (int i = 0; i < w->n_candidates && !st.code; i++)
+        st = open_candidate(w, &w->candidates[i]);
     if (!st.code)
-        st = cb_predictor_create(&w->cli->engine, w->small, &small);
-    if (!st.code)
-        st = judge_photos(w, large, small);
+        st = judge_photos(w, large);
     cb_predictor_destroy(large);
-    cb_predictor_destroy(small);
-    return st.code ? st : measure(w);
+    CB_TRY(st);
+    w->best = &w->candidates[0];
+    for (int i = 1; i < w->n_candidates; i++)
+        if (is_better(&w->candidates[i], w->best, w->model->classes > 0))
+            w->best = &w->candidates[i];
+    return measure(w);
 }
 
 /* ---- the answer ---- */
@@ -334,37 +363,38 @@ static double part(int n, int of)
 static struct cb_status answer(const struct work *w)
 {
     const bool scores = w->model->classes > 0;
-    const double before = (double)cb_model_file(w->model).len, error = sqrt(w->error / w->norm);
+    const struct candidate *c = w->best;
+    const double before = (double)cb_model_file(w->model).len, error = sqrt(c->error / c->norm);
     if (!w->cli->json) {
-        printf("%s: %.1f MB, was %.1f MB\n", w->options->output, (double)w->file.len / 1e6,
-               before / 1e6);
+        printf("%s: %.1f MB, was %.1f MB; ranges by %s\n", w->options->output,
+               (double)c->file.len / 1e6, before / 1e6, cb_calibration_method_name(c->method));
         printf("speed: %.2f ms in int8, %.2f ms in fp32 (%d threads, one photo)\n", w->small_ms,
                w->ms, (int)cb_threads_count(w->cli->engine.threads));
         if (scores)
             printf("top-1 agrees with fp32 on %.2f %% of %d photos\n",
-                   100 * part(w->agreed, w->used), w->used);
+                   100 * part(c->agreed, w->used), w->used);
         else
             printf("features differ by %.2f %% on %d photos\n", 100 * error, w->used);
         if (w->labelled)
             printf("top-1 accuracy: %.2f %% in int8, %.2f %% in fp32\n",
-                   100 * part(w->small_right, w->used), 100 * part(w->right, w->used));
+                   100 * part(c->right, w->used), 100 * part(w->right, w->used));
         return cb_ok();
     }
     struct cb_buf text;
     struct cb_json json = cb_output_begin(&text);
     cb_json_open(&json, NULL, '{');
     cb_json_text(&json, "file", w->options->output);
-    cb_json_int(&json, "bytes", (int64_t)w->file.len);
+    cb_json_text(&json, "ranges", cb_calibration_method_name(c->method));
+    cb_json_int(&json, "bytes", (int64_t)c->file.len);
     cb_json_int(&json, "bytes_fp32", (int64_t)before);
     cb_json_real(&json, "ms", w->small_ms);
     cb_json_real(&json, "ms_fp32", w->ms);
     cb_json_int(&json, "photos", w->used);
     if (scores)
-        cb_json_real(&json, "agreement", part(w->agreed, w->used));
-    else
-        cb_json_real(&json, "feature_error", error);
+        cb_json_real(&json, "agreement", part(c->agreed, w->used));
+    cb_json_real(&json, scores ? "probability_error" : "feature_error", error);
     if (w->labelled) {
-        cb_json_real(&json, "accuracy", part(w->small_right, w->used));
+        cb_json_real(&json, "accuracy", part(c->right, w->used));
         cb_json_real(&json, "accuracy_fp32", part(w->right, w->used));
     }
     cb_json_close(&json, '}');
@@ -378,7 +408,7 @@ static struct cb_status quantise(struct work *w)
     CB_TRY(list_photos(w, dataset));
     CB_TRY(calibrate(w));
     CB_TRY(judge(w));
-    CB_TRY(cb_file_write(w->options->output, w->file.data, w->file.len));
+    CB_TRY(cb_file_write(w->options->output, w->best->file.data, w->best->file.len));
     return answer(w);
 }
 
@@ -386,17 +416,24 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
 {
     struct work w = { .cli = cli, .options = given };
     const char *name = cli->args.n > 1 ? cli->args.item[0] : NULL;
-    w.method = cb_calibration_method_find(w.options->ranges);
+    const enum cb_calibration_method only = cb_calibration_method_find(w.options->ranges);
     if (!w.options->output)
         return cb_cli_usage(cli, "wants -o OUT.onnx");
-    if (w.method == CB_CALIBRATION_METHODS)
-        return cb_cli_usage(cli, "--ranges: \"%s\" is none of mse, percentile, extremes",
+    if (only == CB_CALIBRATION_METHODS && strcmp(w.options->ranges, "best") != 0)
+        return cb_cli_usage(cli,
+                            "--ranges: \"%s\" is none of mse, percentile, middle, extremes, best",
                             w.options->ranges);
+    for (int i = 0; i < CB_CALIBRATION_METHODS; i++)
+        if (only == CB_CALIBRATION_METHODS || i == (int)only)
+            w.candidates[w.n_candidates++].method = (enum cb_calibration_method)i;
     CB_TRY(cb_cli_open_model(cli, name, CB_USE_PHOTOS, &w.model));
     cb_cli_tell_recipe(cli, w.model);
     const struct cb_status st = quantise(&w);
-    cb_model_destroy(w.small);
-    cb_buf_deinit(&w.file);
+    for (int i = 0; i < w.n_candidates; i++) {
+        cb_predictor_destroy(w.candidates[i].predictor);
+        cb_model_destroy(w.candidates[i].model);
+        cb_buf_deinit(&w.candidates[i].file);
+    }
     cb_arena_deinit(&w.pixels);
     cb_dataset_arg_close(&w.data);
     cb_model_destroy(w.model);

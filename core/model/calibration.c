@@ -5,7 +5,7 @@
 
 #define BUDGET ((size_t)4 << 30) /* address space: histograms, means of all channels */
 
-enum { BINS = 2048, STEPS = 255 };
+enum { BINS = 2048, STEPS = 255, SAMPLES = 8192, SAMPLES_A_RUN = 128 };
 
 static const double percentile = 1e-4; /* left out at each end */
 
@@ -16,6 +16,8 @@ struct observed {
     uint64_t count, *bins; /* [BINS] from lo to hi */
     double *means;         /* [channels] sums of each run's means */
     size_t channels;
+    float *samples; /* [SAMPLES] some of the numbers: what rounding really does to them */
+    size_t n_samples;
 };
 
 struct cb_calibration {
@@ -26,7 +28,7 @@ struct cb_calibration {
     int n, runs; /* runs: of the first time */
 };
 
-static const char *const names[] = { "mse", "percentile", "extremes" };
+static const char *const names[] = { "mse", "percentile", "middle", "extremes" };
 
 enum cb_calibration_method cb_calibration_method_find(const char *name)
 {
@@ -44,6 +46,11 @@ static struct cb_status make_means(struct cb_calibration *c, int i)
         return cb_ok();
     o->channels = (size_t)t->shape.dim[1];
     return cb_arena_get(&c->arena, o->channels, sizeof *o->means, "means", &o->means);
+}
+
+const char *cb_calibration_method_name(enum cb_calibration_method method)
+{
+    return names[method];
 }
 
 struct cb_status cb_calibration_create(const struct cb_engine *engine,
@@ -114,8 +121,17 @@ static void see_means(struct observed *o, const struct cb_tensor *t)
         }
 }
 
+static void see_samples(struct observed *o, const float *x, size_t n)
+{
+    const size_t step = n / SAMPLES_A_RUN + 1;
+    for (size_t i = o->n_samples % step; i < n && o->n_samples < SAMPLES; i += step)
+        if (x[i] < 0 || x[i] > 0)
+            o->samples[o->n_samples++] = x[i];
+}
+
 static void see_numbers(struct observed *o, const float *x, size_t n)
 {
+    see_samples(o, x, n);
     const float scale = o->hi > o->lo ? BINS / (o->hi - o->lo) : 0;
     for (size_t i = 0; i < n; i++) {
         const float at = (x[i] - o->lo) * scale;
@@ -149,6 +165,7 @@ struct cb_status cb_calibration_second(struct cb_calibration *calibration)
         for (size_t c = 0; c < o->channels; c++)
             o->means[c] /= calibration->runs ? calibration->runs : 1;
         CB_TRY(cb_arena_get(&calibration->arena, BINS, sizeof(uint64_t), "histograms", &o->bins));
+        CB_TRY(cb_arena_get(&calibration->arena, SAMPLES, sizeof(float), "samples", &o->samples));
     }
     return cb_ok();
 }
@@ -158,10 +175,27 @@ static double middle_of(const struct observed *o, size_t bin)
     return (double)o->lo + ((double)bin + 0.5) * ((double)o->hi - (double)o->lo) / BINS;
 }
 
-/* The mean squared error of rounding to 256 steps of lo .. hi. */
+/* The mean squared error that rounding to 256 steps of lo .. hi brings to the samples within.
+ * Pixels lie on a grid of their own: for them it may be far from a twelfth of a step squared. */
+static double rounding_error(const struct observed *o, float lo, float hi)
+{
+    const float step = (hi - lo) / STEPS, zero = rintf(-lo / step);
+    const float first = (0 - zero) * step, last = (STEPS - zero) * step;
+    double sum = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < o->n_samples; i++) {
+        const float x = o->samples[i], e = rintf(x / step) * step - x;
+        const bool within = x >= first && x <= last;
+        sum += within ? (double)(e * e) : 0;
+        n += within;
+    }
+    return n ? sum / (double)n : (double)(step * step) / 12;
+}
+
+/* The mean squared error of 256 steps of lo .. hi. */
 static double error_of(const struct observed *o, double lo, double hi)
 {
-    const double step = (hi - lo) / STEPS, rounding = step * step / 12;
+    const double rounding = rounding_error(o, (float)lo, (float)hi);
     double sum = 0;
     for (size_t b = 0; b < BINS; b++) {
         const double v = middle_of(o, b), out = v < lo ? lo - v : v > hi ? v - hi : 0;
@@ -170,13 +204,14 @@ static double error_of(const struct observed *o, double lo, double hi)
     return sum;
 }
 
-/* The best of 64 shorter ranges, one end at a time. */
+/* The best of 68 ranges, one end at a time: up to a thirtieth wider than the extremes, or shorter.
+ */
 static void least_error(const struct observed *o, float *lo, float *hi)
 {
     double best_lo = (double)o->lo, best_hi = (double)o->hi, best = error_of(o, best_lo, best_hi);
     for (int end = 0; end < 2; end++)
-        for (int i = 1; i < 64; i++) {
-            const double part = 1 - i / 64.0;
+        for (int i = -4; i < 64; i++) {
+            const double part = i < 0 ? 1 - i / 128.0 : 1 - i / 64.0;
             const double from = end ? (double)o->lo * part : best_lo;
             const double to = end ? best_hi : (double)o->hi * part;
             const double error = to > from ? error_of(o, from, to) : INFINITY;
@@ -211,10 +246,14 @@ void cb_calibration_range(const struct cb_calibration *calibration, int i,
     *hi = o->hi;
     if (!o->bins || o->count == 0 || method == CB_CALIBRATION_EXTREMES)
         return;
-    if (method == CB_CALIBRATION_MSE)
-        least_error(o, lo, hi);
-    else
+    if (method == CB_CALIBRATION_PERCENTILE)
         leave_out(o, lo, hi);
+    else
+        least_error(o, lo, hi);
+    if (method == CB_CALIBRATION_MIDDLE) {
+        *lo = (*lo + o->lo) / 2;
+        *hi = (*hi + o->hi) / 2;
+    }
 }
 
 const double *cb_calibration_means(const struct cb_calibration *calibration, int i, size_t *n)

@@ -9,16 +9,19 @@
 
 /* How a range is chosen. MSE: the one with the least squared error, of rounding within and clipping
  * outside (arXiv:1810.05723). PERCENTILE: leaves out one number in 10,000 at each end. EXTREMES:
- * leaves out none. */
+ * leaves out none. MIDDLE: half way between MSE and EXTREMES. Which is best depends on the network:
+ * try. */
 enum cb_calibration_method {
     CB_CALIBRATION_MSE,
     CB_CALIBRATION_PERCENTILE,
+    CB_CALIBRATION_MIDDLE,
     CB_CALIBRATION_EXTREMES,
     CB_CALIBRATION_METHODS
 };
 
-/* "mse", "percentile", "extremes"; CB_CALIBRATION_METHODS when there is no such name. */
+/* "mse", "percentile", "middle", "extremes"; CB_CALIBRATION_METHODS when there is no such name. */
 enum cb_calibration_method cb_calibration_method_find(const char *name);
+const char *cb_calibration_method_name(enum cb_calibration_method method);
 
 struct cb_calibration;
 

@@ -125,6 +125,7 @@ static struct cb_status make_tables(struct cb_onnx_quantise *q)
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->readers, "values", &q->readers));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->producer, "values", &q->producer));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->wanted, "values", &q->wanted));
+    CB_TRY(cb_arena_get(q->arena, n, sizeof *q->leads, "values", &q->leads));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->group, "values", &q->group));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->values, "values", &q->values));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->range, "values", &q->range));
@@ -285,8 +286,18 @@ static int real_operand(const struct cb_onnx_quantise *q, const struct cb_quanti
     return -1;
 }
 
+/* Behind the last product nothing is quantised: scores are few, and clipping hurts the best of
+ * them. */
 static void want_inputs(struct cb_onnx_quantise *q, const struct cb_quantise_node *n)
 {
+    bool leads = n->kind == CB_QUANTISE_PRODUCT;
+    for (int k = 0; k < n->n_out; k++)
+        leads |= n->out[k] >= 0 && q->leads[n->out[k]];
+    for (int k = 0; k < n->n_in; k++)
+        if (n->in[k] >= 0)
+            q->leads[n->in[k]] |= leads;
+    if (!leads)
+        return;
     const bool all = n->kind == CB_QUANTISE_SUM || n->kind == CB_QUANTISE_CONCAT;
     if (n->kind == CB_QUANTISE_OTHER || n->kind == CB_QUANTISE_GONE ||
         (n->kind == CB_QUANTISE_SAME && !q->wanted[n->out[0]]))
