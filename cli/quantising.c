@@ -66,6 +66,22 @@ static struct cb_status join_labels(struct cb_quantising *q, char **out)
     return cb_ok();
 }
 
+struct cb_status cb_quantising_second(struct cb_quantising *quantising)
+{
+    struct cb_arena *arena = &quantising->arena;
+    const float **peaks, **factors;
+    size_t *counts;
+    int n;
+    (void)cb_onnx_quantise_values(quantising->file, &n);
+    CB_TRY(cb_arena_get(arena, (size_t)n, sizeof *peaks, "peaks", &peaks));
+    CB_TRY(cb_arena_get(arena, (size_t)n, sizeof *factors, "factors", &factors));
+    CB_TRY(cb_arena_get(arena, (size_t)n, sizeof *counts, "factors", &counts));
+    for (int i = 0; i < n; i++)
+        peaks[i] = cb_calibration_peaks(quantising->calibration, i, &counts[i]);
+    CB_TRY(cb_onnx_quantise_balance(quantising->file, peaks, counts, factors));
+    return cb_calibration_second(quantising->calibration, factors);
+}
+
 struct cb_status cb_quantising_write(struct cb_quantising *quantising,
                                      enum cb_calibration_method method, struct cb_buf *out)
 {
@@ -131,7 +147,7 @@ struct cb_status cb_quantising_exchange(struct cb_cli *cli, struct cb_model **mo
         return cb_ok();
     CB_TRY(cb_quantising_open(cli, *model, inputs, nhwc_input, &q));
     run_random(&q, (*model)->graph.n_inputs);
-    struct cb_status st = cb_calibration_second(q.calibration);
+    struct cb_status st = cb_quantising_second(&q);
     if (!st.code) {
         run_random(&q, (*model)->graph.n_inputs);
         st = cb_quantising_write(&q, CB_CALIBRATION_MSE, file);

@@ -22,6 +22,9 @@ CB_MUST_USE struct cb_status cb_quantising_open(struct cb_cli *cli, const struct
                                                 struct cb_quantising *out);
 void cb_quantising_close(struct cb_quantising *quantising);
 
+/* Between the first and the second run of the inputs. */
+CB_MUST_USE struct cb_status cb_quantising_second(struct cb_quantising *quantising);
+
 /* The file, with recipe and labels in its metadata where the model is one on photos. The caller
  * releases `out`. */
 CB_MUST_USE struct cb_status cb_quantising_write(struct cb_quantising *quantising,

@@ -14,6 +14,8 @@ static const double percentile = 1e-4; /* left out at each end */
 struct observed {
     float lo, hi;
     uint64_t count, *bins; /* [BINS] from lo to hi */
+    float *peaks;          /* [channels] */
+    const float *factors;  /* [channels]; NULL: 1 */
     double *means;         /* [channels] sums of each run's means */
     size_t channels;
     float *samples; /* [SAMPLES] some of the numbers: what rounding really does to them */
@@ -45,6 +47,7 @@ static struct cb_status make_means(struct cb_calibration *c, int i)
     if (t->shape.rank < 2)
         return cb_ok();
     o->channels = (size_t)t->shape.dim[1];
+    CB_TRY(cb_arena_get(&c->arena, o->channels, sizeof *o->peaks, "peaks", &o->peaks));
     return cb_arena_get(&c->arena, o->channels, sizeof *o->means, "means", &o->means);
 }
 
@@ -115,8 +118,10 @@ static void see_means(struct observed *o, const struct cb_tensor *t)
     for (size_t i = 0; i < n; i++)
         for (size_t c = 0; c < o->channels; c++, x += area) {
             double sum = 0;
-            for (size_t k = 0; k < area; k++)
+            for (size_t k = 0; k < area; k++) {
                 sum += (double)x[k];
+                o->peaks[c] = fabsf(x[k]) > o->peaks[c] ? fabsf(x[k]) : o->peaks[c];
+            }
             o->means[c] += sum / ((double)area * (double)n);
         }
 }
@@ -142,12 +147,25 @@ static void see_numbers(struct observed *o, const float *x, size_t n)
     }
 }
 
+/* The numbers as they will be once channels are divided by their factors. */
+static void divide(const struct observed *o, const struct cb_tensor *t)
+{
+    const size_t area = cb_shape_span(&t->shape, 2, t->shape.rank);
+    float *x = t->f;
+    for (size_t i = 0; i < (size_t)t->shape.dim[0]; i++)
+        for (size_t c = 0; c < o->channels; c++, x += area)
+            for (size_t k = 0; k < area; k++)
+                x[k] /= o->factors[c];
+}
+
 void cb_calibration_run(struct cb_calibration *calibration)
 {
     cb_session_run(calibration->session);
     for (int i = 0; i < calibration->n; i++) {
         struct observed *o = &calibration->observed[i];
         const struct cb_tensor *t = cb_session_output(calibration->session, i);
+        if (o->factors)
+            divide(o, t);
         if (o->bins)
             see_numbers(o, t->f, cb_tensor_count(t));
         else
@@ -158,12 +176,28 @@ void cb_calibration_run(struct cb_calibration *calibration)
     }
 }
 
-struct cb_status cb_calibration_second(struct cb_calibration *calibration)
+/* Extremes are at most as wide as the channels' peaks after division; one-sided ones stay so. */
+static void divide_summary(struct observed *o, const float *factors)
+{
+    float most = 0;
+    for (size_t c = 0; c < o->channels; c++) {
+        most = o->peaks[c] / factors[c] > most ? o->peaks[c] / factors[c] : most;
+        o->means[c] /= (double)factors[c];
+    }
+    o->factors = factors;
+    o->lo = o->lo < 0 ? -most : 0;
+    o->hi = o->hi > 0 ? most : 0;
+}
+
+struct cb_status cb_calibration_second(struct cb_calibration *calibration,
+                                       const float *const *factors)
 {
     for (int i = 0; i < calibration->n; i++) {
         struct observed *o = &calibration->observed[i];
         for (size_t c = 0; c < o->channels; c++)
             o->means[c] /= calibration->runs ? calibration->runs : 1;
+        if (factors && factors[i] && o->channels)
+            divide_summary(o, factors[i]);
         CB_TRY(cb_arena_get(&calibration->arena, BINS, sizeof(uint64_t), "histograms", &o->bins));
         CB_TRY(cb_arena_get(&calibration->arena, SAMPLES, sizeof(float), "samples", &o->samples));
     }
@@ -254,6 +288,12 @@ void cb_calibration_range(const struct cb_calibration *calibration, int i,
         *lo = (*lo + o->lo) / 2;
         *hi = (*hi + o->hi) / 2;
     }
+}
+
+const float *cb_calibration_peaks(const struct cb_calibration *calibration, int i, size_t *n)
+{
+    *n = calibration->observed[i].channels;
+    return calibration->observed[i].peaks;
 }
 
 const double *cb_calibration_means(const struct cb_calibration *calibration, int i, size_t *n)

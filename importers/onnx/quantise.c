@@ -130,6 +130,19 @@ static size_t index_of(const struct weights *w, size_t output, size_t k)
     return w->node->axis ? k * w->outputs + output : output * w->each + k;
 }
 
+static void fold_norm(const struct cb_onnx_quantise *q, const struct cb_quantise_node *norm,
+                      struct weights *out)
+{
+    const double epsilon = (double)cb_quantise_float(norm, "epsilon", 1e-5f);
+    for (size_t m = 0; m < out->outputs; m++) {
+        const double factor = (double)real_at(q, norm->in[1], m) /
+                              sqrt((double)real_at(q, norm->in[4], m) + epsilon);
+        const double bias = (double)out->bias[m] - (double)real_at(q, norm->in[3], m);
+        out->bias[m] = (float)(bias * factor + (double)real_at(q, norm->in[2], m));
+        out->factor[m] = (float)factor;
+    }
+}
+
 static struct cb_status read_weights(struct cb_onnx_quantise *q, const struct cb_quantise_node *n,
                                      struct weights *out)
 {
@@ -144,17 +157,12 @@ static struct cb_status read_weights(struct cb_onnx_quantise *q, const struct cb
         out->bias[m] = bias < 0 ? 0 : real_at(q, bias, m);
     }
     out->has_bias = strcmp(n->proto->op_type, "MatMul") != 0;
-    if (n->folded < 0)
-        return cb_ok();
-    const struct cb_quantise_node *norm = &q->nodes[n->folded];
-    const double epsilon = (double)cb_quantise_float(norm, "epsilon", 1e-5f);
-    for (size_t m = 0; m < out->outputs; m++) {
-        const double factor =
-            (double)real_at(q, norm->in[1], m) / sqrt((double)real_at(q, norm->in[4], m) + epsilon);
-        out->bias[m] =
-            (float)(((double)out->bias[m] - (double)real_at(q, norm->in[3], m)) * factor +
-                    (double)real_at(q, norm->in[2], m));
-        out->factor[m] = (float)factor;
+    if (n->folded >= 0)
+        fold_norm(q, &q->nodes[n->folded], out);
+    const float *balance = q->factors[n->folded < 0 ? n->out[0] : q->nodes[n->folded].out[0]];
+    for (size_t m = 0; balance && m < out->outputs; m++) {
+        out->factor[m] /= balance[m];
+        out->bias[m] /= balance[m];
     }
     return cb_ok();
 }
@@ -241,6 +249,7 @@ static struct cb_status put_weights(struct writer *w, struct weights *weights, c
     const size_t count = weights->outputs * weights->each;
     const int64_t outputs = (int64_t)weights->outputs;
     char name[NAME_BYTES], scale[NAME_BYTES], zero[NAME_BYTES], real[NAME_BYTES];
+    const float *balance = q->factors[weights->node->in[0]];
     int8_t *bytes, *zeros;
     float *row;
     CB_TRY(cb_arena_get(q->arena, weights->each, sizeof *row, "weights", &row));
@@ -249,7 +258,8 @@ static struct cb_status put_weights(struct writer *w, struct weights *weights, c
     CB_TRY(cb_arena_get(q->arena, weights->outputs, 1, "weights", &zeros));
     for (size_t m = 0; m < weights->outputs; m++) {
         for (size_t k = 0; k < weights->each; k++)
-            row[k] = real_at(q, weights->node->in[1], index_of(weights, m, k)) * weights->factor[m];
+            row[k] = real_at(q, weights->node->in[1], index_of(weights, m, k)) *
+                     weights->factor[m] * (balance ? balance[channel_of(q, weights, m, k)] : 1);
         (*scales)[m] = weight_scale(weights, row, m, x_scale);
         for (size_t k = 0; k < weights->each; k++)
             bytes[index_of(weights, m, k)] = weight_byte(row[k], (*scales)[m]);

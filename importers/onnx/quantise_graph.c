@@ -126,6 +126,7 @@ static struct cb_status make_tables(struct cb_onnx_quantise *q)
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->producer, "values", &q->producer));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->wanted, "values", &q->wanted));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->leads, "values", &q->leads));
+    CB_TRY(cb_arena_get(q->arena, n, sizeof *q->factors, "values", &q->factors));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->group, "values", &q->group));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->values, "values", &q->values));
     CB_TRY(cb_arena_get(q->arena, n, sizeof *q->range, "values", &q->range));
