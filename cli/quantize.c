@@ -210,8 +210,8 @@ static struct cb_status calibrate(struct work *w)
         &s.progress, "photos for ranges",
         2 * (size_t)(w->options->photos < w->n_photos ? w->options->photos : w->n_photos));
     look_at_all(&s);
-    struct cb_status st = s.done ? cb_quantising_second(&q)
-                                 : cb_fail(CB_ERR_CONTENT, "not one photo can be read");
+    struct cb_status st =
+        s.done ? cb_quantising_second(&q) : cb_fail(CB_ERR_CONTENT, "not one photo can be read");
     if (!st.code) {
         look_at_all(&s);
         cb_progress_end(&s.progress, (size_t)s.done, "");

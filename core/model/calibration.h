@@ -46,11 +46,13 @@ struct cb_tensor *cb_calibration_input(struct cb_calibration *calibration, int i
 /* Runs the network on what was written, and looks at all values. */
 void cb_calibration_run(struct cb_calibration *calibration);
 
-/* The largest magnitude of values[i] for each index along axis 1, so far; as cb_calibration_means. */
+/* The largest magnitude of values[i] for each index along axis 1, so far; as cb_calibration_means.
+ */
 const float *cb_calibration_peaks(const struct cb_calibration *calibration, int i, size_t *n);
 
-/* From extremes to histograms: then the same inputs once more. Where factors[i] is not NULL, values[i] is
- * looked at as if each index along axis 1 were divided by its factor: extremes and means too. */
+/* From extremes to histograms: then the same inputs once more. Where factors[i] is not NULL,
+ * values[i] is looked at as if each index along axis 1 were divided by its factor: extremes and
+ * means too. */
 CB_MUST_USE struct cb_status cb_calibration_second(struct cb_calibration *calibration,
                                                    const float *const *factors);
 

@@ -135,8 +135,8 @@ static void fold_norm(const struct cb_onnx_quantise *q, const struct cb_quantise
 {
     const double epsilon = (double)cb_quantise_float(norm, "epsilon", 1e-5f);
     for (size_t m = 0; m < out->outputs; m++) {
-        const double factor = (double)real_at(q, norm->in[1], m) /
-                              sqrt((double)real_at(q, norm->in[4], m) + epsilon);
+        const double factor =
+            (double)real_at(q, norm->in[1], m) / sqrt((double)real_at(q, norm->in[4], m) + epsilon);
         const double bias = (double)out->bias[m] - (double)real_at(q, norm->in[3], m);
         out->bias[m] = (float)(bias * factor + (double)real_at(q, norm->in[2], m));
         out->factor[m] = (float)factor;

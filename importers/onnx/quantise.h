@@ -26,10 +26,11 @@ CB_MUST_USE struct cb_status cb_onnx_quantise_create(struct cb_arena *arena, str
 /* The values of the graph whose ranges are wanted: *n of them. */
 const int *cb_onnx_quantise_values(const struct cb_onnx_quantise *quantise, int *n);
 
-/* Channels of one tensor that differ much in size share 256 steps badly. Where a convolution makes them and
- * convolutions alone read them, with nothing between but what commutes with a positive factor (Relu, MaxPool), the
- * former's filters are divided by factors and the latter's are multiplied (arXiv:1906.04721). peaks[i]: the largest
- * magnitudes of value i's channels, n[i] of them; out[i]: its factors, or NULL. Lies in the arena of _create. */
+/* Channels of one tensor that differ much in size share 256 steps badly. Where a convolution makes
+ * them and convolutions alone read them, with nothing between but what commutes with a positive
+ * factor (Relu, MaxPool), the former's filters are divided by factors and the latter's are
+ * multiplied (arXiv:1906.04721). peaks[i]: the largest magnitudes of value i's channels, n[i] of
+ * them; out[i]: its factors, or NULL. Lies in the arena of _create. */
 CB_MUST_USE struct cb_status cb_onnx_quantise_balance(struct cb_onnx_quantise *quantise,
                                                       const float *const *peaks, const size_t *n,
                                                       const float **out);

@@ -1,4 +1,5 @@
-/* importers/onnx/quantise_balance.c - factors that bring the channels of a tensor to similar sizes. */
+/* importers/onnx/quantise_balance.c - factors that bring the channels of a tensor to similar sizes.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -34,7 +35,8 @@ static bool is_read_by_convolutions(const struct cb_onnx_quantise *q, int value)
     return found > 0 && found == q->readers[value];
 }
 
-/* Marks `value` and what it is made from, back to the convolution; false when something else makes it. */
+/* Marks `value` and what it is made from, back to the convolution; false when something else makes
+ * it. */
 static bool walk_back(const struct cb_onnx_quantise *q, int value, const float *factors, bool mark)
 {
     for (;;) {

@@ -40,7 +40,7 @@ struct cb_onnx_quantise {
     /* per value of the graph */
     int *readers;                      /* how often it is read, outputs of the graph included */
     int *producer;                     /* node; -1 */
-    const float **factors; /* of channels, by which this value is divided; NULL: 1 */
+    const float **factors;             /* of channels, by which this value is divided; NULL: 1 */
     bool *leads;                       /* some product depends on it */
     bool *wanted;                      /* is quantised */
     int *group;                        /* values that share a range have one; follow to its root */
