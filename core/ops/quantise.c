@@ -45,7 +45,8 @@ static struct cb_status check_scale(struct cb_node *node, const struct cb_arg in
     if (block > 0) {
         fits = s->rank == x->rank;
         for (int i = 0; fits && i < x->rank; i++)
-            fits = s->dim[i] == (i == axis ? (x->dim[i] + block - 1) / block : x->dim[i]);
+            fits =
+                s->dim[i] == (i == axis ? x->dim[i] / block + (x->dim[i] % block != 0) : x->dim[i]);
     }
     if (!fits || block < 0)
         return cb_fail(CB_ERR_MODEL, "%s: wants a scale for %s (axis %d, blocks of %lld), has %s",
@@ -146,7 +147,7 @@ static size_t index_of(const struct conversion *c, size_t i)
     const size_t at = i / c->inner % c->axis_size, outer = i / c->inner / c->axis_size;
     if (c->rows)
         return at;
-    const size_t blocks = (c->axis_size + c->block - 1) / c->block;
+    const size_t blocks = c->axis_size / c->block + (c->axis_size % c->block != 0);
     return (outer * blocks + at / c->block) * c->inner + i % c->inner;
 }
 
