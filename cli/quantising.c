@@ -82,6 +82,15 @@ struct cb_status cb_quantising_second(struct cb_quantising *quantising)
     return cb_calibration_second(quantising->calibration, factors);
 }
 
+/* A folded BatchNormalization no longer shows where the classifier begins: the recipe names the
+ * tensors that were found before. */
+static void name_tensor(const struct cb_model *model, int value, char name[CB_TENSOR_NAME_MAX])
+{
+    const char *text = value >= 0 ? model->graph.values[value].name : "";
+    if (!name[0] && strlen(text) < CB_TENSOR_NAME_MAX)
+        memcpy(name, text, strlen(text) + 1);
+}
+
 struct cb_status cb_quantising_write(struct cb_quantising *quantising,
                                      enum cb_calibration_method method, struct cb_buf *out)
 {
@@ -96,7 +105,10 @@ struct cb_status cb_quantising_write(struct cb_quantising *quantising,
         ranges[i].means = cb_calibration_means(quantising->calibration, i, &ranges[i].n_means);
     }
     if (quantising->model->input >= 0) {
-        CB_TRY(cb_recipe_print(&quantising->model->recipe, &quantising->arena, &text));
+        struct cb_recipe recipe = quantising->model->recipe;
+        name_tensor(quantising->model, quantising->model->bottleneck, recipe.bottleneck);
+        name_tensor(quantising->model, quantising->model->cam_layer, recipe.cam_layer);
+        CB_TRY(cb_recipe_print(&recipe, &quantising->arena, &text));
         properties[n_properties++] = (struct cb_onnx_property){ "cambium.recipe", text };
     }
     if (quantising->model->labels) {
