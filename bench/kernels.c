@@ -1,7 +1,8 @@
 /* bench/kernels.c - GFLOP/s of convolutions and matrix products by shape, set and threads.
  *
- * bench-kernels [-a] [-b] [-c] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -a: every algorithm that
- * fits; -b: the derivatives too; -c: weights come from memory, as those of a large network do. A
+ * bench-kernels [-a] [-b] [-c] [-q] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -a: every algorithm that
+ * fits; -b: the derivatives too; -c: weights come from memory, as those of a large network do; -q: on
+ * bytes, too. A
  * row shows the best and the median of its runs: on a shared machine the best is what the code can
  * do, the median what it got. One thread is timed by the CPU time that it used, several by the wall
  * clock. */
@@ -17,6 +18,7 @@
 #include "core/base/rng.h"
 #include "core/kernels/conv_parts.h"
 #include "core/kernels/gemm.h"
+#include "core/kernels/quantised_conv.h"
 
 enum { RUNS_MAX = 400, COLD_BYTES = 96 << 20 };
 #define SECONDS 0.3
@@ -97,7 +99,7 @@ static const struct row rows[] = {
 /* clang-format on */
 
 /* One thing to time, whatever it is. */
-enum kind { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS };
+enum kind { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS, BYTES };
 
 struct job {
     enum kind kind;
@@ -109,6 +111,7 @@ struct job {
     size_t packed_bytes, copies; /* of the packed weights: as in a network, none is in the cache */
     char *packed;
     struct cb_gemm gemm;
+    struct cb_quantised_conv bytes;
 };
 
 static void *take(struct cb_arena *arena, size_t bytes)
@@ -139,7 +142,9 @@ static double now_ms(const struct cb_threads *threads)
 static void run(const struct job *job)
 {
     const struct cb_conv_call *call = &job->call;
-    if (job->kind == BACKWARD_DATA)
+    if (job->kind == BYTES)
+        cb_quantised_conv_run(job->kernels, &job->bytes);
+    else if (job->kind == BACKWARD_DATA)
         cb_conv_backward_data(job->kernels, job->threads, call->shape, call->y, job->w,
                               call->scratch, job->dx);
     else if (job->kind == BACKWARD_WEIGHTS)
@@ -229,6 +234,43 @@ static void prepare_product(struct job *job, struct cb_arena *arena, const struc
     };
 }
 
+/* A product is a convolution over one line of pixels. */
+static void prepare_bytes(struct job *job, struct cb_arena *arena, const struct row *r,
+                          struct cb_conv_shape *s)
+{
+    if (r->kernel == 0) {
+        s->n = 1;
+        s->in[2] = s->out[2] = r->n;
+        s->in[1] = s->out[1] = s->kernel[1] = s->kernel[2] = 1;
+        s->pad[1] = s->pad[2] = 0;
+    }
+    const size_t in = s->n * s->in[1] * s->in[2] * s->cin;
+    const size_t weights = s->cout * (s->cin / s->group) * s->kernel[1] * s->kernel[2];
+    uint8_t *x = take(arena, in + CB_QUANTISED_GROUP);
+    int8_t *w = take(arena, weights);
+    void *packed = take(arena, cb_quantised_conv_packed_bytes(job->kernels, s));
+    for (size_t i = 0; i < in; i++)
+        x[i] = (uint8_t)(i * 2654435761u >> 13);
+    for (size_t i = 0; i < weights; i++)
+        w[i] = (int8_t)(i * 2654435761u >> 11);
+    cb_quantised_conv_pack(job->kernels, s, w, packed);
+    job->bytes = (struct cb_quantised_conv){
+        .shape = s,
+        .x = x,
+        .x_quantum = { 0.02f, 3 },
+        .packed = packed,
+        .w_scale = numbers(arena, s->cout),
+        .bias = numbers(arena, s->cout),
+        .bytes = take(arena, s->n * s->out[1] * s->out[2] * s->cout),
+        .y_quantum = { 0.05f, 0 },
+        .lo = 0,
+        .hi = INFINITY,
+        .scratch = take(arena, cb_quantised_conv_scratch_bytes(job->kernels, s,
+                                                               cb_threads_count(job->threads))),
+        .threads = job->threads,
+    };
+}
+
 static int by_value(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -239,15 +281,17 @@ static void measure(const struct row *r, enum kind kind, const struct cb_kernels
                     const struct cb_conv_algorithm *algorithm, bool cold,
                     struct cb_threads *threads)
 {
-    static const char *const kinds[] = { "product", "d-data", "d-weights" };
+    static const char *const kinds[] = { "product", "d-data", "d-weights", "bytes" };
     struct cb_arena arena;
     if (cb_arena_init(&arena, (size_t)4 << 30).code)
         exit(1);
     struct job job = {
         .kind = kind, .kernels = kernels, .algorithm = algorithm, .threads = threads
     };
-    const struct cb_conv_shape s = shape_of(r);
-    if (r->kernel)
+    struct cb_conv_shape s = shape_of(r);
+    if (kind == BYTES)
+        prepare_bytes(&job, &arena, r, &s);
+    else if (r->kernel)
         prepare_conv(&job, &arena, &s);
     else
         prepare_product(&job, &arena, r);
@@ -269,7 +313,7 @@ static void measure(const struct row *r, enum kind kind, const struct cb_kernels
                              ? cb_conv_error(kernels, &s, job.algorithm, job.w, job.call.packed)
                              : 0;
     printf("%-27s %-15s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s  error %.1e\n",
-           r->name, what, kernels->name, cb_threads_count(threads), ms[0], work / ms[0],
+           r->name, what, kind == BYTES ? kernels->quantised.name : kernels->name, cb_threads_count(threads), ms[0], work / ms[0],
            work / ms[runs / 2], error);
     fflush(stdout);
     cb_arena_deinit(&arena);
@@ -296,14 +340,16 @@ int main(int argc, char **argv)
     enum cb_isa first = CB_ISA_GENERIC + 1, last = cb_isa_best();
     size_t count_first = 1, count_last = 2;
     enum kind kind_last = FORWARD;
-    bool all = false, cold = false;
-    for (int option; (option = getopt(argc, argv, "abcf:i:t:")) != -1;) {
+    bool all = false, cold = false, bytes = false;
+    for (int option; (option = getopt(argc, argv, "abcqf:i:t:")) != -1;) {
         if (option == 'b')
             kind_last = BACKWARD_WEIGHTS;
         else if (option == 'a')
             all = true;
         else if (option == 'c')
             cold = true;
+        else if (option == 'q')
+            bytes = true;
         else if (option == 'f')
             filter = optarg;
         else if (option == 'i')
@@ -319,10 +365,13 @@ int main(int argc, char **argv)
             return 1;
         for (enum cb_isa isa = first; isa <= last; isa++) {
             const struct cb_kernels kernels = cb_kernels_for(isa);
-            for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
                 for (enum kind kind = FORWARD; kind <= kind_last; kind++)
                     if (strstr(rows[i].name, filter) && (kind == FORWARD || rows[i].kernel))
                         measure_forms(&rows[i], kind, &kernels, all, cold, threads);
+                if (bytes && strstr(rows[i].name, filter))
+                    measure(&rows[i], BYTES, &kernels, NULL, false, threads);
+            }
         }
         cb_threads_destroy(threads);
     }

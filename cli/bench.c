@@ -7,6 +7,7 @@
 #include "cli/bench_profile.h"
 #include "cli/model_arg.h"
 #include "cli/output.h"
+#include "cli/quantising.h"
 #include "cli/verbs.h"
 #include "core/base/clock.h"
 #include "core/exec/session.h"
@@ -52,6 +53,7 @@ struct bench {
     struct cb_session *session;
     double began_ms, load_ms, first_result_ms; /* both from began_ms */
     double *times;                             /* [MOST_RUNS] milliseconds */
+    struct cb_buf quantised;                   /* the file of b->model, where it was made here */
     int runs;
     struct cb_profile profile; /* where it is asked for */
 };
@@ -132,6 +134,10 @@ static struct cb_status prepare(struct cb_cli *cli, struct bench *b)
     if (nhwc_input) {
         const int64_t *dim = b->inputs[0].shape.dim;
         shapes[0].shape = (struct cb_shape){ 4, { dim[0], dim[2], dim[3], dim[1] } };
+    }
+    if (strcmp(cli->precision, "int8") == 0) {
+        CB_TRY(cb_quantising_exchange(cli, &b->model, shapes, nhwc_input, &b->quantised));
+        g = &b->model->graph;
     }
     const struct cb_plan_options options = { .inputs = shapes, .nhwc_input = nhwc_input };
     CB_TRY(cb_plan_create(&cli->engine, g, b->model->weights, &options, &b->plan));
@@ -233,6 +239,7 @@ static struct cb_status run(struct cb_cli *cli, const void *given)
     cb_session_destroy(b.session);
     cb_plan_destroy(b.plan);
     cb_model_destroy(b.model);
+    cb_buf_deinit(&b.quantised);
     return st;
 }
 
@@ -256,5 +263,6 @@ const struct cb_verb cb_verb_bench = {
     .size = sizeof defaults,
     .min_args = 0,
     .max_args = 1,
+    .quantises = true,
     .run = run,
 };

@@ -14,7 +14,7 @@ struct cb_cli {
     const struct cb_verb *verb;
     struct cb_texts args;   /* what is no option */
     bool json;              /* --json */
-    const char *precision;  /* "fp32", "bf16" */
+    const char *precision;  /* "fp32", "bf16", "int8" */
     const char *models;     /* the models folder; may not exist */
     struct cb_cache *cache; /* NULL: nothing is kept between runs */
     struct cb_engine engine;
@@ -34,6 +34,7 @@ struct cb_verb {
     size_t size;            /* of that struct */
     int min_args, max_args; /* of what is no option; max -1: any number */
     bool by_rule;           /* nothing is measured or cached unless --cache is given */
+    bool quantises;         /* takes --precision int8 */
     struct cb_status (*run)(struct cb_cli *cli, const void *options);
 };
 

@@ -12,7 +12,7 @@ enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
 static const struct cb_verb *const verbs[] = {
     &cb_verb_serve,   &cb_verb_predict, &cb_verb_explain, &cb_verb_features,
-    &cb_verb_run,     &cb_verb_train,   &cb_verb_eval,    &cb_verb_verify,
+    &cb_verb_run,     &cb_verb_train,   &cb_verb_eval, &cb_verb_quantize,    &cb_verb_verify,
     &cb_verb_inspect, &cb_verb_bench,   &cb_verb_models,
 };
 
@@ -152,8 +152,13 @@ static struct cb_status use_precision(struct cb_cli *cli, const char *name)
     cli->precision = "fp32";
     if (!name || strcmp(name, "fp32") == 0)
         return cb_ok();
+    if (strcmp(name, "int8") == 0 && cli->verb->quantises) {
+        cli->precision = name;
+        return cb_ok();
+    }
     if (strcmp(name, "bf16"))
-        return cb_cli_usage(cli, "--precision: \"%s\" is none of fp32, bf16", name);
+        return cb_cli_usage(cli, "--precision: \"%s\" is none of fp32, bf16%s", name,
+                            cli->verb->quantises ? ", int8" : " (for int8: cambium quantize)");
     if (!cli->engine.kernels.fast_pairs) {
         cb_cli_warn(cli, "no bfloat16 products with %s here: computed in fp32",
                     cli->engine.kernels.name);

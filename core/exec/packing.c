@@ -113,7 +113,7 @@ static void write_input(struct cb_packing *packing, const struct cb_node *node, 
                         bool last)
 {
     const struct cb_value *value = &packing->plan->graph.values[node->in[k]];
-    const size_t bytes = cb_shape_count(&value->shape) * sizeof(float);
+    const size_t bytes = cb_shape_count(&value->shape) * cb_dtype_size(value->dtype);
     struct cb_sketch *sketch = &packing->sketch;
     sketch->tensors[k].data = (void *)(uintptr_t)cb_packing_elements(packing, value);
     /* A file's pages come back when they are read once more; temporary memory would be lost. */

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/kernels/quantised.h"
+
 /* This processor's own sets come first, each better than those before it: all up to cb_isa_best()
  * are there, and those of other processors are above it. */
 enum cb_isa {
@@ -176,6 +178,8 @@ struct cb_kernels {
      * `centered` 0 stands for the mean. scale, bias NULL: 1, 0. */
     void (*normalize)(size_t n, const float *x, float epsilon, bool centered, const float *scale,
                       const float *bias, float *y);
+
+    struct cb_quantised_kernels quantised;
 };
 
 /* act over rows of n floats that were just written, y_stride apart. */
@@ -204,3 +208,9 @@ void cb_kernels_use_avx2(struct cb_kernels *k);
 void cb_kernels_use_avx512(struct cb_kernels *k);
 void cb_kernels_use_avx512_bf16(struct cb_kernels *k);
 void cb_kernels_use_neon(struct cb_kernels *k);
+
+/* The same for loops on bytes. */
+void cb_kernels_use_scalar_quantised(struct cb_kernels *k);
+void cb_kernels_use_avx2_quantised(struct cb_kernels *k);
+void cb_kernels_use_avx512_quantised(struct cb_kernels *k);
+void cb_kernels_use_vnni(struct cb_kernels *k);

@@ -16,7 +16,7 @@ static bool is_view(enum cb_op op)
 {
     return op == CB_OP_RESHAPE || op == CB_OP_FLATTEN || op == CB_OP_SQUEEZE ||
            op == CB_OP_UNSQUEEZE || op == CB_OP_TRANSPOSE || op == CB_OP_IDENTITY ||
-           op == CB_OP_CAST;
+           op == CB_OP_CAST || op == CB_OP_QUANTIZE || op == CB_OP_DEQUANTIZE;
 }
 
 static const struct cb_node *maker(const struct walk *w, int value)
@@ -129,7 +129,8 @@ static int named_input(const struct walk *w, const struct cb_node *n)
 static bool is_spatial(const struct walk *w, int value)
 {
     const struct cb_shape *s = &w->sized->values[value].shape;
-    return s->rank == 4 && s->dim[2] > 1 && s->dim[3] > 1 && !is_inner(w, value);
+    return s->rank == 4 && s->dim[2] > 1 && s->dim[3] > 1 && !is_inner(w, value) &&
+           cb_dtype_get(w->sized->values[value].dtype)->is_float;
 }
 
 /* The last node's output, among those that `from` depends on, that has height and width. */

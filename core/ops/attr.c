@@ -76,6 +76,12 @@ static const union cb_attr defaults[CB_OP_COUNT] = {
     [CB_OP_PAD] = { .pad = { .begin = NOT_GIVEN, .end = NOT_GIVEN, .axes = NOT_GIVEN } },
     [CB_OP_TILE] = { .tile = { .repeats = NOT_GIVEN } },
     [CB_OP_SHAPE] = { .shape = { .end = INT64_MAX } },
+    [CB_OP_QUANTIZE] = { .quantise = { .axis = 1 } },
+    [CB_OP_DEQUANTIZE] = { .quantise = { .axis = 1 } },
+    [CB_OP_QUANTISED_CONV] = { .quantised_conv = { .window = WINDOW, .group = 1, NO_ACT } },
+    [CB_OP_QUANTISED_MAX_POOL] = { .quantised_pool = { .window = WINDOW } },
+    [CB_OP_QUANTISED_AVERAGE_POOL] = { .quantised_pool = { .window = WINDOW } },
+    [CB_OP_QUANTISED_ADD] = { .quantised_add = { NO_ACT } },
     [CB_OP_CONSTANT_OF_SHAPE] = { .fill = { .dims = NOT_GIVEN, .dtype = CB_FLOAT32 } },
 };
 

@@ -20,7 +20,7 @@ static struct cb_status cast_infer(struct cb_node *node, const struct cb_arg in[
 {
     const enum cb_dtype to = node->attr.cast.to;
     CB_TRY(cb_args_check(node, in));
-    if ((int)to <= CB_DTYPE_NONE || to >= CB_DTYPE_COUNT)
+    if (!cb_dtype_is_outer(to))
         return cb_fail(CB_ERR_MODEL, "%s: wants a type to cast to, has %d", node->name, (int)to);
     return cb_args_out(node, &out[0], to, &in[0].shape);
 }

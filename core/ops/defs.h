@@ -114,3 +114,12 @@ extern const struct cb_op_def cb_op_shape;
 extern const struct cb_op_def cb_op_size;
 extern const struct cb_op_def cb_op_constant_of_shape;
 extern const struct cb_op_def cb_op_range;
+
+/* quantise.c; quantised_conv.c, quantised_pool.c, quantised_bytes.c: on bytes */
+extern const struct cb_op_def cb_op_quantize;
+extern const struct cb_op_def cb_op_dequantize;
+extern const struct cb_op_def cb_op_quantised_conv;
+extern const struct cb_op_def cb_op_quantised_max_pool;
+extern const struct cb_op_def cb_op_quantised_average_pool;
+extern const struct cb_op_def cb_op_quantised_add;
+extern const struct cb_op_def cb_op_quantised_lookup;

@@ -46,6 +46,11 @@ enum cb_op {
     CB_OP_TRANSPOSE, CB_OP_CONCAT, CB_OP_SPLIT, CB_OP_SLICE, CB_OP_PAD, CB_OP_EXPAND, CB_OP_TILE, CB_OP_GATHER,
     /* shape_ops.c: numbers about shapes, made when the plan is made */
     CB_OP_SHAPE, CB_OP_SIZE, CB_OP_CONSTANT_OF_SHAPE, CB_OP_RANGE,
+    /* quantise.c: reals as whole numbers with a scale, and back */
+    CB_OP_QUANTIZE, CB_OP_DEQUANTIZE,
+    /* quantised_conv.c, quantised_pool.c, quantised_bytes.c: on bytes (CB_QUINT8); a pass makes them */
+    CB_OP_QUANTISED_CONV, CB_OP_QUANTISED_MAX_POOL, CB_OP_QUANTISED_AVERAGE_POOL, CB_OP_QUANTISED_ADD,
+    CB_OP_QUANTISED_LOOKUP,
     CB_OP_COUNT
 };
 
@@ -114,6 +119,17 @@ union cb_attr {
     struct { int64_t start, end; } shape;             /* end INT64_MAX: the rank */
     struct { struct cb_list dims; enum cb_dtype dtype; double value; } fill; /* [dims] */
     struct { enum cb_dtype dtype; double start, limit, step; } range;        /* [start], [limit], [step] */
+    struct { int axis; int64_t block; enum cb_dtype to; } quantise; /* x, scale, zero? ; NONE: the zero's type, uint8 */
+    struct {
+        struct cb_window window;   /* rank 0 with x [rows, C]: a product */
+        int64_t group;
+        float lo, hi;              /* "act" in real units, and then: */
+        struct cb_act act;         /* none beside a residual */
+        struct cb_quantum x, residual, y;
+        bool to_real;              /* y is float */
+    } quantised_conv;              /* x, w, w_scale, bias?, residual? */
+    struct { struct cb_window window; bool count_include_pad; struct cb_quantum x, y; } quantised_pool; /* rank 0: global */
+    struct { struct cb_quantum a, b, y; float lo, hi; } quantised_add;       /* a, b ; act */
 };
 
 /* The longest list of inputs or outputs a node may have. */
@@ -154,6 +170,7 @@ struct cb_op_def {
     int min_in, max_in, max_out;
     unsigned params;    /* bit i: input i is a parameter, known when the plan is made; dropped after infer */
     bool view;          /* out[0] has in[0]'s elements in the same order: the plan may share the memory */
+    bool late;          /* of constants alone it is not computed before the passes: one of them wants to see it */
     bool in_place;      /* forward may be given out[0]->data == in[0]->data */
     /* Checks everything that forward relies on; fills outputs' type and shape and the attributes that were open.
      * Messages begin with the node's name. `known` of outputs is the caller's affair. */

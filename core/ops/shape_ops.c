@@ -46,7 +46,7 @@ static void size_forward(const struct cb_op_call *call)
 
 static struct cb_status want_type(const struct cb_node *node, enum cb_dtype dtype)
 {
-    if ((int)dtype <= CB_DTYPE_NONE || dtype >= CB_DTYPE_COUNT)
+    if (!cb_dtype_is_outer(dtype))
         return cb_fail(CB_ERR_MODEL, "%s: wants an element type, has %d", node->name, (int)dtype);
     return cb_ok();
 }

@@ -93,6 +93,13 @@ static const struct cb_op_def *const defs[] = {
     [CB_OP_SIZE] = &cb_op_size,
     [CB_OP_CONSTANT_OF_SHAPE] = &cb_op_constant_of_shape,
     [CB_OP_RANGE] = &cb_op_range,
+    [CB_OP_QUANTIZE] = &cb_op_quantize,
+    [CB_OP_DEQUANTIZE] = &cb_op_dequantize,
+    [CB_OP_QUANTISED_CONV] = &cb_op_quantised_conv,
+    [CB_OP_QUANTISED_MAX_POOL] = &cb_op_quantised_max_pool,
+    [CB_OP_QUANTISED_AVERAGE_POOL] = &cb_op_quantised_average_pool,
+    [CB_OP_QUANTISED_ADD] = &cb_op_quantised_add,
+    [CB_OP_QUANTISED_LOOKUP] = &cb_op_quantised_lookup,
 };
 
 _Static_assert(CB_COUNT_OF(defs) == CB_OP_COUNT, "the last enum cb_op has no row");

@@ -167,6 +167,9 @@ static void copy_row(void *ctx, const struct cb_walk_row *row)
     void *to = job->to + row->at[1] * size;
     if (row->step[0] == 1 && row->step[1] == 1)
         memcpy(to, from, row->n * job->size);
+    else if (job->size == 1)
+        for (ptrdiff_t i = 0; i < n; i++)
+            ((uint8_t *)to)[i * row->step[1]] = ((const uint8_t *)from)[i * row->step[0]];
     else if (job->size == sizeof(uint32_t))
         for (ptrdiff_t i = 0; i < n; i++)
             ((uint32_t *)to)[i * row->step[1]] = ((const uint32_t *)from)[i * row->step[0]];

@@ -46,7 +46,7 @@ void cb_walk_add_steps(struct cb_walk *walk, const ptrdiff_t step[]);
  * when two rows write to one place). A row may be cut in two. */
 void cb_walk_run(const struct cb_walk *walk, struct cb_threads *threads, cb_walk_fn *fn, void *ctx);
 
-/* Operand 0 is copied, element by element of `size` bytes (4 or 8), to operand 1; or added to
+/* Operand 0 is copied, element by element of `size` bytes (1, 4 or 8), to operand 1; or added to
  * it. */
 void cb_walk_copy(const struct cb_walk *walk, struct cb_threads *threads, size_t size,
                   const void *from, void *to);

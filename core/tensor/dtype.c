@@ -15,6 +15,8 @@ static const struct cb_dtype_info infos[CB_DTYPE_COUNT] = {
     [CB_UINT32]     = { "uint32", "<u4", 4, false },
     [CB_UINT64]     = { "uint64", "<u8", 8, false },
     [CB_BOOL]       = { "bool", "|b1", 1, false },
+    [CB_QUINT8]     = { "quint8", "|u1", 1, false },
+    [CB_QINT8]      = { "qint8", "|i1", 1, false },
 };
 
 const struct cb_dtype_info *cb_dtype_get(enum cb_dtype dtype)
@@ -24,6 +26,8 @@ const struct cb_dtype_info *cb_dtype_get(enum cb_dtype dtype)
 
 size_t cb_dtype_size(enum cb_dtype dtype)
 {
+    if (dtype == CB_QUINT8 || dtype == CB_QINT8)
+        return 1;
     return dtype == CB_DTYPE_NONE ? 0 : infos[dtype].is_float ? sizeof(float) : sizeof(int64_t);
 }
 

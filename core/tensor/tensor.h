@@ -5,7 +5,8 @@
 #include "core/tensor/shape.h"
 
 /* Row-major and dense, but for pixel_stride. Which member holds the elements follows from dtype: f
- * for real types, i for all others (see dtype.h). The struct never owns them. */
+ * for real types, u8 and i8 for quantised ones, i for all others (see dtype.h). The struct never
+ * owns them. */
 struct cb_tensor {
     struct cb_shape shape;
     enum cb_dtype dtype;
@@ -13,6 +14,8 @@ struct cb_tensor {
         void *data;
         float *f;
         int64_t *i;
+        uint8_t *u8;
+        int8_t *i8;
     };
     /* Elements from one pixel (the last axis) to the next, where this is a slice of wider pixels;
      * 0: dense. Only operators that say so see others (cb_op_def.takes_stride). */

@@ -24,6 +24,12 @@ static enum cb_dtype result_dtype(const struct cb_graph *g, const struct cb_node
     case CB_OP_MAX_POOL: return i ? CB_INT64 : first;
     case CB_OP_CAST: return node->attr.cast.to;
     case CB_OP_CONSTANT_OF_SHAPE: return node->attr.fill.dtype;
+    case CB_OP_QUANTIZE:
+        if (node->attr.quantise.to != CB_DTYPE_NONE)
+            return node->attr.quantise.to;
+        return node->n_in > 2 && node->in[2] >= 0 ? g->values[node->in[2]].dtype : CB_UINT8;
+    case CB_OP_DEQUANTIZE:
+        return node->attr.quantise.to ? node->attr.quantise.to : g->values[node->in[1]].dtype;
     case CB_OP_WHERE: return g->values[node->in[1]].dtype;
     default: return first;
     }

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "importers/onnx/byte_weights.h"
 #include "importers/onnx/limits.h"
 #include "importers/onnx/loader.h"
 #include "importers/onnx/parse.h"
@@ -66,6 +67,8 @@ static struct cb_status note(struct cb_onnx_loader *l, struct cb_status st, cons
 
 static struct cb_status add_initializers(struct cb_onnx_loader *l)
 {
+    struct cb_byte_weights bytes;
+    CB_TRY(cb_byte_weights_find(l->graph, l->scratch, &bytes));
     for (size_t i = 0; i < l->graph->n_initializer; i++) {
         const Onnx__TensorProto *proto = l->graph->initializer[i];
         const char *name = proto->name;
@@ -76,6 +79,11 @@ static struct cb_status add_initializers(struct cb_onnx_loader *l)
             return cb_fail(CB_ERR_MODEL, "initializer %zu has no name", i);
         CB_TRY(cb_graph_add_value(&l->model->graph, name, CB_DTYPE_NONE, &no_shape, &v));
         cb_onnx_names_add(&l->names, name, v);
+        if (cb_byte_weights_has(&bytes, name) &&
+            cb_onnx_tensor_bytes(&l->model->files, proto, &t)) {
+            cb_onnx_set_constant(&l->import, v, &t, l->import.mapped);
+            continue;
+        }
         const struct cb_status st = cb_onnx_tensor_read(&l->model->files, proto, &t, &in_place);
         if (st.code == CB_OK)
             cb_onnx_set_constant(&l->import, v, &t, in_place && l->import.mapped);

@@ -30,3 +30,8 @@ cb_onnx_rule_fn cb_onnx_import_reshape, cb_onnx_import_flatten, cb_onnx_import_s
     cb_onnx_import_slice, cb_onnx_import_pad, cb_onnx_import_pad_1, cb_onnx_import_tile_1,
     cb_onnx_import_shape, cb_onnx_import_constant_of_shape, cb_onnx_import_constant,
     cb_onnx_import_dropout;
+
+/* rules_quantised.c */
+cb_onnx_rule_fn cb_onnx_import_quantize, cb_onnx_import_dequantize, cb_onnx_import_dynamic_quantize,
+    cb_onnx_import_qlinear_conv, cb_onnx_import_qlinear_matmul, cb_onnx_import_conv_integer,
+    cb_onnx_import_matmul_integer;

@@ -271,3 +271,17 @@ struct cb_status cb_onnx_tensor_read(struct cb_onnx_files *files, const Onnx__Te
     *out = t;
     return cb_ok();
 }
+
+bool cb_onnx_tensor_bytes(struct cb_onnx_files *files, const Onnx__TensorProto *proto,
+                          struct cb_tensor *out)
+{
+    struct cb_tensor t = { .dtype = CB_QINT8 };
+    struct found found;
+    if (cb_onnx_dtype(proto->data_type) != CB_INT8 || proto->segment ||
+        read_shape(proto, &t.shape).code || find_data(files, proto, INT32_DATA, &found).code ||
+        !found.raw || found.bytes.len != cb_tensor_count(&t) || found.bytes.len == 0)
+        return false;
+    t.data = (void *)(uintptr_t)found.bytes.data;
+    *out = t;
+    return true;
+}

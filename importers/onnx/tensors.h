@@ -38,3 +38,8 @@ enum cb_dtype cb_onnx_dtype_find(const char *name);
 CB_MUST_USE struct cb_status cb_onnx_tensor_read(struct cb_onnx_files *files,
                                                  const Onnx__TensorProto *proto,
                                                  struct cb_tensor *out, bool *in_place);
+
+/* The elements of an int8 tensor as they lie in the file: *out becomes a CB_QINT8 that borrows
+ * them. False where they do not lie as plain bytes. */
+bool cb_onnx_tensor_bytes(struct cb_onnx_files *files, const Onnx__TensorProto *proto,
+                          struct cb_tensor *out);

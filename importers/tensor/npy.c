@@ -86,7 +86,7 @@ static struct cb_status read_descr(struct text *t, struct header *h)
         return cb_fail(CB_ERR_MEDIA, "npy: descr is no simple type");
     if (descr[0] == '=' || (descr[0] == '<' && descr[1] && descr[2] == '1'))
         descr[0] = descr[1] && descr[2] == '1' ? '|' : '<';
-    for (int i = CB_DTYPE_NONE + 1; i < CB_DTYPE_COUNT; i++) {
+    for (int i = CB_DTYPE_NONE + 1; i < CB_DTYPE_OUTER_END; i++) {
         const char *npy = cb_dtype_get((enum cb_dtype)i)->npy;
         if (npy && strcmp(npy, descr) == 0)
             h->dtype = (enum cb_dtype)i;

@@ -188,7 +188,7 @@ struct cb_tensor net_run(struct net *net, enum cb_isa isa, size_t threads, bool 
     }
     cb_session_run(session);
     y = *cb_session_output(session, 0);
-    float *copy = cb_arena_alloc(&net->arena, cb_tensor_count(&y) + 1, sizeof *copy);
+    float *copy = cb_arena_alloc(&net->arena, cb_tensor_bytes(&y) + sizeof *copy, 1);
     cr_assert(copy);
     memcpy(copy, y.data, cb_tensor_bytes(&y));
     y.f = copy;

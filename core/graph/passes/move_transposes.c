@@ -32,6 +32,11 @@ static bool is_binary(const struct cb_node *node)
     return node->op >= CB_OP_ADD && node->op <= CB_OP_WHERE;
 }
 
+static bool is_quantising(const struct cb_node *node)
+{
+    return node->op == CB_OP_QUANTIZE || node->op == CB_OP_DEQUANTIZE;
+}
+
 static enum rule rule_of(const struct cb_node *node)
 {
     if (is_binary(node) || (node->op >= CB_OP_RELU && node->op <= CB_OP_CAST))
@@ -39,6 +44,8 @@ static enum rule rule_of(const struct cb_node *node)
     if (node->op >= CB_OP_REDUCE_SUM && node->op <= CB_OP_REDUCE_SUM_SQUARE)
         return REDUCTION;
     switch (node->op) {
+    case CB_OP_QUANTIZE:
+    case CB_OP_DEQUANTIZE: return node->attr.quantise.block ? STAYS : ELEMENTWISE;
     case CB_OP_CONCAT:
     case CB_OP_SPLIT: return AXIS;
     case CB_OP_SOFTMAX:
@@ -139,6 +146,9 @@ static const struct origin *common_origin(const struct sweep *s, const struct cb
     const bool same_rank = is_binary(node) || node->op == CB_OP_CONCAT;
     if (is_binary(node) && node->op != CB_OP_WHERE && node->attr.binary.aligned)
         return NULL;
+    for (int k = 1; is_quantising(node) && k < node->n_in; k++)
+        if (node->in[k] >= 0 && cb_shape_count(&s->graph->values[node->in[k]].shape) != 1)
+            return NULL; /* numbers along an axis of the input */
     for (int k = 0; k < node->n_in; k++) {
         const int v = node->in[k];
         const struct origin *o;

@@ -12,6 +12,7 @@ static const struct {
     { "fuse-epilogue", cb_pass_fuse_epilogue },
     { "fuse-prologue", cb_pass_fuse_prologue },
     { "fuse-chain", cb_pass_fuse_chain },
+    { "fuse-quantised", cb_pass_fuse_quantised }, /* after all that makes one operator of several */
     { "drop-dead", cb_pass_drop_dead },
 };
 

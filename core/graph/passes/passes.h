@@ -47,6 +47,11 @@ CB_MUST_USE struct cb_status cb_pass_fuse_prologue(struct cb_pass *pass);
  * result become one operator, where that is faster; not where gradients flow. */
 CB_MUST_USE struct cb_status cb_pass_fuse_chain(struct cb_pass *pass);
 
+/* What stands between DequantizeLinear and QuantizeLinear is done on bytes (CB_QUINT8); weights
+ * behind DequantizeLinear become bytes or reals. Where gradients are wanted, the latter alone, and
+ * activations are clipped but not rounded. */
+CB_MUST_USE struct cb_status cb_pass_fuse_quantised(struct cb_pass *pass);
+
 /* Nodes that no output needs go. Also what the plan starts with. */
 CB_MUST_USE struct cb_status cb_pass_drop_dead(struct cb_pass *pass);
 

@@ -33,7 +33,7 @@ static struct cb_bytes file_of(struct cb_buf *buf, const char *header, size_t le
 
 Test(npy, what_is_written_is_read_back)
 {
-    for (int t = CB_DTYPE_NONE + 1; t < CB_DTYPE_COUNT; t++) {
+    for (int t = CB_DTYPE_NONE + 1; t < CB_DTYPE_OUTER_END; t++) {
         const enum cb_dtype dtype = (enum cb_dtype)t,
                             want = dtype == CB_BFLOAT16 ? CB_FLOAT32 : dtype;
         for (int rank = 0; rank <= 4; rank++) {

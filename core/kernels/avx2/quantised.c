@@ -1,0 +1,104 @@
+/* core/kernels/avx2/quantised.c - bytes on AVX2: 8 sums in a vector, tiles of 4 x 16. */
+#include <immintrin.h>
+#include <string.h>
+
+#include "core/kernels/simd/quantised_x86.h"
+#include "core/kernels/simd/vec.h"
+
+enum { W = 8, QUANTISED_MR = 4 };
+#define QUANTISED_HEIGHTS(X) X(1) X(2) X(3) X(4)
+
+EXACT_DOT(1, 128, _mm)
+EXACT_DOT(2, 256, _mm256)
+
+typedef __m256 vec;
+typedef __m256i wide;
+typedef struct {
+    __m256i even, odd;
+} qa;
+typedef qa qb;
+
+static ALWAYS_INLINE vec vec_max(vec a, vec b)
+{
+    return _mm256_max_ps(a, b);
+}
+
+static ALWAYS_INLINE vec vec_min(vec a, vec b)
+{
+    return _mm256_min_ps(a, b);
+}
+
+static ALWAYS_INLINE vec vec_round(vec a)
+{
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+static ALWAYS_INLINE __m256i first(size_t n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static ALWAYS_INLINE vec vec_load_part(const float *p, size_t n)
+{
+    return n == W ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first(n));
+}
+
+static ALWAYS_INLINE void vec_store_part(float *p, size_t n, vec v)
+{
+    if (n == W)
+        _mm256_storeu_ps(p, v);
+    else
+        _mm256_maskstore_ps(p, first(n), v);
+}
+
+static ALWAYS_INLINE wide wide_load(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+
+static ALWAYS_INLINE vec wide_to_real(wide v)
+{
+    return _mm256_cvtepi32_ps(v);
+}
+
+static ALWAYS_INLINE vec bytes_load(const uint8_t *p, size_t n)
+{
+    uint64_t eight = 0;
+    memcpy(&eight, p, n);
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)eight)));
+}
+
+static ALWAYS_INLINE void bytes_store(uint8_t *p, size_t n, vec v)
+{
+    const __m256i wholes = _mm256_cvtps_epi32(v);
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(wholes), _mm256_extracti128_si256(wholes, 1));
+    const int64_t eight = _mm_cvtsi128_si64(_mm_packus_epi16(words, words));
+    memcpy(p, &eight, n);
+}
+
+static ALWAYS_INLINE qa qa_load(const uint8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    const __m256i x = _mm256_set1_epi32(four);
+    return (qa){ _mm256_srli_epi16(_mm256_slli_epi16(x, 8), 8), _mm256_srli_epi16(x, 8) };
+}
+
+static ALWAYS_INLINE qb qb_load(const int8_t *p)
+{
+    const __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return (qb){ even_2(w), _mm256_srai_epi16(w, 8) };
+}
+
+static ALWAYS_INLINE wide wide_dot(wide sum, qa a, qb b)
+{
+    return parted_dot_2(sum, a.even, a.odd, b.even, b.odd);
+}
+
+#include "core/kernels/simd/quantised.h"
+
+void cb_kernels_use_avx2_quantised(struct cb_kernels *k)
+{
+    use_set("avx2", &k->quantised);
+}

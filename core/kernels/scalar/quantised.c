@@ -1,0 +1,113 @@
+/* core/kernels/scalar/quantised.c - loops on bytes as plain C: the reference for the fast sets. */
+#include <math.h>
+
+#include "core/kernels/kernels.h"
+
+enum { MR = 2, NR = 4, GROUP = CB_QUANTISED_GROUP };
+
+static float clamp(float v, float lo, float hi)
+{
+    const float high = v > lo ? v : lo; /* lo where v is NaN */
+    return high < hi ? high : hi;
+}
+
+/* Stores element `at` of column `column`. */
+static void finish(const struct cb_quantised_epilogue *post, int32_t sum, size_t column, size_t at,
+                   uint8_t *bytes, float *reals)
+{
+    float v = (float)sum * post->scale[column] + post->shift[column];
+    if (post->residual)
+        v += (float)post->residual[at] * post->residual_scale;
+    v = clamp(v, post->lo, post->hi);
+    if (bytes)
+        bytes[at] = (uint8_t)rintf(v);
+    else
+        reals[at] = v;
+}
+
+static void tile(const struct cb_quantised_tile *t)
+{
+    for (size_t i = 0; i < t->m; i++)
+        for (size_t j = 0; j < t->n; j++) {
+            int32_t sum = t->post.start[j];
+            const int8_t *b = t->panel + j * GROUP;
+            for (size_t tap = 0; tap < t->taps; tap++)
+                for (size_t k = 0; k < t->groups * GROUP; k++)
+                    sum += t->rows[tap * MR + i][k] *
+                           b[(tap * t->groups + k / GROUP) * NR * GROUP + k % GROUP];
+            finish(&t->post, sum, j, i * t->out_stride + j, t->bytes, t->reals);
+        }
+}
+
+static void depthwise(const struct cb_quantised_depthwise *d)
+{
+    for (size_t i = 0; i < d->m; i++)
+        for (size_t c = 0; c < d->channels; c++) {
+            const size_t slot = cb_quantised_slot(d->channels, c);
+            int32_t sum = d->post.start[slot];
+            for (size_t t = 0; t < d->taps; t++)
+                sum += d->rows[t * CB_QUANTISED_PIXELS + i][c] *
+                       d->w[t / GROUP * d->w_stride + slot * GROUP + t % GROUP];
+            finish(&d->post, sum, slot, i * d->out_stride + c, d->bytes, d->reals);
+        }
+}
+
+static void max_rows(size_t count, size_t c, const uint8_t *const *rows, uint8_t *y)
+{
+    for (size_t i = 0; i < c; i++) {
+        uint8_t best = rows[0][i];
+        for (size_t t = 1; t < count; t++)
+            best = rows[t][i] > best ? rows[t][i] : best;
+        y[i] = best;
+    }
+}
+
+static void mean_rows(size_t count, size_t c, const uint8_t *const *rows, float scale, float shift,
+                      uint8_t *y)
+{
+    for (size_t i = 0; i < c; i++) {
+        uint32_t sum = 0;
+        for (size_t t = 0; t < count; t++)
+            sum += rows[t][i];
+        y[i] = (uint8_t)rintf(clamp((float)sum * scale + shift, 0, 255));
+    }
+}
+
+static void add(size_t n, const uint8_t *a, const uint8_t *b, const struct cb_quantised_add *p,
+                uint8_t *y)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float v = (float)a[i] * p->scale_a + ((float)b[i] * p->scale_b + p->shift);
+        y[i] = (uint8_t)rintf(clamp(v, p->lo, p->hi));
+    }
+}
+
+static void quantise(size_t n, const float *x, struct cb_quantum q, uint8_t *y)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float v = clamp(x[i] / q.scale, (float)-q.zero, (float)(255 - q.zero));
+        y[i] = (uint8_t)((int)rintf(v) + q.zero);
+    }
+}
+
+static void dequantise(size_t n, const uint8_t *x, struct cb_quantum q, float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)(x[i] - q.zero) * q.scale;
+}
+
+void cb_kernels_use_scalar_quantised(struct cb_kernels *k)
+{
+    k->quantised = (struct cb_quantised_kernels){
+        .name = "generic",
+        .mr = MR,
+        .nr = NR,
+        .tile = tile,
+        .depthwise = depthwise,
+        .max_rows = max_rows,
+        .mean_rows = mean_rows,
+        .add = add,
+        .quantise = quantise,
+        .dequantise = dequantise,
+    };
+}
