@@ -115,47 +115,6 @@ struct chain {
     struct form form;
 };
 
-/* Some rows of a pointwise convolution. */
-struct product {
-    size_t m, n, k;
-    const float *a, *panels;
-    float *c;
-    size_t lda, ldc;
-    struct cb_epilogue post;
-};
-
-/* Tile by tile: the rows of one stay in the first-level cache while the panels pass by. */
-static void multiply(const struct cb_kernels *kernels, const struct product *p)
-{
-    const size_t tiles = cb_size_divide(p->m, kernels->mr), nr = kernels->nr;
-    const float *rows[CB_TILE_ROWS_MAX];
-    for (size_t i = 0, row = 0, end; i < tiles; i++, row = end) {
-        end = p->m * (i + 1) / tiles;
-        for (size_t r = row; r < end; r++)
-            rows[r - row] = p->a + r * p->lda;
-        for (size_t column = 0; column < p->n; column += nr) {
-            const size_t at = row * p->ldc + column;
-            kernels->tile(&(struct cb_tile){
-                .m = end - row,
-                .n = cb_size_min(p->n - column, nr),
-                .taps = 1,
-                .depth = p->k,
-                .rows = rows,
-                .panel = p->panels + column * p->k,
-                .out = p->c + at,
-                .out_stride = p->ldc,
-                .post = {
-                    .bias = p->post.bias ? p->post.bias + column : NULL,
-                    .residual = p->post.residual ? p->post.residual + at : NULL,
-                    .lo = p->post.lo,
-                    .hi = p->post.hi,
-                },
-            });
-        }
-        cb_kernels_activate(kernels, p->post.act, end - row, p->n, p->c + row * p->ldc, p->ldc);
-    }
-}
-
 /* Where a worker is: what lines of which image it makes, and its own memory. */
 struct place {
     size_t image;
@@ -177,18 +136,18 @@ static void expand(const struct chain *c, struct place *p, size_t end)
     while (p->expanded < end) {
         const size_t slot = p->expanded % c->form.ring;
         const size_t lines = cb_size_min(end - p->expanded, c->form.ring - slot);
-        multiply(c->kernels,
-                 &(struct product){
-                     .m = lines * s->in[1],
-                     .n = s->mid,
-                     .k = s->cin,
-                     .a = c->call->x + (p->image * s->in[0] + p->expanded) * s->in[1] * s->cin,
-                     .lda = s->cin,
-                     .panels = stage_weights(c, CB_CHAIN_EXPAND),
-                     .c = p->ring + slot * s->in[1] * c->form.stride,
-                     .ldc = c->form.stride,
-                     .post = c->call->post[CB_CHAIN_EXPAND],
-                 });
+        cb_gemm_run(c->kernels, NULL,
+                    &(struct cb_gemm){
+                        .m = lines * s->in[1],
+                        .n = s->mid,
+                        .k = s->cin,
+                        .a = c->call->x + (p->image * s->in[0] + p->expanded) * s->in[1] * s->cin,
+                        .lda = s->cin,
+                        .packed = stage_weights(c, CB_CHAIN_EXPAND),
+                        .c = p->ring + slot * s->in[1] * c->form.stride,
+                        .ldc = c->form.stride,
+                        .post = c->call->post[CB_CHAIN_EXPAND],
+                    });
         p->expanded += lines;
     }
 }
@@ -234,20 +193,20 @@ static void filter(const struct chain *c, const struct place *p, size_t line, fl
 static void project(const struct chain *c, const struct place *p, float *y)
 {
     const struct cb_chain_shape *s = c->call->shape;
-    struct product product = {
+    struct cb_gemm gemm = {
         .m = p->lines * s->out[1],
         .n = s->cout,
         .k = s->mid,
         .a = p->wide,
         .lda = c->form.stride,
-        .panels = stage_weights(c, CB_CHAIN_PROJECT),
+        .packed = stage_weights(c, CB_CHAIN_PROJECT),
         .c = y,
         .ldc = s->cout,
         .post = c->call->post[CB_CHAIN_PROJECT],
     };
-    if (product.post.residual)
-        product.post.residual += y - c->call->y;
-    multiply(c->kernels, &product);
+    if (gemm.post.residual)
+        gemm.post.residual += y - c->call->y;
+    cb_gemm_run(c->kernels, NULL, &gemm);
 }
 
 static void run_band(const struct chain *c, struct place *p)
