@@ -106,6 +106,7 @@ struct product {
     const struct cb_kernels *kernels;
     const struct cb_gemm *gemm;
     struct cb_blocks blocks;
+    bool pairs; /* packed so */
 };
 
 /* Some rows of A, no more than a tile, from column k to k_end. */
@@ -133,7 +134,7 @@ static void run_tile(const struct product *p, const struct part *part, size_t pa
 {
     const struct cb_gemm *g = p->gemm;
     const size_t nr = p->kernels->nr, column = panel * nr, at = part->row * g->ldc + column;
-    const bool pairs = in_pairs(p->kernels, g->k);
+    const bool pairs = p->pairs;
     const size_t panel_rows = pairs ? cb_size_divide(g->k, 2) : g->k;
     const size_t panel_row = pairs ? part->k / 2 : part->k;
     const float *rows[CB_TILE_ROWS_MAX];
@@ -182,17 +183,16 @@ static void run_plain(const struct product *p, const struct cb_task *task)
     }
 }
 
-/* Row i of a part, after the prologue. */
-static void copy_row(const struct product *p, const struct part *part, size_t i, float *to)
+/* Row i of a part, after the prologue: as it lies, or in `to`. */
+static const float *prepare_row(const struct product *p, const struct part *part, size_t i,
+                                float *to)
 {
     const struct cb_gemm *g = p->gemm;
     const struct cb_prologue *pre = &g->pre;
     const float *from = part->a + i * part->lda;
     const size_t n = part->k_end - part->k;
-    if (!pre->scale) {
-        memcpy(to, from, n * sizeof(float));
-        return;
-    }
+    if (!pre->scale)
+        return from;
     const size_t image = g->image_rows ? (part->row + i) / g->image_rows : 0;
     const float *scale = pre->scale + image * pre->image_step + part->k;
     if (pre->shift) {
@@ -202,17 +202,31 @@ static void copy_row(const struct product *p, const struct part *part, size_t i,
         if (pre->lo > -INFINITY || pre->hi < INFINITY)
             p->kernels->clamp(n, to, pre->lo, pre->hi, to);
     }
+    return to;
 }
 
-/* Tile by tile: some columns are copied to where rows do not push each other out of the cache, and
- * the panels pass by. */
+static void copy_row(const struct product *p, const struct part *part, size_t i, float *to)
+{
+    float row[2 * COPY_DEPTH];
+    const size_t n = part->k_end - part->k;
+    if (p->pairs) {
+        p->kernels->to_pairs(n, prepare_row(p, part, i, row), to);
+        return;
+    }
+    const float *from = prepare_row(p, part, i, to);
+    if (from != to)
+        memcpy(to, from, n * sizeof(float));
+}
+
+/* Tile by tile: some columns are copied to where rows do not push each other out of the cache, as
+ * pairs where these are multiplied, and the panels pass by. */
 static void run_copied(const struct product *p, const struct cb_task *task)
 {
     float copy[CB_TILE_ROWS_MAX * COPY_STRIDE] __attribute__((aligned(64)));
-    const size_t depth = p->gemm->k;
-    for (size_t k = 0; k < depth; k += COPY_DEPTH)
+    const size_t depth = p->gemm->k, step = p->pairs ? 2 * COPY_DEPTH : COPY_DEPTH;
+    for (size_t k = 0; k < depth; k += step)
         for (size_t tile = task->tile; tile < task->tile_end; tile++) {
-            struct part part = part_of(p, tile, k, cb_size_min(k + COPY_DEPTH, depth));
+            struct part part = part_of(p, tile, k, cb_size_min(k + step, depth));
             for (size_t i = 0; i < part.rows; i++)
                 copy_row(p, &part, i, copy + i * COPY_STRIDE);
             part.a = copy;
@@ -222,32 +236,6 @@ static void run_copied(const struct product *p, const struct cb_task *task)
         }
 }
 
-/* As run_copied, with columns rounded to pairs. */
-static void run_pairs(const struct product *p, const struct cb_task *task)
-{
-    float copy[CB_TILE_ROWS_MAX * COPY_STRIDE] __attribute__((aligned(64))), row[2 * COPY_DEPTH];
-    const size_t depth = p->gemm->k;
-    size_t k = 0;
-    do { /* once for a depth of 0 */
-        for (size_t tile = task->tile; tile < task->tile_end; tile++) {
-            struct part part = part_of(p, tile, k, cb_size_min(k + 2 * COPY_DEPTH, depth));
-            for (size_t i = 0; i < part.rows; i++) {
-                const float *from = part.a + i * part.lda;
-                if (p->gemm->pre.scale) {
-                    copy_row(p, &part, i, row);
-                    from = row;
-                }
-                p->kernels->to_pairs(part.k_end - k, from, copy + i * COPY_STRIDE);
-            }
-            part.a = copy;
-            part.lda = COPY_STRIDE;
-            for (size_t panel = task->panel; panel < task->panel_end; panel++)
-                run_tile(p, &part, panel);
-        }
-        k += 2 * COPY_DEPTH;
-    } while (k < depth);
-}
-
 static void run_task(void *ctx, size_t i, size_t worker)
 {
     (void)worker;
@@ -255,9 +243,7 @@ static void run_task(void *ctx, size_t i, size_t worker)
     const struct cb_gemm *g = p->gemm;
     const struct cb_task task = cb_blocks_task(&p->blocks, i);
     const bool crowded = g->lda * sizeof(float) % PAGE == 0 && g->m > 4 && g->k > 0;
-    if (in_pairs(p->kernels, g->k))
-        run_pairs(p, &task);
-    else if (crowded || g->pre.scale)
+    if (crowded || p->pairs || g->pre.scale)
         run_copied(p, &task);
     else
         run_plain(p, &task);
@@ -269,6 +255,7 @@ void cb_gemm_run(const struct cb_kernels *kernels, struct cb_threads *threads,
     struct product p = {
         .kernels = kernels,
         .gemm = gemm,
+        .pairs = in_pairs(kernels, gemm->k),
         .blocks = cb_blocks_for(kernels, cb_threads_count(threads), gemm->m,
                                 panel_count(kernels, gemm->n), gemm->k, SIZE_MAX),
     };
