@@ -1,54 +1,24 @@
 /* core/kernels/avx2/quantised.c - bytes on AVX2: 8 sums in a vector, tiles of 4 x 16. */
-#include <immintrin.h>
 #include <string.h>
 
+#include "core/kernels/avx2/words.h"
 #include "core/kernels/simd/quantised_x86.h"
-#include "core/kernels/simd/vec.h"
 
-enum { W = 8, QUANTISED_MR = 4 };
-#define QUANTISED_HEIGHTS(X) X(1) X(2) X(3) X(4)
+enum { MR = 4, NR = 2 * W };
+#define TILE_HEIGHTS(X) X(1) X(2) X(3) X(4)
 
 EXACT_DOT(1, 128, _mm)
 EXACT_DOT(2, 256, _mm256)
 
-typedef __m256 vec;
 typedef __m256i wide;
 typedef struct {
     __m256i even, odd;
 } qa;
 typedef qa qb;
 
-static ALWAYS_INLINE vec vec_max(vec a, vec b)
-{
-    return _mm256_max_ps(a, b);
-}
-
-static ALWAYS_INLINE vec vec_min(vec a, vec b)
-{
-    return _mm256_min_ps(a, b);
-}
-
 static ALWAYS_INLINE vec vec_round(vec a)
 {
     return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-
-static ALWAYS_INLINE __m256i first(size_t n)
-{
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
-
-static ALWAYS_INLINE vec vec_load_part(const float *p, size_t n)
-{
-    return n == W ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first(n));
-}
-
-static ALWAYS_INLINE void vec_store_part(float *p, size_t n, vec v)
-{
-    if (n == W)
-        _mm256_storeu_ps(p, v);
-    else
-        _mm256_maskstore_ps(p, first(n), v);
 }
 
 static ALWAYS_INLINE wide wide_load(const void *p)

@@ -1,40 +1,5 @@
 /* core/kernels/avx512/avx512.c - AVX-512 (F, BW, DQ, VL): 16 floats, tiles of 14 x 32. */
-#include <immintrin.h>
-
-#include "core/kernels/simd/vec.h"
-
-enum { W = 16, MR = 14, NR = 2 * W };
-#define TILE_HEIGHTS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
-
-typedef __m512 vec;
-
-static ALWAYS_INLINE vec vec_max(vec a, vec b)
-{
-    return _mm512_max_ps(a, b);
-}
-
-static ALWAYS_INLINE vec vec_min(vec a, vec b)
-{
-    return _mm512_min_ps(a, b);
-}
-
-static ALWAYS_INLINE __mmask16 first(size_t n)
-{
-    return (__mmask16)((1u << n) - 1);
-}
-
-static ALWAYS_INLINE vec vec_load_part(const float *p, size_t n)
-{
-    return n == W ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(first(n), p);
-}
-
-static ALWAYS_INLINE void vec_store_part(float *p, size_t n, vec v)
-{
-    if (n == W)
-        _mm512_storeu_ps(p, v);
-    else
-        _mm512_mask_storeu_ps(p, first(n), v);
-}
+#include "core/kernels/avx512/words.h"
 
 #include "core/kernels/simd/set.h"
 

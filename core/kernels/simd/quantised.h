@@ -1,6 +1,5 @@
 /* core/kernels/simd/quantised.h - all loops on bytes of a fast set. The including file defines the
- * words of simd/vec.h (W, vec, vec_max, vec_min, vec_load_part, vec_store_part), QUANTISED_MR and
- * QUANTISED_HEIGHTS(X), and for 32-bit sums:
+ * words of simd/vec.h, and for 32-bit sums:
  *
  * wide                     W 32-bit integers, 4 W bytes
  * wide_zero(), wide_load(p)
@@ -13,10 +12,7 @@
  * and those of quantised_lanes.h. */
 #pragma once
 
-static ALWAYS_INLINE vec vec_all(float x)
-{
-    return x - (vec){ 0 };
-}
+#include "core/kernels/simd/derived.h"
 
 /* n <= W columns from `column` on of a row whose sums are `sum`; `row` in elements. */
 static ALWAYS_INLINE void finish_columns(const struct cb_quantised_tile *t, size_t row,
@@ -26,7 +22,7 @@ static ALWAYS_INLINE void finish_columns(const struct cb_quantised_tile *t, size
     vec v = wide_to_real(sum) * scale + shift;
     if (t->post.residual)
         v += bytes_load(t->post.residual + at, n) * vec_all(t->post.residual_scale);
-    v = vec_min(vec_all(t->post.hi), vec_max(vec_all(t->post.lo), v));
+    v = vec_clamp(v, t->post.lo, t->post.hi);
     if (t->bytes)
         bytes_store(t->bytes + at, n, v);
     else
@@ -56,7 +52,7 @@ static void finish_tile(const struct cb_quantised_tile *t, const bool two, wide 
 
 static ALWAYS_INLINE void tile_of(const struct cb_quantised_tile *t, const int rows, const bool two)
 {
-    enum { MR = QUANTISED_MR, NR = 2 * W, STEP = NR * CB_QUANTISED_GROUP };
+    enum { STEP = NR * CB_QUANTISED_GROUP };
     wide sum0[MR], sum1[MR];
     const wide start0 = wide_load(t->post.start), start1 = wide_load(t->post.start + W);
     UNROLL
@@ -101,12 +97,12 @@ static ALWAYS_INLINE void tile_of(const struct cb_quantised_tile *t, const int r
     {                                                                                              \
         tile_of(t, m, true);                                                                       \
     }
-QUANTISED_HEIGHTS(TILE_OF)
+TILE_HEIGHTS(TILE_OF)
 #undef TILE_OF
 
 #define TILE_ROW(m) { tile_##m##_1, tile_##m##_2 },
-static void (*const tiles[QUANTISED_MR][2])(const struct cb_quantised_tile *) = {
-    QUANTISED_HEIGHTS(TILE_ROW)
+static void (*const tiles[MR][2])(const struct cb_quantised_tile *) = {
+    TILE_HEIGHTS(TILE_ROW)
 };
 #undef TILE_ROW
 
@@ -161,7 +157,7 @@ static ALWAYS_INLINE void mean_run(size_t n, size_t count, size_t c, const uint8
     for (size_t i = 0; i < n; i += W) {
         const size_t part = n - i < W ? n - i : W;
         const vec v = vec_load_part(real + i, part);
-        bytes_store(y + c + i, part, vec_min(vec_all(255), vec_max(vec_all(0), v)));
+        bytes_store(y + c + i, part, vec_clamp(v, 0, 255));
     }
 }
 
@@ -180,7 +176,7 @@ static ALWAYS_INLINE void add_part(size_t i, size_t n, const uint8_t *a, const u
 {
     const vec v = bytes_load(a + i, n) * vec_all(add->scale_a) +
                   (bytes_load(b + i, n) * vec_all(add->scale_b) + vec_all(add->shift));
-    bytes_store(y + i, n, vec_min(vec_all(add->hi), vec_max(vec_all(add->lo), v)));
+    bytes_store(y + i, n, vec_clamp(v, add->lo, add->hi));
 }
 
 static void add_bytes(size_t n, const uint8_t *a, const uint8_t *b,
@@ -236,7 +232,7 @@ static void use_set(const char *name, struct cb_quantised_kernels *k)
 {
     *k = (struct cb_quantised_kernels){
         .name = name,
-        .mr = QUANTISED_MR,
+        .mr = MR,
         .nr = 2 * W,
         .tile = tile,
         .depthwise = depthwise,

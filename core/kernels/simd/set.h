@@ -1,15 +1,7 @@
 /* core/kernels/simd/set.h - all loops of a fast set, over the including file's vector. */
 #pragma once
 
-static ALWAYS_INLINE vec vec_all(float x)
-{
-    return x - (vec){ 0 };
-}
-
-static ALWAYS_INLINE vec vec_load(const float *p)
-{
-    return vec_load_part(p, W);
-}
+#include "core/kernels/simd/derived.h"
 
 static ALWAYS_INLINE float vec_sum(vec v)
 {
@@ -17,12 +9,6 @@ static ALWAYS_INLINE float vec_sum(vec v)
     for (int j = 0; j < W; j++)
         sum += v[j];
     return sum;
-}
-
-/* NaN stays NaN. */
-static ALWAYS_INLINE vec vec_clamp(vec x, float lo, float hi)
-{
-    return vec_min(vec_all(hi), vec_max(vec_all(lo), x));
 }
 
 #include "core/kernels/simd/activation.h"
