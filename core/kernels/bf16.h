@@ -8,30 +8,23 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Nearest, ties to even; NaN stays NaN. */
-static inline uint16_t cb_bf16_of(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    if ((bits & 0x7fffffff) > 0x7f800000)
-        return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-static inline float cb_bf16_to_float(uint16_t half)
-{
-    const uint32_t bits = (uint32_t)half << 16;
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
+#include "core/base/bfloat.h"
 
 static inline float cb_bf16_pair(float first, float second)
 {
-    const uint32_t bits = cb_bf16_of(first) | (uint32_t)cb_bf16_of(second) << 16;
+    const uint32_t bits = cb_bfloat_of(first) | (uint32_t)cb_bfloat_of(second) << 16;
     float pair;
     memcpy(&pair, &bits, sizeof pair);
     return pair;
+}
+
+/* n numbers as pairs; an odd last one with 0. */
+static inline void cb_bf16_pairs(size_t n, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        const float pair = cb_bf16_pair(x[i], i + 1 < n ? x[i + 1] : 0);
+        memcpy(y + i / 2, &pair, sizeof pair);
+    }
 }
 
 /* pairs[i][j] = rows 2i and 2i + 1 of column j, `columns` floats a row; a missing last row is 0. */

@@ -10,6 +10,12 @@
  * be absent: its attribute stands). Errors, here and below: CB_ERR_MODEL. */
 CB_MUST_USE struct cb_status cb_args_check(const struct cb_node *node, const struct cb_arg in[]);
 
+/* Input i of a call; NULL where it is absent. */
+static inline const struct cb_tensor *cb_args_in(const struct cb_op_call *call, int i)
+{
+    return i < call->node->n_in ? call->in[i] : NULL;
+}
+
 bool cb_args_given(const struct cb_node *node, const struct cb_arg in[], int i);
 bool cb_args_is_float(const struct cb_arg *arg);
 

@@ -73,7 +73,8 @@ static struct cb_status check_prologue(const struct cb_node *node, const struct 
                            node->name, names[i - SCALE], cb_shape_text(&in[i].shape, a));
     if (!cb_args_given(node, in, SCALE))
         return cb_ok();
-    const struct cb_conv_shape s = cb_conv_shape_of(node, &in[X].shape, &in[W].shape, y);
+    const struct cb_conv_shape s =
+        cb_conv_shape_of(&node->attr.conv.window, node->attr.conv.group, &in[X].shape, y);
     return cb_conv_takes_prologue(&s)
                ? cb_ok()
                : cb_fail(CB_ERR_MODEL, "%s: scale wants a 1x1 convolution of stride 1", node->name);
@@ -97,12 +98,12 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
     return cb_args_out(node, &out[0], in[X].dtype, &y);
 }
 
-struct cb_conv_shape cb_conv_shape_of(const struct cb_node *node, const struct cb_shape *x,
-                                      const struct cb_shape *w, const struct cb_shape *y)
+struct cb_conv_shape cb_conv_shape_of(const struct cb_window *window, int64_t group,
+                                      const struct cb_shape *x, const struct cb_shape *y)
 {
-    const struct cb_grid g = cb_grid_make(&node->attr.conv.window, x, y);
+    const struct cb_grid g = cb_grid_make(window, x, y);
     struct cb_conv_shape s = {
-        .n = g.n, .cin = g.c, .cout = (size_t)w->dim[0], .group = (size_t)node->attr.conv.group
+        .n = g.n, .cin = g.c, .cout = (size_t)y->dim[y->rank - 1], .group = (size_t)group
     };
     for (int i = 0; i < 3; i++) {
         s.in[i] = g.in[i];
@@ -117,13 +118,8 @@ struct cb_conv_shape cb_conv_shape_of(const struct cb_node *node, const struct c
 
 static struct cb_conv_shape shape_of(const struct cb_op_call *call)
 {
-    return cb_conv_shape_of(call->node, &call->in[X]->shape, &call->in[W]->shape,
-                            &call->out[0]->shape);
-}
-
-static const struct cb_tensor *input(const struct cb_op_call *call, int i)
-{
-    return i < call->node->n_in ? call->in[i] : NULL;
+    return cb_conv_shape_of(&call->node->attr.conv.window, call->node->attr.conv.group,
+                            &call->in[X]->shape, &call->out[0]->shape);
 }
 
 static struct cb_tensor *gradient(const struct cb_op_call *call, int i)
@@ -135,7 +131,7 @@ static const struct cb_conv_algorithm *algorithm_of(const struct cb_op_call *cal
                                                     const struct cb_conv_shape *s)
 {
     const int chosen = call->node->attr.conv.algorithm;
-    if (input(call, SCALE))
+    if (cb_args_in(call, SCALE))
         return cb_conv_choose_scaled(call->kernels);
     return chosen ? cb_conv_algorithms[chosen - 1] : cb_conv_choose(call->kernels, s);
 }
@@ -144,7 +140,7 @@ static int algorithms(const struct cb_op_call *call, int out[CB_ALGORITHMS_MAX])
 {
     const struct cb_conv_shape s = shape_of(call);
     int n = 0;
-    if (input(call, SCALE))
+    if (cb_args_in(call, SCALE))
         return 0; /* there is one alone */
     for (size_t i = 0; i < cb_conv_algorithm_count && n < CB_ALGORITHMS_MAX; i++)
         if (cb_conv_competes(call->kernels, &s, cb_conv_algorithms[i]))
@@ -213,14 +209,14 @@ static size_t scratch(const struct cb_op_call *call, bool backward)
 static bool takes_stride(const struct cb_op_call *call, int i)
 {
     const struct cb_conv_shape s = shape_of(call);
-    return i < 0 ? !input(call, RESIDUAL) : i == X && cb_conv_takes_stride(&s);
+    return i < 0 ? !cb_args_in(call, RESIDUAL) : i == X && cb_conv_takes_stride(&s);
 }
 
 static void forward(const struct cb_op_call *call)
 {
     const struct cb_conv_shape s = shape_of(call);
-    const struct cb_tensor *bias = input(call, BIAS), *residual = input(call, RESIDUAL);
-    const struct cb_tensor *scale = input(call, SCALE), *shift = input(call, SHIFT);
+    const struct cb_tensor *bias = cb_args_in(call, BIAS), *residual = cb_args_in(call, RESIDUAL);
+    const struct cb_tensor *scale = cb_args_in(call, SCALE), *shift = cb_args_in(call, SHIFT);
     const union cb_attr *attr = &call->node->attr;
     struct cb_conv_call conv = {
         .shape = &s,

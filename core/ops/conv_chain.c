@@ -96,11 +96,6 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
     return cb_args_out(node, &out[0], in[X].dtype, &y);
 }
 
-static const struct cb_tensor *input(const struct cb_op_call *call, int i)
-{
-    return i < call->node->n_in ? call->in[i] : NULL;
-}
-
 struct cb_chain_shape cb_chain_shape_of(const struct cb_window *window, const struct cb_shape *x,
                                         const struct cb_shape *filter, bool expand, bool project,
                                         const struct cb_shape *y)
@@ -126,8 +121,8 @@ struct cb_chain_shape cb_chain_shape_of(const struct cb_window *window, const st
 static struct cb_chain_shape shape_of(const struct cb_op_call *call)
 {
     return cb_chain_shape_of(&call->node->attr.chain.window, &call->in[X]->shape,
-                             &call->in[FILTER]->shape, input(call, EXPAND) != NULL,
-                             input(call, PROJECT) != NULL, &call->out[0]->shape);
+                             &call->in[FILTER]->shape, cb_args_in(call, EXPAND) != NULL,
+                             cb_args_in(call, PROJECT) != NULL, &call->out[0]->shape);
 }
 
 static size_t packed_bytes(const struct cb_op_call *call)
@@ -156,7 +151,7 @@ static size_t scratch(const struct cb_op_call *call, bool backward)
 static void forward(const struct cb_op_call *call)
 {
     const struct cb_chain_shape s = shape_of(call);
-    const struct cb_tensor *residual = input(call, RESIDUAL);
+    const struct cb_tensor *residual = cb_args_in(call, RESIDUAL);
     const union cb_attr *attr = &call->node->attr;
     struct cb_chain_call chain = {
         .shape = &s,
@@ -167,7 +162,7 @@ static void forward(const struct cb_op_call *call)
         .threads = call->threads,
     };
     for (int i = 0; i < CB_CHAIN_STAGES; i++) {
-        const struct cb_tensor *bias = input(call, bias_of[i]);
+        const struct cb_tensor *bias = cb_args_in(call, bias_of[i]);
         chain.post[i] = (struct cb_epilogue){
             .bias = bias ? bias->f : NULL,
             .lo = attr->chain.lo[i],
@@ -179,7 +174,7 @@ static void forward(const struct cb_op_call *call)
         residual ? residual->f : NULL;
     if (!call->packed) {
         for (int i = 0; i < CB_CHAIN_STAGES; i++)
-            if (input(call, filter_of[i]))
+            if (cb_args_in(call, filter_of[i]))
                 cb_chain_pack(call->kernels, call->threads, &s, i, call->in[filter_of[i]]->data,
                               call->scratch);
         chain.packed = call->scratch;

@@ -159,15 +159,10 @@ static void pack(const struct cb_op_call *call, void *packed)
     }
 }
 
-static const struct cb_tensor *input(const struct cb_op_call *call, int i)
-{
-    return i < call->node->n_in ? call->in[i] : NULL;
-}
-
 static void forward_real(const struct cb_op_call *call)
 {
     const struct matmul s = sizes_of(call);
-    const struct cb_tensor *bias = input(call, BIAS), *residual = input(call, RESIDUAL);
+    const struct cb_tensor *bias = cb_args_in(call, BIAS), *residual = cb_args_in(call, RESIDUAL);
     const size_t bytes = matrix_bytes(call, &s);
     size_t a, b, in_scratch = SIZE_MAX;
     for (size_t i = 0; i < s.batches; i++) {

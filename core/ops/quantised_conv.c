@@ -9,6 +9,7 @@
 
 #include "core/base/arena.h"
 #include "core/ops/args.h"
+#include "core/ops/conv_shape.h"
 #include "core/ops/defs.h"
 #include "core/ops/window.h"
 
@@ -60,35 +61,24 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
                        node->attr.quantised_conv.to_real ? in[W_SCALE].dtype : CB_QUINT8, &y);
 }
 
+/* A convolution by its window; a product's rows are the pixels of a 1x1 one. */
 static struct cb_conv_shape shape_of(const struct cb_op_call *call)
 {
     const struct cb_shape *x = &call->in[X]->shape, *y = &call->out[0]->shape;
-    struct cb_conv_shape s = { .n = 1,
-                               .cin = (size_t)x->dim[x->rank - 1],
-                               .cout = (size_t)y->dim[y->rank - 1],
-                               .group = (size_t)call->node->attr.quantised_conv.group };
-    for (int i = 0; i < 3; i++)
-        s.in[i] = s.out[i] = s.kernel[i] = s.stride[i] = s.dilation[i] = 1;
-    if (x->rank == 2) {
-        s.in[2] = s.out[2] = (size_t)x->dim[0];
-        return s;
-    }
-    const struct cb_grid g = cb_grid_make(&call->node->attr.quantised_conv.window, x, y);
-    s.n = g.n;
-    for (int i = 0; i < 3; i++) {
-        s.in[i] = g.in[i];
-        s.out[i] = g.out[i];
-        s.kernel[i] = g.kernel[i];
-        s.stride[i] = g.stride[i];
-        s.dilation[i] = g.dilation[i];
-        s.pad[i] = g.pad[i];
-    }
-    return s;
-}
-
-static const struct cb_tensor *input(const struct cb_op_call *call, int i)
-{
-    return i < call->node->n_in ? call->in[i] : NULL;
+    const union cb_attr *attr = &call->node->attr;
+    if (x->rank > 2)
+        return cb_conv_shape_of(&attr->quantised_conv.window, attr->quantised_conv.group, x, y);
+    return (struct cb_conv_shape){
+        .n = 1,
+        .cin = (size_t)x->dim[1],
+        .cout = (size_t)y->dim[1],
+        .group = (size_t)attr->quantised_conv.group,
+        .in = { 1, 1, (size_t)x->dim[0] },
+        .out = { 1, 1, (size_t)x->dim[0] },
+        .kernel = { 1, 1, 1 },
+        .stride = { 1, 1, 1 },
+        .dilation = { 1, 1, 1 },
+    };
 }
 
 static size_t packed_bytes(const struct cb_op_call *call)
@@ -122,7 +112,7 @@ static void forward(const struct cb_op_call *call)
 {
     const struct cb_conv_shape s = shape_of(call);
     const union cb_attr *attr = &call->node->attr;
-    const struct cb_tensor *bias = input(call, BIAS), *residual = input(call, RESIDUAL);
+    const struct cb_tensor *bias = cb_args_in(call, BIAS), *residual = cb_args_in(call, RESIDUAL);
     const bool real = attr->quantised_conv.to_real;
     struct cb_quantised_conv conv = {
         .shape = &s,

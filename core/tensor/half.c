@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/base/bfloat.h"
+
 static float from_bits(uint32_t bits)
 {
     float value;
@@ -57,15 +59,12 @@ uint16_t cb_half_from_float(float value)
 
 float cb_half_bfloat_to_float(uint16_t bits)
 {
-    return from_bits((uint32_t)bits << 16);
+    return cb_bfloat_to_float(bits);
 }
 
 uint16_t cb_half_bfloat_from_float(float value)
 {
-    const uint32_t bits = to_bits(value);
-    if (isnan(value))
-        return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)shift_round(bits, 16);
+    return cb_bfloat_of(value);
 }
 
 float cb_half_round(enum cb_dtype dtype, float value)

@@ -35,8 +35,8 @@ static bool is_pointwise(const struct fuser *f, const struct cb_node *n)
     if (!n || !is_plain(f, n))
         return false;
     const struct cb_value *v = f->m.graph->values;
-    const struct cb_conv_shape s =
-        cb_conv_shape_of(n, &v[n->in[X]].shape, &v[n->in[WEIGHTS]].shape, &v[n->out[0]].shape);
+    const struct cb_conv_shape s = cb_conv_shape_of(&n->attr.conv.window, n->attr.conv.group,
+                                                    &v[n->in[X]].shape, &v[n->out[0]].shape);
     return cb_conv_takes_prologue(&s);
 }
 

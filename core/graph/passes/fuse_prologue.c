@@ -16,8 +16,9 @@ static bool takes_prologue(const struct cb_match *m, const struct cb_node *conv)
     if (conv->op != CB_OP_CONV || m->has_grad[conv->out[0]] ||
         (conv->n_in > SCALE && conv->in[SCALE] >= 0))
         return false;
-    const struct cb_conv_shape s = cb_conv_shape_of(
-        conv, &values[conv->in[X]].shape, &values[conv->in[W]].shape, &values[conv->out[0]].shape);
+    const struct cb_conv_shape s =
+        cb_conv_shape_of(&conv->attr.conv.window, conv->attr.conv.group, &values[conv->in[X]].shape,
+                         &values[conv->out[0]].shape);
     return cb_conv_takes_prologue(&s);
 }
 

@@ -25,10 +25,7 @@ static void to_pairs(size_t n, const float *x, float *y)
         const __m512 low = _mm512_loadu_ps(x + i), high = _mm512_loadu_ps(x + i + W);
         _mm512_storeu_si512((void *)(y + i / 2), (__m512i)_mm512_cvtne2ps_pbh(high, low));
     }
-    for (; i < n; i += 2) {
-        const float pair = cb_bf16_pair(x[i], i + 1 < n ? x[i + 1] : 0);
-        memcpy(y + i / 2, &pair, sizeof pair);
-    }
+    cb_bf16_pairs(n - i, x + i, y + i / 2);
 }
 
 void cb_kernels_use_avx512_bf16(struct cb_kernels *k)

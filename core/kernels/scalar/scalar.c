@@ -27,8 +27,8 @@ static void split_pair(const float *pair, float out[2])
 {
     uint16_t halves[2];
     memcpy(halves, pair, sizeof halves);
-    out[0] = cb_bf16_to_float(halves[0]);
-    out[1] = cb_bf16_to_float(halves[1]);
+    out[0] = cb_bfloat_to_float(halves[0]);
+    out[1] = cb_bfloat_to_float(halves[1]);
 }
 
 static void tile(const struct cb_tile *t)
@@ -70,14 +70,6 @@ static void tile_pairs(const struct cb_tile *t)
             const size_t at = i * t->out_stride + j;
             t->out[at] = finish_one(acc[j], &t->post, j, at);
         }
-    }
-}
-
-static void to_pairs(size_t n, const float *x, float *y)
-{
-    for (size_t i = 0; i < n; i += 2) {
-        const float pair = cb_bf16_pair(x[i], i + 1 < n ? x[i + 1] : 0);
-        memcpy(y + i / 2, &pair, sizeof pair);
     }
 }
 
@@ -214,7 +206,7 @@ void cb_kernels_use_scalar(struct cb_kernels *k)
         .nr = NR,
         .tile = tile,
         .tile_pairs = tile_pairs,
-        .to_pairs = to_pairs,
+        .to_pairs = cb_bf16_pairs,
         .depthwise = depthwise,
         .depthwise_line = depthwise_line,
         .winograd_input = cb_scalar_winograd_input,
