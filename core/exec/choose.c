@@ -1,9 +1,10 @@
 /* Which algorithm each node runs, where several compete: the fastest that keeps its error budget.
  *
  * With choices in the engine, candidates are timed once for each kind of call and the order is
- * remembered; else, and when the time for measuring is up, the operator's own order counts.
- * Accuracy depends on the weights, so it is judged for every node; the verdict is kept with the
- * packed weights, where a later process finds it. No lock is held meanwhile. */
+ * remembered; else, and when the time for measuring is up, the operator's own order counts. The
+ * only candidate is set as well, so that no run looks for it. Accuracy depends on the weights, so
+ * it is judged for every node; the verdict is kept with the packed weights, where a later process
+ * finds it. No lock is held meanwhile. */
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -120,9 +121,9 @@ static struct cb_status choose(struct choosing *c, const struct cb_op_def *def,
     struct judging j = { .packing = &c->watch.packing, .def = def, .node = node };
     if (!cb_packing_key(j.packing, node, &j.key, &j.bytes))
         return cb_ok(); /* weights that are computed: the first that fits */
-    if ((n = def->algorithms(&j.packing->sketch.call, candidates)) < 2)
-        return cb_ok();
-    rank(c, def, node, candidates, n);
+    n = def->algorithms(&j.packing->sketch.call, candidates);
+    if (n > 1)
+        rank(c, def, node, candidates, n);
     for (int i = 0; i < n; i++) {
         const void *verdict;
         bool accurate;
