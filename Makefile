@@ -30,11 +30,12 @@ $(OUT)/core/ops/%: ISA = -O3 -fno-math-errno -fno-trapping-math
 
 # Only the kernel families get flags of an instruction set; nothing else may use it unasked.
 $(OUT)/core/kernels/avx2/%:   ISA = -O3 -mavx2 -mfma
-$(OUT)/core/kernels/avx512/%: ISA = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
-$(OUT)/core/kernels/avx512/vnni.o: ISA += -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mprefer-vector-width=512
+AVX512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
+$(OUT)/core/kernels/avx512/%: ISA = $(AVX512)
+$(OUT)/core/kernels/avx512/vnni.o: ISA = $(AVX512) -mavx512vnni
+$(OUT)/core/kernels/avx512/bf16.o: ISA = $(AVX512) -mavx512bf16
 
 # Scheduling before registers are given out would push the sums of a tile into memory.
-$(OUT)/core/kernels/avx512/bf16.o: ISA = -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mavx2 -mfma -mprefer-vector-width=512
 $(OUT)/core/kernels/neon/%:   ISA = -O3 $(if $(findstring clang,$(CC)),,-fno-schedule-insns)
 
 # The unrolled kernels parse nothing, and take minutes to compile with a fuzzer's instruments.

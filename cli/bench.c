@@ -248,6 +248,8 @@ const struct cb_verb cb_verb_bench = {
     .usage = "[MODEL] [--batch N] [--size HxW] [--seconds S] [--profile]",
     .summary = "measure how fast a network runs",
     .notes = "The input is random; two runs warm up; only the network's own run is timed.\n"
+             "--precision int8 too: a network of reals is quantised first, with ranges from\n"
+             "random inputs (for real ones: cambium quantize).\n"
              "With --json: {\"median_ms\",\"min_ms\",\"images_per_second\",\"batch\",\n"
              "\"threads\",\"isa\",\"precision\",\"peak_rss_mb\",\"load_ms\",\n"
              "\"first_result_ms\",\"runs\"}.\n"
