@@ -4,7 +4,7 @@
 
 #include "core/base/rng.h"
 #include "importers/model/load.h"
-#include "importers/onnx/quantise.h"
+#include "importers/onnx/quantise/quantise.h"
 
 #define RANDOM_RUNS 4
 #define BUDGET ((size_t)8 << 30) /* address space: tables, and one layer's weights */

@@ -5,7 +5,7 @@
 #include "core/base/clock.h"
 #include "importers/dataset/features.h"
 #include "importers/model/load.h"
-#include "importers/onnx/save.h"
+#include "importers/onnx/head/save.h"
 
 #define HEAD_FILE_LIMIT ((size_t)1 << 30)
 /* Address space for labels, recipe and weights of an export. */

@@ -16,6 +16,10 @@ static inline const struct cb_tensor *cb_args_in(const struct cb_op_call *call, 
     return i < call->node->n_in ? call->in[i] : NULL;
 }
 
+/* cb_op_def.result of what answers yes or no, and of what counts. */
+enum cb_dtype cb_result_bool(const struct cb_node *node, const enum cb_dtype in[], int i);
+enum cb_dtype cb_result_int64(const struct cb_node *node, const enum cb_dtype in[], int i);
+
 bool cb_args_given(const struct cb_node *node, const struct cb_arg in[], int i);
 bool cb_args_is_float(const struct cb_arg *arg);
 

@@ -12,45 +12,16 @@
 #include "core/base/status.h"
 #include "core/base/threads.h"
 #include "core/kernels/kernels.h"
+#include "core/ops/list.h"
 #include "core/tensor/tensor.h"
 
 #define CB_MAX_SPATIAL 3
 #define CB_ALGORITHMS_MAX 12
 
 enum cb_op {
-    /* conv.c, pool.c, global_pool.c, batch_norm.c, lrn.c: channels last */
-    CB_OP_CONV, CB_OP_MAX_POOL, CB_OP_AVERAGE_POOL, CB_OP_GLOBAL_AVERAGE_POOL, CB_OP_GLOBAL_MAX_POOL,
-    CB_OP_BATCH_NORM, CB_OP_LRN,
-    /* conv_chain.c: made by a pass alone */
-    CB_OP_CONV_CHAIN,
-    /* layer_norm.c */
-    CB_OP_LAYER_NORM,
-    /* gemm.c, matmul.c */
-    CB_OP_GEMM, CB_OP_MATMUL,
-    /* activation.c, clip.c, cast.c: one input, one output, elementwise */
-    CB_OP_RELU, CB_OP_LEAKY_RELU, CB_OP_CLIP, CB_OP_SIGMOID, CB_OP_TANH, CB_OP_EXP, CB_OP_LOG, CB_OP_SQRT,
-    CB_OP_RECIPROCAL, CB_OP_ABS, CB_OP_NEG, CB_OP_SIGN, CB_OP_FLOOR, CB_OP_CEIL, CB_OP_ROUND, CB_OP_ERF,
-    CB_OP_HARD_SIGMOID, CB_OP_HARD_SWISH, CB_OP_SILU, CB_OP_ELU, CB_OP_SELU, CB_OP_CELU, CB_OP_SOFTPLUS, CB_OP_SOFTSIGN,
-    CB_OP_THRESHOLDED_RELU, CB_OP_GELU, CB_OP_MISH, CB_OP_SIN, CB_OP_COS, CB_OP_NOT, CB_OP_IDENTITY, CB_OP_CAST,
-    /* elementwise.c, where.c: inputs with broadcasting */
-    CB_OP_ADD, CB_OP_SUB, CB_OP_MUL, CB_OP_DIV, CB_OP_POW, CB_OP_MOD, CB_OP_MIN, CB_OP_MAX, CB_OP_PRELU,
-    CB_OP_EQUAL, CB_OP_GREATER, CB_OP_LESS, CB_OP_GREATER_EQUAL, CB_OP_LESS_EQUAL, CB_OP_AND, CB_OP_OR, CB_OP_XOR,
-    CB_OP_WHERE,
-    /* reduce.c, argmax.c, softmax.c */
-    CB_OP_REDUCE_SUM, CB_OP_REDUCE_MEAN, CB_OP_REDUCE_MAX, CB_OP_REDUCE_MIN, CB_OP_REDUCE_PROD, CB_OP_REDUCE_L1,
-    CB_OP_REDUCE_L2, CB_OP_REDUCE_LOG_SUM, CB_OP_REDUCE_LOG_SUM_EXP, CB_OP_REDUCE_SUM_SQUARE, CB_OP_ARG_MAX,
-    CB_OP_ARG_MIN, CB_OP_SOFTMAX, CB_OP_LOG_SOFTMAX,
-    /* view.c: the same elements under another shape */
-    CB_OP_RESHAPE, CB_OP_FLATTEN, CB_OP_SQUEEZE, CB_OP_UNSQUEEZE,
-    /* transpose.c, concat.c, slice.c, pad.c, expand.c, gather.c: elements moved, copied, left out */
-    CB_OP_TRANSPOSE, CB_OP_CONCAT, CB_OP_SPLIT, CB_OP_SLICE, CB_OP_PAD, CB_OP_EXPAND, CB_OP_TILE, CB_OP_GATHER,
-    /* shape_ops.c: numbers about shapes, made when the plan is made */
-    CB_OP_SHAPE, CB_OP_SIZE, CB_OP_CONSTANT_OF_SHAPE, CB_OP_RANGE,
-    /* quantise.c: reals as whole numbers with a scale, and back */
-    CB_OP_QUANTIZE, CB_OP_DEQUANTIZE,
-    /* quantised_conv.c, quantised_pool.c, quantised_bytes.c: on bytes (CB_QUINT8); a pass makes them */
-    CB_OP_QUANTISED_CONV, CB_OP_QUANTISED_MAX_POOL, CB_OP_QUANTISED_AVERAGE_POOL, CB_OP_QUANTISED_ADD,
-    CB_OP_QUANTISED_LOOKUP,
+#define CB_OP_VALUE(NAME, name) CB_OP_##NAME,
+    CB_OPS(CB_OP_VALUE)
+#undef CB_OP_VALUE
     CB_OP_COUNT
 };
 
@@ -172,6 +143,8 @@ struct cb_op_def {
     bool view;          /* out[0] has in[0]'s elements in the same order: the plan may share the memory */
     bool late;          /* of constants alone it is not computed before the passes: one of them wants to see it */
     bool in_place;      /* forward may be given out[0]->data == in[0]->data */
+    /* The element type of output i, from those of the inputs (CB_DTYPE_NONE: absent or unknown). NULL: in[0]'s. */
+    enum cb_dtype (*result)(const struct cb_node *node, const enum cb_dtype in[], int i);
     /* Checks everything that forward relies on; fills outputs' type and shape and the attributes that were open.
      * Messages begin with the node's name. `known` of outputs is the caller's affair. */
     struct cb_status (*infer)(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[]);

@@ -7,7 +7,7 @@
 #include "importers/model/folder.h"
 #include "importers/model/labels.h"
 #include "importers/onnx/load.h"
-#include "importers/onnx/save.h"
+#include "importers/onnx/head/save.h"
 
 #define MODEL_BUDGET ((size_t)64 << 30) /* address space: weights that are converted lie here */
 #define UNTRUSTED_BUDGET ((size_t)8 << 30)

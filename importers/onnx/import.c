@@ -2,37 +2,19 @@
 
 #include <string.h>
 
-/* Element type of a node's output i, as far as it follows from the inputs' types. */
-static enum cb_dtype result_dtype(const struct cb_graph *g, const struct cb_node *node, int i)
+/* Element types of a node's outputs, as far as they follow from the inputs' types. */
+static struct cb_status set_result_types(struct cb_onnx_import *import, const struct cb_node *node)
 {
-    const enum cb_dtype first =
-        node->n_in && node->in[0] >= 0 ? g->values[node->in[0]].dtype : CB_DTYPE_NONE;
-    switch (node->op) {
-    case CB_OP_NOT:
-    case CB_OP_EQUAL:
-    case CB_OP_GREATER:
-    case CB_OP_LESS:
-    case CB_OP_GREATER_EQUAL:
-    case CB_OP_LESS_EQUAL:
-    case CB_OP_AND:
-    case CB_OP_OR:
-    case CB_OP_XOR: return CB_BOOL;
-    case CB_OP_SHAPE:
-    case CB_OP_SIZE:
-    case CB_OP_ARG_MAX:
-    case CB_OP_ARG_MIN: return CB_INT64;
-    case CB_OP_MAX_POOL: return i ? CB_INT64 : first;
-    case CB_OP_CAST: return node->attr.cast.to;
-    case CB_OP_CONSTANT_OF_SHAPE: return node->attr.fill.dtype;
-    case CB_OP_QUANTIZE:
-        if (node->attr.quantise.to != CB_DTYPE_NONE)
-            return node->attr.quantise.to;
-        return node->n_in > 2 && node->in[2] >= 0 ? g->values[node->in[2]].dtype : CB_UINT8;
-    case CB_OP_DEQUANTIZE:
-        return node->attr.quantise.to ? node->attr.quantise.to : g->values[node->in[1]].dtype;
-    case CB_OP_WHERE: return g->values[node->in[1]].dtype;
-    default: return first;
-    }
+    struct cb_graph *g = import->graph;
+    const struct cb_op_def *def = cb_op_get(node->op);
+    enum cb_dtype *in;
+    CB_TRY(cb_arena_get(import->scratch, (size_t)node->n_in + 1, sizeof *in, "types", &in));
+    for (int i = 0; i < node->n_in; i++)
+        in[i] = node->in[i] >= 0 ? g->values[node->in[i]].dtype : CB_DTYPE_NONE;
+    for (int i = 0; i < node->n_out; i++)
+        if (node->out[i] >= 0)
+            g->values[node->out[i]].dtype = def->result ? def->result(node, in, i) : in[0];
+    return cb_ok();
 }
 
 struct cb_status cb_onnx_add(struct cb_onnx_node *node, enum cb_op op, const union cb_attr *attr,
@@ -46,10 +28,7 @@ struct cb_status cb_onnx_add(struct cb_onnx_node *node, enum cb_op op, const uni
         return cb_fail(CB_ERR_NOMEM, "over the budget");
     CB_TRY(cb_graph_add_node(g, op, name, in.n, in.v, out.n, out.v, &made));
     made->attr = attr ? *attr : cb_attr_default(op);
-    for (int i = 0; i < out.n; i++)
-        if (out.v[i] >= 0)
-            g->values[out.v[i]].dtype = result_dtype(g, made, i);
-    return cb_ok();
+    return set_result_types(node->import, made);
 }
 
 struct cb_status cb_onnx_add_same(struct cb_onnx_node *node, const union cb_attr *attr)

@@ -1,4 +1,4 @@
-/* importers/onnx/import.h - one ONNX node on its way into the graph: what the rules (rules_*.c)
+/* importers/onnx/import.h - one ONNX node on its way into the graph: what the rules (rules/)
  * work with.
  *
  * A rule adds core nodes that make the node's outputs from its inputs. Its messages do not name the

@@ -2,7 +2,7 @@
 
 #include "importers/onnx/loader.h"
 #include "importers/onnx/order.h"
-#include "importers/onnx/rules.h"
+#include "importers/onnx/rules/rules.h"
 
 static bool is_own_domain(const char *domain)
 {

@@ -2,7 +2,7 @@
  * A head that is read fits itself: it is written again, and read to be the same. */
 #include <string.h>
 
-#include "importers/onnx/save.h"
+#include "importers/onnx/head/save.h"
 #include "tests/fuzz/fuzz.h"
 
 static void read_twice(struct cb_bytes bytes, struct cb_arena *arena)

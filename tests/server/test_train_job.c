@@ -1,7 +1,7 @@
 #include "server/train_job.h"
 
 #include "core/model/predictor.h"
-#include "importers/onnx/save.h"
+#include "importers/onnx/head/save.h"
 #include "tests/importers/dataset/learning.h"
 #include "tests/support/close.h"
 

@@ -1,7 +1,7 @@
 /* A wide tensor that is made and read line by line never leaves the cache (kernels/conv_chain.h).
  */
 #include "core/graph/passes/match.h"
-#include "core/ops/conv_shape.h"
+#include "core/ops/spatial/conv_shape.h"
 
 enum { X, WEIGHTS, BIAS, RESIDUAL, SCALE, SHIFT, CHAIN_INPUTS = 8 };
 

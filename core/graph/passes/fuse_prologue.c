@@ -4,7 +4,7 @@
  * (arXiv:1709.01507). */
 #include "core/graph/passes/affine.h"
 #include "core/graph/passes/match.h"
-#include "core/ops/conv_shape.h"
+#include "core/ops/spatial/conv_shape.h"
 
 #include <math.h>
 

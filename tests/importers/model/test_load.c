@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "importers/model/load.h"
-#include "importers/onnx/save.h"
+#include "importers/onnx/head/save.h"
 #include "tests/support/onnx_builder.h"
 #include "tests/support/program.h"
 

@@ -1,4 +1,4 @@
-#include "importers/onnx/rules.h"
+#include "importers/onnx/rules/rules.h"
 
 #include <math.h>
 #include <stdio.h>

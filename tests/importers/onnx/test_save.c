@@ -1,4 +1,4 @@
-#include "importers/onnx/save.h"
+#include "importers/onnx/head/save.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

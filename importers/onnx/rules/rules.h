@@ -1,0 +1,37 @@
+/* importers/onnx/rules/rules.h - which rule imports an operator of an opset, and the rules by family. */
+#pragma once
+
+#include "importers/onnx/import.h"
+
+/* The row for op_type in that opset of ai.onnx; NULL when there is none. */
+const struct cb_onnx_rule *cb_onnx_rule_find(const char *op_type, int64_t opset);
+
+/* rules/image.c */
+cb_onnx_rule_fn cb_onnx_import_conv, cb_onnx_import_pool, cb_onnx_import_global_pool,
+    cb_onnx_import_lrn, cb_onnx_import_batch_norm;
+
+/* rules/math.c */
+cb_onnx_rule_fn cb_onnx_import_same, cb_onnx_import_unary, cb_onnx_import_selu_1,
+    cb_onnx_import_gelu, cb_onnx_import_swish, cb_onnx_import_clip_1, cb_onnx_import_cast,
+    cb_onnx_import_cast_like, cb_onnx_import_binary_1, cb_onnx_import_prelu_1, cb_onnx_import_mod,
+    cb_onnx_import_chain, cb_onnx_import_mean, cb_onnx_import_gemm;
+
+/* rules/reduce.c */
+cb_onnx_rule_fn cb_onnx_import_reduce, cb_onnx_import_arg, cb_onnx_import_softmax,
+    cb_onnx_import_softmax_1, cb_onnx_import_lp_normalization;
+
+/* rules/norm.c */
+cb_onnx_rule_fn cb_onnx_import_layer_norm, cb_onnx_import_rms_norm,
+    cb_onnx_import_mean_variance_norm, cb_onnx_import_instance_norm, cb_onnx_import_group_norm;
+
+/* rules/shape.c */
+cb_onnx_rule_fn cb_onnx_import_reshape, cb_onnx_import_flatten, cb_onnx_import_squeeze,
+    cb_onnx_import_transpose, cb_onnx_import_concat, cb_onnx_import_gather, cb_onnx_import_split,
+    cb_onnx_import_slice, cb_onnx_import_pad, cb_onnx_import_pad_1, cb_onnx_import_tile_1,
+    cb_onnx_import_shape, cb_onnx_import_constant_of_shape, cb_onnx_import_constant,
+    cb_onnx_import_dropout;
+
+/* rules/quantised.c */
+cb_onnx_rule_fn cb_onnx_import_quantize, cb_onnx_import_dequantize, cb_onnx_import_dynamic_quantize,
+    cb_onnx_import_qlinear_conv, cb_onnx_import_qlinear_matmul, cb_onnx_import_conv_integer,
+    cb_onnx_import_matmul_integer;
