@@ -1,6 +1,7 @@
 /* core/ops/list.h - every operator, a row each, by family: the folder that defines it.
  *
- * CB_OPS(X) expands X(NAME, name) for each: enum cb_op, the declarations and the table follow from it. */
+ * CB_OPS(X) expands X(NAME, name) for each: enum cb_op, the declarations and the table follow from
+ * it. */
 #pragma once
 
 /* clang-format off */

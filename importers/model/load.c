@@ -6,8 +6,8 @@
 
 #include "importers/model/folder.h"
 #include "importers/model/labels.h"
-#include "importers/onnx/load.h"
 #include "importers/onnx/head/save.h"
+#include "importers/onnx/load.h"
 
 #define MODEL_BUDGET ((size_t)64 << 30) /* address space: weights that are converted lie here */
 #define UNTRUSTED_BUDGET ((size_t)8 << 30)
@@ -58,9 +58,8 @@ static struct cb_status begin(struct loading *l)
     l->owner->mapped = l->source->path != NULL;
     snprintf(l->model->name, sizeof l->model->name, "%s",
              l->source->name ? l->source->name : l->files.name);
-    return l->source->path
-               ? cb_file_map_known(l->files.onnx, &l->owner->file, &l->owner->identity)
-               : cb_ok();
+    return l->source->path ? cb_file_map_known(l->files.onnx, &l->owner->file, &l->owner->identity)
+                           : cb_ok();
 }
 
 static const char *find_prop(const struct cb_onnx_model *onnx, const char *key)

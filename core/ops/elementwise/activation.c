@@ -6,9 +6,9 @@
  * clip.c; Cast, Not and Identity are in cast.c. */
 #include <math.h>
 
-#include "core/ops/elementwise/approx.h"
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
+#include "core/ops/elementwise/approx.h"
 #include "core/ops/elementwise/walk.h"
 
 #define SQRT_HALF 0.70710678118654752f

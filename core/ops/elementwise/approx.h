@@ -1,5 +1,5 @@
-/* core/ops/elementwise/approx.h - exponential functions without branches or calls, so that loops over them
- * become vectors.
+/* core/ops/elementwise/approx.h - exponential functions without branches or calls, so that loops
+ * over them become vectors.
  *
  * Polynomials are minimax fits; each result is within 4 units in the last place of the true one
  * (tests hold them to that), except where a comment says otherwise. Infinities and NaN give what

@@ -1,4 +1,5 @@
-/* core/ops/elementwise/cast.c - Cast, Identity and Not: the element's type or truth changes, nothing else.
+/* core/ops/elementwise/cast.c - Cast, Identity and Not: the element's type or truth changes,
+ * nothing else.
  *
  * Cast to a whole type goes towards zero and wraps to the type's width; to a narrower real type
  * rounds to what the type can hold; to bool asks whether the element differs from 0. */

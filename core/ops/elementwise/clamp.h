@@ -1,5 +1,5 @@
-/* core/ops/elementwise/clamp.h - the fused activation y = clamp(v, lo, hi) of an operator, seen from its
- * backward. */
+/* core/ops/elementwise/clamp.h - the fused activation y = clamp(v, lo, hi) of an operator, seen
+ * from its backward. */
 #pragma once
 
 #include "core/ops/op.h"

@@ -1,5 +1,5 @@
-/* core/ops/elementwise/clip.c - Relu and Clip: y = min(max(x, lo), hi). The gradient passes where x lies
- * within. */
+/* core/ops/elementwise/clip.c - Relu and Clip: y = min(max(x, lo), hi). The gradient passes where x
+ * lies within. */
 #include <math.h>
 
 #include "core/ops/args.h"

@@ -1,4 +1,5 @@
-/* core/ops/elementwise/elementwise.c - operators of two inputs, broadcast against each other as NumPy does.
+/* core/ops/elementwise/elementwise.c - operators of two inputs, broadcast against each other as
+ * NumPy does.
  *
  * Gradients of a broadcast input are summed over the axes that it was broadcast along. */
 #include "core/ops/args.h"

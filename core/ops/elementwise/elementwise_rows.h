@@ -1,11 +1,11 @@
-/* core/ops/elementwise/elementwise_rows.h - the inner loops of the operators with two inputs: one row of a walk
- * at a time.
+/* core/ops/elementwise/elementwise_rows.h - the inner loops of the operators with two inputs: one
+ * row of a walk at a time.
  *
  * Operands of the walk: 0 is a, 1 is b, 2 the output (dense), 3 what a gradient is added to. */
 #pragma once
 
-#include "core/ops/op.h"
 #include "core/ops/elementwise/walk.h"
+#include "core/ops/op.h"
 
 struct cb_elementwise {
     const struct cb_kernels *kernels;

@@ -1,5 +1,5 @@
-/* core/ops/elementwise/walk.h - a walk over the elements of a shape, in row-major order, for operands of any
- * strides.
+/* core/ops/elementwise/walk.h - a walk over the elements of a shape, in row-major order, for
+ * operands of any strides.
  *
  * Broadcasting, slicing, transposing and tiling are all a shape and, per operand, a step for each
  * axis (0: the axis is broadcast; negative: it runs backwards). Axes that continue each other are

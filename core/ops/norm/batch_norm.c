@@ -9,8 +9,8 @@
 
 #include "core/base/arena.h"
 #include "core/ops/args.h"
-#include "core/ops/elementwise/clamp.h"
 #include "core/ops/defs.h"
+#include "core/ops/elementwise/clamp.h"
 
 enum { X, SCALE, BIAS, MEAN, VAR };
 enum {

@@ -1,5 +1,5 @@
-/* core/ops/product/gemm.c - Gemm: y = act(clamp(alpha * A x B + beta * C, lo, hi)), A [M,K] and B [K,N]
- * maybe given transposed, C broadcast to [M,N].
+/* core/ops/product/gemm.c - Gemm: y = act(clamp(alpha * A x B + beta * C, lo, hi)), A [M,K] and B
+ * [K,N] maybe given transposed, C broadcast to [M,N].
  *
  * ONNX Gemm-13; clamp and act are this library's own, and no gradient flows through act. Whole
  * numbers are multiplied by plain loops and wrap. */
@@ -7,8 +7,8 @@
 
 #include "core/base/arena.h"
 #include "core/ops/args.h"
-#include "core/ops/elementwise/clamp.h"
 #include "core/ops/defs.h"
+#include "core/ops/elementwise/clamp.h"
 #include "core/ops/product/product.h"
 
 enum { A, B, C };

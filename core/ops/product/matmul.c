@@ -1,5 +1,5 @@
-/* core/ops/product/matmul.c - MatMul: y = act(clamp(a x b + bias + residual, lo, hi)) with NumPy's rules:
- * vectors become matrices and lose the axis again, leading axes are broadcast.
+/* core/ops/product/matmul.c - MatMul: y = act(clamp(a x b + bias + residual, lo, hi)) with NumPy's
+ * rules: vectors become matrices and lose the axis again, leading axes are broadcast.
  *
  * ONNX MatMul-13; all but the product is this library's own: bias [N] and residual, shaped as y, of
  * real numbers where b is one matrix. No gradient flows through act. Whole numbers are multiplied
@@ -8,8 +8,8 @@
 
 #include "core/base/arena.h"
 #include "core/ops/args.h"
-#include "core/ops/elementwise/clamp.h"
 #include "core/ops/defs.h"
+#include "core/ops/elementwise/clamp.h"
 #include "core/ops/product/product.h"
 
 enum { A, B, BIAS, RESIDUAL };

@@ -1,5 +1,5 @@
-/* core/ops/quantised/quantise.c - QuantizeLinear: y = saturate(round(x / scale) + zero), ties to even;
- * DequantizeLinear: y = (x - zero) * scale.
+/* core/ops/quantised/quantise.c - QuantizeLinear: y = saturate(round(x / scale) + zero), ties to
+ * even; DequantizeLinear: y = (x - zero) * scale.
  *
  * ONNX QuantizeLinear-25, DequantizeLinear-25, for integers of 8 bits and more. scale and zero are
  * one number, one for each index along an axis, or one for each block along it. Inside a plan the

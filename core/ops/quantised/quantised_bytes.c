@@ -1,5 +1,5 @@
-/* core/ops/quantised/quantised_bytes.c - on bytes, element by element: the sum of two tensors of one shape,
- * and any function of one number as a table of its 256 values. */
+/* core/ops/quantised/quantised_bytes.c - on bytes, element by element: the sum of two tensors of
+ * one shape, and any function of one number as a table of its 256 values. */
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/elementwise/walk.h"

@@ -9,8 +9,8 @@
 
 #include "core/base/arena.h"
 #include "core/ops/args.h"
-#include "core/ops/spatial/conv_shape.h"
 #include "core/ops/defs.h"
+#include "core/ops/spatial/conv_shape.h"
 #include "core/ops/spatial/window.h"
 
 enum { X, W, W_SCALE, BIAS, RESIDUAL };

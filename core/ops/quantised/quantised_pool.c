@@ -1,5 +1,5 @@
-/* core/ops/quantised/quantised_pool.c - MaxPool and AveragePool of bytes, channels last: x and y [N,
- * spatial..., C].
+/* core/ops/quantised/quantised_pool.c - MaxPool and AveragePool of bytes, channels last: x and y
+ * [N, spatial..., C].
  *
  * The maximum keeps x's scale and zero. The mean may change them: y = round(mean of x's reals /
  * scale + zero). A window of rank 0 is the whole picture (GlobalAveragePool). Padding counts as

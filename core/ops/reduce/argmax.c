@@ -1,5 +1,5 @@
-/* core/ops/reduce/argmax.c - ArgMax and ArgMin: where along an axis the extreme lies, its first or its
- * last place. */
+/* core/ops/reduce/argmax.c - ArgMax and ArgMin: where along an axis the extreme lies, its first or
+ * its last place. */
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/elementwise/walk.h"

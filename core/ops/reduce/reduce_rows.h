@@ -1,5 +1,5 @@
-/* core/ops/reduce/reduce_rows.h - how each reduction takes in one more element, what it makes of them in
- * the end, and how its result changes with one of them.
+/* core/ops/reduce/reduce_rows.h - how each reduction takes in one more element, what it makes of
+ * them in the end, and how its result changes with one of them.
  *
  * Sums of real numbers are kept in double. `shift` is what ReduceLogSumExp takes off first: the
  * greatest element. */

@@ -5,9 +5,9 @@
  * are one. */
 #include <math.h>
 
-#include "core/ops/elementwise/approx.h"
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
+#include "core/ops/elementwise/approx.h"
 #include "core/ops/elementwise/walk.h"
 
 #define BLOCK 32

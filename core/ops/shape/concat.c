@@ -1,4 +1,5 @@
-/* core/ops/shape/concat.c - Concat puts tensors one after the other along an axis; Split cuts one apart.
+/* core/ops/shape/concat.c - Concat puts tensors one after the other along an axis; Split cuts one
+ * apart.
  *
  * Each part is a box in the whole: it has the whole's strides and begins where the parts before it
  * end. */

@@ -1,5 +1,5 @@
-/* core/ops/shape/expand.c - Expand broadcasts x to a shape; Tile repeats it along each axis. Gradients
- * are summed up. */
+/* core/ops/shape/expand.c - Expand broadcasts x to a shape; Tile repeats it along each axis.
+ * Gradients are summed up. */
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/elementwise/walk.h"

@@ -1,5 +1,5 @@
-/* core/ops/shape/gather.c - Gather: y[outer, m, inner] = x[outer, indices[m], inner]. Negative indices
- * count from the end.
+/* core/ops/shape/gather.c - Gather: y[outer, m, inner] = x[outer, indices[m], inner]. Negative
+ * indices count from the end.
  *
  * Indices that are known when the plan is made are checked; others are brought into range, so that
  * nothing outside is read. */

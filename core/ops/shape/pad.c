@@ -1,5 +1,5 @@
-/* core/ops/shape/pad.c - Pad: elements before and after each axis: a constant, or those of x mirrored,
- * held or repeated.
+/* core/ops/shape/pad.c - Pad: elements before and after each axis: a constant, or those of x
+ * mirrored, held or repeated.
  *
  * Negative pads cut off instead; the other modes then continue what is left. ONNX Pad-21. */
 #include <string.h>

@@ -1,5 +1,5 @@
-/* core/ops/shape/shape_ops.c - Shape, Size, ConstantOfShape, Range: numbers about shapes, made when the
- * plan is made. */
+/* core/ops/shape/shape_ops.c - Shape, Size, ConstantOfShape, Range: numbers about shapes, made when
+ * the plan is made. */
 #include <math.h>
 
 #include "core/ops/args.h"

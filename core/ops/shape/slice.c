@@ -1,5 +1,5 @@
-/* core/ops/shape/slice.c - Slice: along each axis the elements start, start + step, ... before end. ONNX
- * Slice-13. */
+/* core/ops/shape/slice.c - Slice: along each axis the elements start, start + step, ... before end.
+ * ONNX Slice-13. */
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/elementwise/walk.h"

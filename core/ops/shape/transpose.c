@@ -1,4 +1,5 @@
-/* core/ops/shape/transpose.c - Transpose: y[i, j, ...] = x[..., with the axes in the order of perm].
+/* core/ops/shape/transpose.c - Transpose: y[i, j, ...] = x[..., with the axes in the order of
+ * perm].
  *
  * Axes that stay together are merged. What is then a batch of matrices (channels to the last axis,
  * and back) is transposed in square blocks, so that reads and writes both use whole cache lines. */

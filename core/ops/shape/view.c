@@ -1,4 +1,5 @@
-/* core/ops/shape/view.c - Reshape, Flatten, Squeeze, Unsqueeze: the same elements under another shape. */
+/* core/ops/shape/view.c - Reshape, Flatten, Squeeze, Unsqueeze: the same elements under another
+ * shape. */
 #include <string.h>
 
 #include "core/ops/args.h"

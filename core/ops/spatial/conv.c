@@ -6,9 +6,9 @@
  * and no gradient flows through act and scale. The work is done by core/kernels/conv.h. */
 #include "core/base/arena.h"
 #include "core/ops/args.h"
+#include "core/ops/defs.h"
 #include "core/ops/elementwise/clamp.h"
 #include "core/ops/spatial/conv_shape.h"
-#include "core/ops/defs.h"
 #include "core/ops/spatial/window.h"
 
 enum { X, W, BIAS, RESIDUAL, SCALE, SHIFT };

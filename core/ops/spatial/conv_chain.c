@@ -1,4 +1,5 @@
-/* core/ops/spatial/conv_chain.c - [1x1] -> depthwise -> [1x1] convolution, channels last, in one operator.
+/* core/ops/spatial/conv_chain.c - [1x1] -> depthwise -> [1x1] convolution, channels last, in one
+ * operator.
  *
  * x [N, H, W, C]; expand [M, C, 1, 1] makes [N, H, W, M] of it (absent: M = C); the depthwise
  * filter [M, 1, kh, kw] makes [N, H', W', M] of that; project [K, M, 1, 1] makes y [N, H', W', K]
@@ -9,8 +10,8 @@
 
 #include "core/base/arena.h"
 #include "core/ops/args.h"
-#include "core/ops/spatial/conv_shape.h"
 #include "core/ops/defs.h"
+#include "core/ops/spatial/conv_shape.h"
 #include "core/ops/spatial/window.h"
 
 /* FILTER is required, so it comes before what may be absent. */

@@ -1,5 +1,5 @@
-/* core/ops/spatial/conv_shape.h - what the kernels call the sizes of Conv, QuantisedConv and ConvChain
- * nodes. */
+/* core/ops/spatial/conv_shape.h - what the kernels call the sizes of Conv, QuantisedConv and
+ * ConvChain nodes. */
 #pragma once
 
 #include "core/kernels/conv.h"

@@ -1,4 +1,5 @@
-/* core/ops/spatial/window.h - the arithmetic of windows over spatial axes, shared by Conv and pools.
+/* core/ops/spatial/window.h - the arithmetic of windows over spatial axes, shared by Conv and
+ * pools.
  *
  * Tensors are [N, spatial..., C] with 1 to 3 spatial axes. Sizes follow ONNX Conv-22, MaxPool-22,
  * AveragePool-22. */

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "importers/onnx/head/head_nodes.h"
-#include "importers/onnx/limits.h"
 #include "importers/onnx/head/save.h"
+#include "importers/onnx/limits.h"
 #include "importers/onnx/wire.h"
 
 #define PREFIX "head."

@@ -1,5 +1,5 @@
-/* importers/onnx/head/trunk.h - the part of a model file that makes one tensor: what of its graph is
- * kept as it stood. */
+/* importers/onnx/head/trunk.h - the part of a model file that makes one tensor: what of its graph
+ * is kept as it stood. */
 #pragma once
 
 #include "core/base/arena.h"

@@ -1,4 +1,5 @@
-/* importers/onnx/quantise/quantise.c - writes the quantised file: what stays is copied as it lies. */
+/* importers/onnx/quantise/quantise.c - writes the quantised file: what stays is copied as it lies.
+ */
 #include "importers/onnx/quantise/quantise.h"
 
 #include <math.h>

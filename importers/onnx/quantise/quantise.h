@@ -1,5 +1,6 @@
-/* importers/onnx/quantise/quantise.h - a network of reals becomes one of bytes: a standard ONNX file with
- * QuantizeLinear and DequantizeLinear around its operators (opset 13 or what the file has above).
+/* importers/onnx/quantise/quantise.h - a network of reals becomes one of bytes: a standard ONNX
+ * file with QuantizeLinear and DequantizeLinear around its operators (opset 13 or what the file has
+ * above).
  *
  * Weights become int8, symmetric, with a scale for each output channel; biases int32 of scale x *
  * scale w; activations uint8 with one scale and zero each, whose ranges the caller has observed.

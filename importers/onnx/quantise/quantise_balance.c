@@ -1,4 +1,5 @@
-/* importers/onnx/quantise/quantise_balance.c - factors that bring the channels of a tensor to similar sizes.
+/* importers/onnx/quantise/quantise_balance.c - factors that bring the channels of a tensor to
+ * similar sizes.
  */
 #include <math.h>
 #include <string.h>

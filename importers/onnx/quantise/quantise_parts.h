@@ -1,5 +1,5 @@
-/* importers/onnx/quantise/quantise_parts.h - what the parts of quantising share: quantise_graph.c decides,
- * quantise.c writes, upgrade.c brings old operators to opset 13. */
+/* importers/onnx/quantise/quantise_parts.h - what the parts of quantising share: quantise_graph.c
+ * decides, quantise.c writes, upgrade.c brings old operators to opset 13. */
 #pragma once
 
 #include "core/base/arena.h"

@@ -1,5 +1,5 @@
-/* importers/onnx/quantise/upgrade.c - operators of opsets 7 to 12 as opset 13 has them: QuantizeLinear by
- * channel needs 13, and a file has one opset for all. */
+/* importers/onnx/quantise/upgrade.c - operators of opsets 7 to 12 as opset 13 has them:
+ * QuantizeLinear by channel needs 13, and a file has one opset for all. */
 #include <string.h>
 
 #include "importers/onnx/quantise/quantise_parts.h"

@@ -1,4 +1,5 @@
-/* importers/onnx/rules/rules.h - which rule imports an operator of an opset, and the rules by family. */
+/* importers/onnx/rules/rules.h - which rule imports an operator of an opset, and the rules by
+ * family. */
 #pragma once
 
 #include "importers/onnx/import.h"
