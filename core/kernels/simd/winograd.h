@@ -200,6 +200,20 @@ static void winograd_output(const struct cb_winograd_output *t)
 #undef OUTPUT
 }
 
+/* G's rows for a point and its negative. */
+static ALWAYS_INLINE void filter_pair(const int n, const int k, const int pair, const vec *g,
+                                      vec *o)
+{
+    const float scale = 1 / norm_of(n, pair), p = point_of(n, pair);
+    vec sums[2] = { scale * g[0], scale * p * g[1] };
+    float power = scale * p * p;
+    UNROLL
+    for (int j = 2; j < k; j++, power *= p)
+        sums[j % 2] += power * g[j];
+    o[0] = sums[0] + sums[1];
+    o[1] = sums[0] - sums[1];
+}
+
 /* o = G g */
 static ALWAYS_INLINE void filter_points(const int n, const int k, const vec *g, vec *o)
 {
@@ -213,15 +227,8 @@ static ALWAYS_INLINE void filter_points(const int n, const int k, const vec *g, 
         return;
     }
     UNROLL
-    for (int pair = 0; pair < n / 2 - 1; pair++) {
-        vec sums[2] = { vec_all(0), vec_all(0) };
-        float power = 1 / norm_of(n, pair);
-        UNROLL
-        for (int j = 0; j < k; j++, power *= point_of(n, pair))
-            sums[j % 2] += power * g[j];
-        o[1 + 2 * pair] = sums[0] + sums[1];
-        o[2 + 2 * pair] = sums[0] - sums[1];
-    }
+    for (int pair = 0; pair < n / 2 - 1; pair++)
+        filter_pair(n, k, pair, g, o + 1 + 2 * pair);
     o[n - 1] = g[k - 1];
 }
 
