@@ -56,7 +56,8 @@ const struct cb_conv_algorithm *cb_conv_choose_scaled(const struct cb_kernels *k
 
 bool cb_conv_takes_prologue(const struct cb_conv_shape *s)
 {
-    return cb_conv_product.fits(NULL, s) && !cb_conv_depthwise.fits(NULL, s);
+    return cb_conv_product.fits(NULL, s) && !cb_conv_depthwise.fits(NULL, s) &&
+           cb_conv_pixels(s) == s->n * s->in[0] * s->in[1] * s->in[2];
 }
 
 bool cb_conv_takes_stride(const struct cb_conv_shape *s)
