@@ -12,6 +12,8 @@ const struct cb_conv_algorithm *const cb_conv_algorithms[] = {
     &cb_conv_winograd_5,
     &cb_conv_winograd_6_taps,
     &cb_conv_winograd_4_taps,
+    &cb_conv_winograd_lines_8,
+    &cb_conv_winograd_lines_6,
     &cb_conv_bf16,
     &cb_conv_indirect,
     &cb_conv_direct,

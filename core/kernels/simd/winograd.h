@@ -165,11 +165,13 @@ static ALWAYS_INLINE void output_of(const struct cb_winograd_output *t, const in
 #undef BODY
 }
 
-/* Both axes, or one of them: X(n0, m0, n1, m1) for n points and the m of 3, 5 and 7 taps. */
+/* Both axes, or one of them: X(n0, m0, n1, m1) for n points and the m of 3, 5 and 7 taps; lines of
+ * 2 and 4 taps. */
 #define FORM(X, n, m) X(n, m, n, m) X(1, 1, n, m) X(n, m, 1, 1)
 #define FORMS(X)                                                                                   \
     X(5, 2, 5, 2)                                                                                  \
-    FORM(X, 4, 2) FORM(X, 6, 4) FORM(X, 6, 2) FORM(X, 8, 6) FORM(X, 8, 4) FORM(X, 8, 2)
+    X(1, 1, 6, 5) X(1, 1, 6, 3) X(1, 1, 8, 7) X(1, 1, 8, 5) FORM(X, 4, 2) FORM(X, 6, 4)            \
+        FORM(X, 6, 2) FORM(X, 8, 6) FORM(X, 8, 4) FORM(X, 8, 2)
 
 static void winograd_input(const struct cb_winograd_input *t)
 {
