@@ -16,6 +16,7 @@ static ALWAYS_INLINE vec broadcast_pair(const float *p)
 
 #define TILE_BROADCAST(p) broadcast_pair(p)
 #define TILE_ADD(sum, x, b) sum = _mm512_dpbf16_ps(sum, (__m512bh)(x), (__m512bh)(b))
+#define TILE_ADD_HALF(sum, x, b) sum = _mm256_dpbf16_ps(sum, (__m256bh)half_of(x), (__m256bh)(b))
 #include "core/kernels/simd/tile.h"
 
 static void to_pairs(size_t n, const float *x, float *y)

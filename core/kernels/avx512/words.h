@@ -38,3 +38,37 @@ static ALWAYS_INLINE void vec_store_part(float *p, size_t n, vec v)
     else
         _mm512_mask_storeu_ps(p, first(n), v);
 }
+
+/* Half a vector takes half the time: 512 bits go through units of 256. */
+#define TILE_HALVES
+enum { HALF = W / 2 };
+
+typedef __m256 vec_half;
+
+static ALWAYS_INLINE vec_half half_of(vec v)
+{
+    return _mm512_castps512_ps256(v);
+}
+
+static ALWAYS_INLINE vec_half half_max(vec_half a, vec_half b)
+{
+    return _mm256_max_ps(a, b);
+}
+
+static ALWAYS_INLINE vec_half half_min(vec_half a, vec_half b)
+{
+    return _mm256_min_ps(a, b);
+}
+
+static ALWAYS_INLINE vec_half half_load_part(const float *p, size_t n)
+{
+    return n == HALF ? _mm256_loadu_ps(p) : _mm256_maskz_loadu_ps((__mmask8)first(n), p);
+}
+
+static ALWAYS_INLINE void half_store_part(float *p, size_t n, vec_half v)
+{
+    if (n == HALF)
+        _mm256_storeu_ps(p, v);
+    else
+        _mm256_mask_storeu_ps(p, (__mmask8)first(n), v);
+}

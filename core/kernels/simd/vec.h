@@ -10,6 +10,9 @@
  * vec_load_part(p, n)      the first n <= W floats, then zeros; nothing else is read
  * vec_store_part(p, n, v)  the first n <= W floats; nothing else is written
  *
+ * A set whose shorter vectors take less time may define TILE_HALVES, HALF = W / 2, vec_half,
+ * half_of(v) (the first half of v) and half_max, half_min, half_load_part, half_store_part.
+ *
  * All functions are static: code built for one CPU must not be merged with that for another. */
 #pragma once
 
