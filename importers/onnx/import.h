@@ -10,17 +10,23 @@
 #include "importers/onnx/tensors.h"
 #include "proto/onnx.pb-c.h"
 
+struct cb_onnx_scope;
+
 struct cb_onnx_import {
     struct cb_graph *graph;
     struct cb_onnx_files *files;
-    struct cb_arena *scratch; /* gone when the model is loaded */
-    bool mapped;              /* the model's bytes are a mapped file */
+    struct cb_arena *scratch;       /* gone when the model is loaded */
+    bool mapped;                    /* the model's bytes are a mapped file */
+    const struct cb_tensor *inputs; /* those that are given for the load (load.h) */
+    int n_inputs;
     int *channels_last; /* [n_named] a value's channels-last copy; -1 where there is none yet */
-    int n_named;        /* values that the file names; those that rules make come after */
+    int n_named;        /* of them; values that rules make come after, for a while */
+    int cap_named;
 };
 
 struct cb_onnx_node {
     struct cb_onnx_import *import;
+    const struct cb_onnx_scope *scope; /* loader.h */
     const Onnx__NodeProto *proto;
     const struct cb_onnx_rule *rule;
     const char *name;
@@ -38,7 +44,7 @@ struct cb_onnx_rule {
     int min_in, max_in; /* the first min_in inputs, and output 0, are there when it is called */
     int max_out;        /* -n: n, and old files name more that mean nothing */
     cb_onnx_rule_fn *import;
-    enum cb_op op;
+    enum cb_op op; /* CB_OP_COUNT: none, `import` looks after the outputs */
 };
 
 /* A short list of values, for cb_onnx_add. */

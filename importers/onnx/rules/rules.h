@@ -51,6 +51,9 @@ cb_onnx_rule_fn cb_onnx_import_reshape, cb_onnx_import_flatten, cb_onnx_import_s
     cb_onnx_import_shape, cb_onnx_import_constant_of_shape, cb_onnx_import_constant,
     cb_onnx_import_dropout;
 
+/* rules/control.c */
+cb_onnx_rule_fn cb_onnx_import_if, cb_onnx_import_loop, cb_onnx_import_scan;
+
 /* rules/quantised.c */
 cb_onnx_rule_fn cb_onnx_import_quantize, cb_onnx_import_dequantize, cb_onnx_import_dynamic_quantize,
     cb_onnx_import_qlinear_conv, cb_onnx_import_qlinear_matmul, cb_onnx_import_conv_integer,
