@@ -152,7 +152,7 @@ Test(onnx_tensors, what_is_not_supported_is_named)
         { "1:1 2:77 9#00", "type unknown (77)" },
         { "1:1 9#00", "type undefined" },
         { "1:1 2:1 3{1:0 2:1} 4=1", "in segments" },
-        { "1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 2:1 4=1", "rank 9" },
+        { "1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 2:1 4=1", "rank 11" },
     };
     for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
         struct loading l = load_tensor(cases[i].fields);
