@@ -7,8 +7,10 @@
 
 #include "importers/onnx/loader.h"
 
-#define MOST_ELEMENTS 4096              /* of a tensor whose elements are kept */
+#define MOST_ELEMENTS ((size_t)1 << 12) /* of a tensor whose elements are kept */
 #define ALL_ELEMENTS ((size_t)1 << 22)  /* of all of them */
+#define GIVEN_MOST ((size_t)1 << 20)    /* both where inputs are given, which is the user's doing */
+#define GIVEN_ALL ((size_t)1 << 25)
 #define MOST_SCRATCH ((size_t)64 << 20) /* that an operator may ask for */
 
 struct entry {
@@ -22,7 +24,8 @@ struct cb_onnx_known {
     struct entry *entry; /* of values */
     int n, cap;
     int next_node;
-    size_t left; /* elements that may still be kept */
+    size_t most; /* elements of a tensor that may be kept, */
+    size_t left; /* and still of all */
     struct cb_kernels kernels;
     struct cb_arg *in, *out;     /* [CB_MAX_ARGS] each, and so below */
     struct cb_tensor *tensors;   /* in, out */
@@ -38,7 +41,8 @@ static struct cb_status begin(struct cb_onnx_loader *l)
     CB_TRY(cb_arena_get(a, CB_MAX_ARGS, sizeof *k->out, "known values", &k->out));
     CB_TRY(cb_arena_get(a, 2 * CB_MAX_ARGS, sizeof *k->tensors, "known values", &k->tensors));
     CB_TRY(cb_arena_get(a, 2 * CB_MAX_ARGS, sizeof *k->pointers, "known values", &k->pointers));
-    k->left = ALL_ELEMENTS;
+    k->most = l->import.n_inputs ? GIVEN_MOST : MOST_ELEMENTS;
+    k->left = l->import.n_inputs ? GIVEN_ALL : ALL_ELEMENTS;
     k->kernels = cb_kernels_for(CB_ISA_GENERIC);
     l->known = k;
     return cb_ok();
@@ -56,7 +60,7 @@ static bool is_known_shape(const struct cb_shape *shape)
 static struct cb_status keep(struct cb_onnx_loader *l, struct entry *e, const void *data)
 {
     const size_t n = cb_shape_count(&e->shape);
-    if (!data || n > MOST_ELEMENTS || n > l->known->left || !cb_dtype_is_outer(e->dtype))
+    if (!data || n > l->known->most || n > l->known->left || !cb_dtype_is_outer(e->dtype))
         return cb_ok();
     l->known->left -= n;
     CB_TRY(cb_arena_get(l->scratch, n, cb_dtype_size(e->dtype), "known values", &e->data));
@@ -154,7 +158,7 @@ static struct cb_status compute(struct cb_onnx_loader *l, const struct cb_node *
         if (n->out[i] < 0)
             continue;
         const size_t count = cb_shape_count(&k->out[i].shape);
-        if (count > MOST_ELEMENTS || count > k->left)
+        if (count > k->most || count > k->left)
             return cb_ok();
         k->left -= count;
         *t = (struct cb_tensor){ .shape = k->out[i].shape, .dtype = k->out[i].dtype };

@@ -83,7 +83,7 @@ CB_MUST_USE struct cb_status cb_onnx_call(struct cb_onnx_node *node,
 CB_MUST_USE struct cb_status cb_onnx_add_alias(struct cb_onnx_node *node, int from, int to);
 
 /* known.c. What constants, the shapes of inputs and the inputs that are given decide: the elements
- * of a value (data NULL: not known, or more than a few thousand), its shape (rank -1: not known).
+ * of a value (data NULL: not known, or too many), its shape (rank -1: not known).
  */
 CB_MUST_USE struct cb_status cb_onnx_known(struct cb_onnx_loader *l, int value,
                                            struct cb_tensor *out);

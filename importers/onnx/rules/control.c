@@ -315,17 +315,16 @@ static struct cb_status scan_length(struct cb_onnx_node *node, int i, int64_t *a
     return cb_ok();
 }
 
-/* Step `at` of input i. */
-static struct cb_status add_step(struct cb_onnx_node *node, int i, int64_t axis, int64_t at,
+/* Step `at` of value x along an axis, which goes. */
+static struct cb_status add_step(struct cb_onnx_node *node, int x, int64_t axis, int64_t at,
                                  int *out)
 {
     union cb_attr attr = cb_attr_default(CB_OP_GATHER);
     int index;
     attr.axis.axis = (int)axis;
     CB_TRY(cb_onnx_add_scalar(node, "step", CB_INT64, (double)at, &index));
-    CB_TRY(cb_onnx_temp(node, node->in[i], "step", out));
-    return cb_onnx_add(node, CB_OP_GATHER, &attr, CB_ONNX_ARGS(node->in[i], index),
-                       CB_ONNX_ARGS(*out));
+    CB_TRY(cb_onnx_temp(node, x, "step", out));
+    return cb_onnx_add(node, CB_OP_GATHER, &attr, CB_ONNX_ARGS(x, index), CB_ONNX_ARGS(*out));
 }
 
 /* Scan-9: state..., sequences...; the body has (state..., steps...) -> (state..., rows...). */
@@ -358,7 +357,7 @@ struct cb_status cb_onnx_import_scan(struct cb_onnx_node *node)
         CB_TRY(scan_length(node, u.n_state + i, &axes.v[i], &length));
     while (u.done < length) {
         for (int i = 0; i < (int)n; i++)
-            CB_TRY(add_step(node, u.n_state + i, axes.v[i],
+            CB_TRY(add_step(node, node->in[u.n_state + i], axes.v[i],
                             back.v[i] ? length - 1 - u.done : u.done, &u.in[u.n_state + i]));
         CB_TRY(iterate(node, &u, node->n_in, 0));
     }
@@ -369,4 +368,87 @@ struct cb_status cb_onnx_import_scan(struct cb_onnx_node *node)
             *w = swap;
         }
     return end_loop(node, &u, 0, &out_axes);
+}
+
+/* Reads what Scan-8 has in common with all: numbers of states and sequences, directions. */
+static struct cb_status begin_scan_8(struct cb_onnx_node *node, struct unrolling *u, int *n,
+                                     struct cb_list *back)
+{
+    int64_t count;
+    CB_TRY(open_graph(node, "body", &u->body));
+    CB_TRY(cb_onnx_attr_int(node, "num_scan_inputs", 0, &count));
+    if (count < 1 || count > node->n_in - 1)
+        return cb_fail(CB_ERR_MODEL, "num_scan_inputs is %lld of %d inputs", (long long)count,
+                       node->n_in);
+    if (node->in[0] >= 0)
+        return cb_fail(CB_ERR_UNSUPPORTED, "sequence_lens");
+    *n = (int)count;
+    u->n_state = node->n_in - 1 - *n;
+    u->n_scans = (int)u->body.graph->n_output - u->n_state;
+    if (u->n_scans < 0 || node->n_out > u->n_state + u->n_scans)
+        return cb_fail(CB_ERR_MODEL, "has %d outputs, its body %zu", node->n_out,
+                       u->body.graph->n_output);
+    if (count > CB_MAX_RANK)
+        return cb_fail(CB_ERR_UNSUPPORTED, "more than %d sequences", CB_MAX_RANK);
+    CB_TRY(read_each(node, "directions", *n, back));
+    CB_TRY(begin_loop(node, u, node->n_in - 1));
+    for (int i = 1; i < node->n_in; i++)
+        if (node->in[i] < 0)
+            return cb_fail(CB_ERR_MODEL, "input %d is missing", i);
+    return cb_ok();
+}
+
+/* One image of a Scan-8: results[k] gets what output k is for it. */
+static struct cb_status scan_image(struct cb_onnx_node *node, struct unrolling *u, int n,
+                                   const struct cb_list *back, int64_t image, int64_t length,
+                                   struct gathered *results)
+{
+    int sequence[CB_MAX_RANK];
+    u->done = 0;
+    memset(u->gathered, 0, (size_t)u->n_scans * sizeof *u->gathered);
+    for (int i = 0; i < u->n_state; i++)
+        CB_TRY(add_step(node, node->in[1 + i], 0, image, &u->in[i]));
+    for (int i = 0; i < n; i++)
+        CB_TRY(add_step(node, node->in[1 + u->n_state + i], 0, image, &sequence[i]));
+    while (u->done < length) {
+        for (int i = 0; i < n; i++)
+            CB_TRY(add_step(node, sequence[i], 0, back->v[i] ? length - 1 - u->done : u->done,
+                            &u->in[u->n_state + i]));
+        CB_TRY(iterate(node, u, node->n_in - 1, 0));
+    }
+    for (int k = 0; k < node->n_out; k++) {
+        int value = k < u->n_state ? u->in[k] : -1;
+        if (node->out[k] >= 0 && value < 0) {
+            CB_TRY(cb_onnx_temp(node, node->out[k], "image", &value));
+            CB_TRY(stack(node, &u->gathered[k - u->n_state], 0, value));
+        }
+        CB_TRY(gather(node, &results[k], value));
+    }
+    return cb_ok();
+}
+
+/* Scan-8: all inputs have a batch axis first, along which the scan is done for each image; then
+ * the sequence's. */
+struct cb_status cb_onnx_import_scan_8(struct cb_onnx_node *node)
+{
+    struct unrolling u = { .lead = 0 };
+    struct gathered *results;
+    struct cb_list back;
+    int64_t images = -1, length = -1;
+    int n = 0;
+    CB_TRY(begin_scan_8(node, &u, &n, &back));
+    for (int i = 1; i < node->n_in; i++)
+        CB_TRY(scan_length(node, i, &(int64_t){ 0 }, &images));
+    for (int i = 1 + u.n_state; i < node->n_in; i++)
+        CB_TRY(scan_length(node, i, &(int64_t){ 1 }, &length));
+    if (images < 1 || length < 1)
+        return cb_fail(CB_ERR_UNSUPPORTED, "nothing to scan");
+    CB_TRY(cb_arena_get(node->import->scratch, (size_t)node->n_out, sizeof *results, "outputs",
+                        &results));
+    for (int64_t image = 0; image < images; image++)
+        CB_TRY(scan_image(node, &u, n, &back, image, length, results));
+    for (int k = 0; k < node->n_out; k++)
+        if (node->out[k] >= 0)
+            CB_TRY(stack(node, &results[k], 0, node->out[k]));
+    return cb_ok();
 }

@@ -52,7 +52,7 @@ cb_onnx_rule_fn cb_onnx_import_reshape, cb_onnx_import_flatten, cb_onnx_import_s
     cb_onnx_import_dropout;
 
 /* rules/control.c */
-cb_onnx_rule_fn cb_onnx_import_if, cb_onnx_import_loop, cb_onnx_import_scan;
+cb_onnx_rule_fn cb_onnx_import_if, cb_onnx_import_loop, cb_onnx_import_scan, cb_onnx_import_scan_8;
 
 /* rules/quantised.c */
 cb_onnx_rule_fn cb_onnx_import_quantize, cb_onnx_import_dequantize, cb_onnx_import_dynamic_quantize,

@@ -130,6 +130,7 @@ static const struct cb_onnx_rule rules[] = {
     { "Reshape",                   1,  4,      1, 1,    1,    cb_onnx_import_reshape,             CB_OP_RESHAPE },
     { "Reshape",                   5,  NEWEST, 2, 2,    1,    cb_onnx_import_reshape,             CB_OP_RESHAPE },
     { "Round",                     11, NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_ROUND },
+    { "Scan",                      8,  8,      2, MANY, MANY, cb_onnx_import_scan_8,              CB_OP_COUNT },
     { "Scan",                      9,  NEWEST, 1, MANY, MANY, cb_onnx_import_scan,                CB_OP_COUNT },
     { "Selu",                      1,  5,      1, 1,    1,    cb_onnx_import_selu_1,              CB_OP_SELU },
     { "Selu",                      6,  NEWEST, 1, 1,    1,    cb_onnx_import_unary,               CB_OP_SELU },

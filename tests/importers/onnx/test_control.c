@@ -190,19 +190,33 @@ Test(onnx_control, a_scan_goes_along_its_sequence)
     load_end(&l);
 }
 
+Test(onnx_control, a_scan_of_opset_8_does_each_image_alone)
+{
+    /* x as [2, 2]: two sequences of 2; s starts at 10 and 20 */
+    static const char text[] =
+        "1:8 8{2:8} 7{5{8\"two\" 1:2 2:7 7[2 2]} 5{8\"start\" 1:2 2:1 4=10 4=20}"
+        "1{1\"x\" 1\"two\" 2\"q\" 4\"Reshape\"}"
+        "1{1\"\" 1\"start\" 1\"q\" 2\"sum\" 2\"rows\" 4\"Scan\" 5{1\"num_scan_inputs\" 3:1}"
+        "5{1\"body\" 6{" GRAPH_IN("s")
+            GRAPH_IN("e") "1{1\"s\" 1\"e\" 2\"t\" 4\"Add\"}" GRAPH_OUT("t")
+                GRAPH_OUT("t") "}}} 5{8\"flat\" 1:1 2:7 7:-1} 1{1\"rows\" 1\"flat\" 2\"r\""
+                               "4\"Reshape\"} 1{1\"sum\" 1\"r\" 2\"y\" 4\"Concat\""
+                               "5{1\"axis\" 3:0}}" IN("x", DIM(4)) OUT("y") "}";
+    expect_run(text, 4, (const float[]){ 1, 2, 3, 4 }, FLOATS(13, 27, 11, 13, 23, 27));
+}
+
 Test(onnx_control, a_function_branches_by_its_attribute)
 {
-    static const char
-        text[] = HEAD "8{1\"my\" 2:1} 25{1\"F\" 10\"my\" 4\"a\" 5\"b\" 6\"which\" 9{2:17}"
-                      "7{2\"c\" 4\"Constant\" 5{1\"value_int\" 20:2 21\"which\"}}"
-                      "7{1\"c\" 2\"go\" 4\"Cast\" 5{1\"to\" 3:9}}"
-                      "7{1\"go\" 2\"b\" 4\"If\" 5{1\"then_branch\" 6{1{1\"a\" 2\"n\" "
-                      "4\"Neg\"}" GRAPH_OUT("n") "}} 5{1\"else_branch\" 6{1{1\"a\" 2\"p\" "
-                                                 "4\"Abs\"}" GRAPH_OUT(
-                                                     "p") "}}}}"
-                                                          "7{1{1\"x\" 2\"t\" 4\"F\" 7\"my\" "
-                                                          "5{1\"which\" 3:1 20:2}}"
-                                                          "1{1\"t\" 2\"y\" 4\"F\" 7\"my\" "
-                                                          "5{1\"which\" 3:0 20:2}}" XY "}";
+    static const char text[] = HEAD
+        "8{1\"my\" 2:1} 25{1\"F\" 10\"my\" 4\"a\" 5\"b\" 6\"which\" 9{2:17}"
+        "7{2\"c\" 4\"Constant\" 5{1\"value_int\" 20:2 21\"which\"}}"
+        "7{1\"c\" 2\"go\" 4\"Cast\" 5{1\"to\" 3:9}}"
+        "7{1\"go\" 2\"b\" 4\"If\" 5{1\"then_branch\" 6{1{1\"a\" 2\"n\" "
+        "4\"Neg\"}" GRAPH_OUT("n") "}} 5{1\"else_branch\" 6{1{1\"a\" 2\"p\" "
+                                   "4\"Abs\"}" GRAPH_OUT("p") "}}}}"
+                                                              "7{1{1\"x\" 2\"t\" 4\"F\" 7\"my\" "
+                                                              "5{1\"which\" 3:1 20:2}}"
+                                                              "1{1\"t\" 2\"y\" 4\"F\" 7\"my\" "
+                                                              "5{1\"which\" 3:0 20:2}}" XY "}";
     expect_run(text, 2, (const float[]){ -4, 3 }, FLOATS(4, 3));
 }
