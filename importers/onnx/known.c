@@ -7,6 +7,7 @@
 
 #include "importers/onnx/loader.h"
 
+#define FEW_ELEMENTS 16
 #define MOST_ELEMENTS ((size_t)1 << 12) /* of a tensor whose elements are kept */
 #define ALL_ELEMENTS ((size_t)1 << 22)  /* of all of them */
 #define GIVEN_MOST ((size_t)1 << 20)    /* both where inputs are given, which is the user's doing */
@@ -48,6 +49,17 @@ static struct cb_status begin(struct cb_onnx_loader *l)
     return cb_ok();
 }
 
+/* Whether n elements may be kept. Few of them always: conditions are made of such. */
+static bool take(struct cb_onnx_known *k, size_t n)
+{
+    if (n <= FEW_ELEMENTS)
+        return true;
+    if (n > k->most || n > k->left)
+        return false;
+    k->left -= n;
+    return true;
+}
+
 static bool is_known_shape(const struct cb_shape *shape)
 {
     for (int i = 0; i < shape->rank; i++)
@@ -60,9 +72,8 @@ static bool is_known_shape(const struct cb_shape *shape)
 static struct cb_status keep(struct cb_onnx_loader *l, struct entry *e, const void *data)
 {
     const size_t n = cb_shape_count(&e->shape);
-    if (!data || n > l->known->most || n > l->known->left || !cb_dtype_is_outer(e->dtype))
+    if (!data || !cb_dtype_is_outer(e->dtype) || !take(l->known, n))
         return cb_ok();
-    l->known->left -= n;
     CB_TRY(cb_arena_get(l->scratch, n, cb_dtype_size(e->dtype), "known values", &e->data));
     if (n)
         memcpy(e->data, data, n * cb_dtype_size(e->dtype));
@@ -158,9 +169,8 @@ static struct cb_status compute(struct cb_onnx_loader *l, const struct cb_node *
         if (n->out[i] < 0)
             continue;
         const size_t count = cb_shape_count(&k->out[i].shape);
-        if (count > k->most || count > k->left)
+        if (!take(k, count))
             return cb_ok();
-        k->left -= count;
         *t = (struct cb_tensor){ .shape = k->out[i].shape, .dtype = k->out[i].dtype };
         CB_TRY(cb_arena_get(l->scratch, count, cb_dtype_size(t->dtype), n->name, &t->data));
     }

@@ -21,11 +21,11 @@
 /* Elements of a sparse tensor, all zeroes counted: a file of some bytes may ask for any number. */
 #define CB_ONNX_MAX_SPARSE ((size_t)1 << 26)
 
-/* How deep graphs stand in each other, in the file and with functions once these are written out. */
+/* How deep graphs stand in each other, in the file and with functions once they are written out. */
 #define CB_ONNX_MAX_DEPTH 32
 
 /* Nodes, with their inputs and outputs, that functions, branches and loops may become. */
-#define CB_ONNX_MAX_INLINED ((size_t)1 << 19)
+#define CB_ONNX_MAX_INLINED ((size_t)1 << 18)
 
 /* Files of external data: some exporters write one a tensor. */
 #define CB_ONNX_MAX_EXTERNAL 4096

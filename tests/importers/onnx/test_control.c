@@ -135,10 +135,10 @@ Test(onnx_control, a_loop_that_does_not_end_is_refused_soon)
     HEAD "7{" YES TRIPS(trips) "1{1\"n\" 1\"yes\" 1\"x\" 2\"y\" 2\"rows\" 4\"Loop\" " BODY(        \
         "1{1\"a\" 2\"b\" 4\"Neg\"}", GRAPH_OUT("go") GRAPH_OUT("b") GRAPH_OUT("b")) "}" XY "}"
     expect_refused(GROWING(9223372036854775807), CB_ERR_UNSUPPORTED,
-                   "Loop (opset 17): functions, branches and loops become more than 524288");
+                   "Loop (opset 17): functions, branches and loops become more than 262144");
     expect_refused(HEAD "7{" YES "1{1\"\" 1\"yes\" 1\"x\" 2\"y\" 4\"Loop\" " BODY(
                        "", GRAPH_OUT("go") GRAPH_OUT("a")) "}" XY "}",
-                   CB_ERR_UNSUPPORTED, "more than 524288");
+                   CB_ERR_UNSUPPORTED, "more than 262144");
     expect_refused(HEAD "7{1{1\"x\" 1\"\" 1\"x\" 2\"y\" 4\"Loop\" " BODY(
                        "", GRAPH_OUT("go") GRAPH_OUT("a")) "}" XY "}",
                    CB_ERR_UNSUPPORTED, "the trip count is computed ('x')");

@@ -129,7 +129,7 @@ Test(onnx_functions, calls_that_double_at_each_level_are_refused_soon)
     const double start = cb_clock_ms();
     struct loading l = load_text(text.data);
     cr_expect_lt(cb_clock_ms() - start, 4000);
-    expect_fail(l, CB_ERR_UNSUPPORTED, "more than 524288 nodes and arguments");
+    expect_fail(l, CB_ERR_UNSUPPORTED, "more than 262144 nodes and arguments");
     load_end(&l);
     cb_buf_deinit(&text);
 }
