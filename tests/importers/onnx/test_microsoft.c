@@ -115,6 +115,31 @@ Test(onnx_microsoft, a_skip_is_added_before_the_normalisation)
     expect_floats(y, n, FLOATS(-4 / sqrtf(20.0f / 3), -4 / sqrtf(20.0f / 3), 0));
 }
 
+Test(onnx_microsoft, embeddings_are_looked_up_summed_and_normalised)
+{
+    /* words 1 and 0 at positions 0 and 1: 1 3 5, and 0 2 7 */
+    static const char text[] =
+        "1:8 8{2:17} 8{1\"com.microsoft\" 2:1} 7{"
+        "5{8\"ids\" 1:1 1:2 2:6 5:1 5:0} 5{8\"mask\" 1:1 1:2 2:6 5:1 5:0}"
+        "5{8\"words\" 1:2 1:3 2:1 4=0 4=1 4=4 4=1 4=2 4=3}"
+        "5{8\"places\" 1:3 1:3 2:1 4=0 4=1 4=2 4=0 4=1 4=3 4=9 4=9 4=9}"
+        "5{8\"gamma\" 1:3 2:1 4=1 4=1 4=2} 5{8\"beta\" 1:3 2:1 4=0 4=0 4=1}"
+        "1{1\"ids\" 1\"\" 1\"words\" 1\"places\" 1\"\" 1\"gamma\" 1\"beta\" 1\"mask\""
+        "2\"y\" 2\"count\" 2\"sum\" 4\"EmbedLayerNormalization\" 7\"com.microsoft\"}"
+        "11{1\"x\" 2{1{1:1}}} 12{1\"y\"} 12{1\"count\"} 12{1\"sum\"}}";
+    struct loading l = load_text(text);
+    float y[24];
+    struct cb_tensor x = { .dtype = CB_FLOAT32, .shape = { 1, { 1 } }, .data = y };
+    expect_ok(l);
+    size_t n = run_graph(&l.model.graph, &x, cb_graph_find(&l.model.graph, "sum"), true, 24, y);
+    expect_floats(y, n, FLOATS(1, 3, 5, 0, 2, 7));
+    n = run_graph(&l.model.graph, &x, -1, true, 24, y);
+    const float u = sqrtf(1.5f), d = sqrtf(26.0f / 3); /* deviations: 2 * sqrt(2/3), and d */
+    expect_floats(y, n, FLOATS(-u, 0, 1 + 2 * u, -3 / d, -1 / d, 1 + 8 / d));
+    cr_expect_eq(value_of(&l, "count")->dtype, CB_INT32);
+    load_end(&l);
+}
+
 Test(onnx_microsoft, other_domains_are_refused_by_name)
 {
     struct loading l = load_text("1:8 8{2:17} 8{1\"org.example\" 2:3} 7{ 1{1\"x\" 2\"y\" 3\"n\" "
