@@ -75,28 +75,41 @@ static void release_trunk(void *ctx, const struct cb_model *trunk)
     cb_model_destroy((struct cb_model *)(uintptr_t)trunk);
 }
 
+static struct cb_status open_source(struct cb_cli *cli, const char *arg,
+                                    struct cb_model_source *source, struct cb_model **out)
+{
+    struct cb_model_files files;
+    struct cb_status st = arg ? find(cli, arg, &files) : cb_ok();
+    source->cache = cli->cache;
+    source->find_trunk = find_trunk;
+    source->release_trunk = release_trunk;
+    source->ctx = cli;
+    if (!arg || (st.code == CB_ERR_NOT_FOUND && strcmp(arg, CB_SEEDLING) == 0)) {
+        source->bytes = cb_seedling();
+        source->name = CB_SEEDLING;
+        return cb_model_load(source, out);
+    }
+    CB_TRY(st);
+    source->path = files.path;
+    source->name = files.name;
+    return cb_context(cb_model_load(source, out), "%s", arg);
+}
+
 struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg, enum cb_model_use use,
                                    struct cb_model **out)
 {
-    struct cb_model_files files;
-    struct cb_model_source source = {
-        .graph_only = use == CB_USE_TENSORS,
-        .no_digest = use != CB_USE_IDENTITY,
-        .cache = cli->cache,
-        .find_trunk = find_trunk,
-        .release_trunk = release_trunk,
-        .ctx = cli,
-    };
-    struct cb_status st = arg ? find(cli, arg, &files) : cb_ok();
-    if (!arg || (st.code == CB_ERR_NOT_FOUND && strcmp(arg, CB_SEEDLING) == 0)) {
-        source.bytes = cb_seedling();
-        source.name = CB_SEEDLING;
-        return cb_model_load(&source, out);
-    }
-    CB_TRY(st);
-    source.path = files.path;
-    source.name = files.name;
-    return cb_context(cb_model_load(&source, out), "%s", arg);
+    return open_source(cli, arg,
+                       &(struct cb_model_source){ .graph_only = use == CB_USE_TENSORS,
+                                                  .no_digest = use != CB_USE_IDENTITY },
+                       out);
+}
+
+struct cb_status cb_cli_open_model_for(struct cb_cli *cli, const char *arg,
+                                       const struct cb_tensor *inputs, int n, struct cb_model **out)
+{
+    return open_source(
+        cli, arg, &(struct cb_model_source){ .graph_only = true, .inputs = inputs, .n_inputs = n },
+        out);
 }
 
 void cb_cli_tell_recipe(const struct cb_cli *cli, const struct cb_model *model)

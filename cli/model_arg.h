@@ -19,6 +19,11 @@ enum cb_model_use {
 CB_MUST_USE struct cb_status cb_cli_open_model(struct cb_cli *cli, const char *arg,
                                                enum cb_model_use use, struct cb_model **out);
 
+/* Opens one for tensors alone, whose If and Loop these inputs decide. */
+CB_MUST_USE struct cb_status cb_cli_open_model_for(struct cb_cli *cli, const char *arg,
+                                                   const struct cb_tensor *inputs, int n,
+                                                   struct cb_model **out);
+
 /* Says on stderr when the model's recipe is assumed. */
 void cb_cli_tell_recipe(const struct cb_cli *cli, const struct cb_model *model);
 

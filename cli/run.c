@@ -47,13 +47,14 @@ static struct cb_status find_tensors(struct cb_cli *cli, const struct cb_graph *
     return cb_ok();
 }
 
+/* graph NULL: not known yet. */
 static struct cb_status read_inputs(const struct cb_graph *graph, const struct cb_texts *files,
                                     struct cb_arena *arena, struct cb_tensor **out)
 {
     CB_TRY(cb_arena_get(arena, (size_t)files->n, sizeof **out, "inputs", out));
     for (int i = 0; i < files->n; i++) {
         const enum cb_dtype wanted =
-            i < graph->n_inputs ? graph->values[graph->inputs[i]].dtype : CB_DTYPE_NONE;
+            graph && i < graph->n_inputs ? graph->values[graph->inputs[i]].dtype : CB_DTYPE_NONE;
         CB_TRY(cb_tensor_file_read(files->item[i], wanted, arena, *out + i));
     }
     return cb_ok();
@@ -109,13 +110,12 @@ static struct cb_status write_outputs(const struct cb_cli *cli, const struct cb_
 }
 
 static struct cb_status run_model(struct cb_cli *cli, const struct cb_model *model,
-                                  struct cb_arena *arena, const struct options *options)
+                                  const struct cb_tensor *inputs, struct cb_arena *arena,
+                                  const struct options *options)
 {
-    struct cb_tensor *inputs;
     int *extra;
     struct cb_status st;
     CB_TRY(find_tensors(cli, &model->graph, &options->tensors, &extra));
-    CB_TRY(read_inputs(&model->graph, &options->inputs, arena, &inputs));
     struct cb_graph_run run = {
         .engine = &cli->engine,
         .model = model,
@@ -133,20 +133,39 @@ static struct cb_status run_model(struct cb_cli *cli, const struct cb_model *mod
     return st;
 }
 
+/* The model, and its inputs: where If and Loop depend on these, it is opened for them. *model is
+ * the caller's to destroy, also after a failure. */
+static struct cb_status open_model(struct cb_cli *cli, const struct options *options,
+                                   struct cb_arena *arena, struct cb_model **model,
+                                   struct cb_tensor **inputs)
+{
+    const char *arg = cli->args.n ? cli->args.item[0] : NULL;
+    struct cb_status st = cb_cli_open_model(cli, arg, CB_USE_TENSORS, model);
+    if (st.code && st.code != CB_ERR_UNSUPPORTED)
+        return st;
+    CB_TRY(read_inputs(*model ? &(*model)->graph : NULL, &options->inputs, arena, inputs));
+    if (st.code || (*model)->decided) {
+        cb_model_destroy(*model);
+        *model = NULL;
+        st = cb_cli_open_model_for(cli, arg, *inputs, options->inputs.n, model);
+    }
+    return st;
+}
+
 static struct cb_status run(struct cb_cli *cli, const void *given)
 {
     const struct options *options = given;
-    struct cb_model *model;
+    struct cb_model *model = NULL;
+    struct cb_tensor *inputs;
     struct cb_arena arena;
     struct cb_status st;
     if (!options->folder)
         return cb_cli_usage(cli, "--output-dir DIR is wanted");
-    CB_TRY(cb_cli_open_model(cli, cli->args.n ? cli->args.item[0] : NULL, CB_USE_TENSORS, &model));
-    st = cb_arena_init(&arena, TENSOR_BUDGET);
-    if (st.code == CB_OK) {
-        st = run_model(cli, model, &arena, options);
-        cb_arena_deinit(&arena);
-    }
+    CB_TRY(cb_arena_init(&arena, TENSOR_BUDGET));
+    st = open_model(cli, options, &arena, &model, &inputs);
+    if (st.code == CB_OK)
+        st = run_model(cli, model, inputs, &arena, options);
+    cb_arena_deinit(&arena);
     cb_model_destroy(model);
     return st;
 }

@@ -11,10 +11,13 @@
 #include "core/base/file.h"
 #include "importers/model/load.h"
 #include "importers/tensor/convert.h"
+#include "importers/tensor/pb.h"
 
 #define CASE_BUDGET ((size_t)16 << 30) /* address space of one case's tensors */
 #define MAX_DEPTH 4
 #define MAX_ENTRIES 100000
+#define MAX_INPUTS 4096 /* of a case */
+#define BLOCK 64        /* cases that are told at once */
 
 struct options {
     double rtol, atol;
@@ -41,10 +44,25 @@ static const struct cb_option rows[] = {
 enum result { RESULT_OK, RESULT_FAIL, RESULT_UNSUPPORTED, RESULT_COUNT };
 static const char *const result_name[] = { "ok", "FAIL", "unsupported" };
 
+/* A worker's own. */
+struct bench {
+    const struct cb_engine *engine;
+    const struct options *options;
+    struct cb_cache *cache;
+    struct cb_arena arena; /* of the case that runs */
+};
+
+struct test_case {
+    const char *folder;
+    struct cb_status st;
+};
+
 struct verify {
     struct cb_cli *cli;
     const struct options *options;
-    struct cb_arena arena; /* of the case that runs */
+    struct test_case *cases;
+    size_t n_cases, cap_cases;
+    struct bench *benches;
     struct cb_json json;
     int count[RESULT_COUNT];
 };
@@ -73,7 +91,7 @@ static struct cb_status round_to_type(struct cb_arena *arena, const struct cb_te
     return cb_ok();
 }
 
-static double relative_tolerance(const struct verify *v, enum cb_dtype dtype)
+static double relative_tolerance(const struct bench *v, enum cb_dtype dtype)
 {
     const double least = dtype == CB_BFLOAT16 ? 1e-2 : dtype == CB_FLOAT16 ? 2.5e-3 : 0;
     return v->options->rtol > least ? v->options->rtol : least;
@@ -87,7 +105,7 @@ static bool is_close(double got, double want, double rtol, double atol)
     return isfinite(got) && isfinite(want) && fabs(got - want) <= atol + rtol * fabs(want);
 }
 
-static struct cb_status compare_reals(const struct verify *v, const struct cb_tensor *got,
+static struct cb_status compare_reals(const struct bench *v, const struct cb_tensor *got,
                                       const struct cb_tensor *want)
 {
     const double rtol = relative_tolerance(v, want->dtype);
@@ -125,7 +143,7 @@ static struct cb_status compare_wholes(const struct cb_tensor *got, const struct
                    n, first, (long long)got->i[first], (long long)want->i[first]);
 }
 
-static struct cb_status compare(struct verify *v, const struct cb_tensor *result,
+static struct cb_status compare(struct bench *v, const struct cb_tensor *result,
                                 const struct cb_tensor *want)
 {
     char is[CB_SHAPE_TEXT], should[CB_SHAPE_TEXT];
@@ -141,24 +159,42 @@ static struct cb_status compare(struct verify *v, const struct cb_tensor *result
                                                : compare_wholes(&got, want);
 }
 
-static struct cb_status read_inputs(struct verify *v, const char *folder, struct cb_graph_run *run)
+/* Whether a file of test data holds what the model has a value of its own for: an initialiser that
+ * is declared as an input. */
+static bool is_constant(struct bench *v, const struct cb_model *model, const char *path)
 {
-    const struct cb_graph *g = &run->model->graph;
-    const int most = g->n_inputs + 1;
+    const struct cb_graph *g = model ? &model->graph : NULL;
+    struct cb_bytes file;
+    if (!g || !cb_path_ending(path, ".pb") || cb_file_map(path, &file).code)
+        return false;
+    const char *name = cb_pb_name(&v->arena, file);
+    const int value = name ? cb_graph_find(g, name) : -1;
+    cb_file_unmap(&file);
+    return value >= 0 && g->values[value].data;
+}
+
+/* Inputs of a data set; model NULL: not known yet. */
+static struct cb_status read_inputs(struct bench *v, const struct cb_model *model,
+                                    const char *folder, struct cb_tensor **out, int *n)
+{
     struct cb_tensor *inputs;
     char path[PATH_MAX];
-    CB_TRY(cb_arena_get(&v->arena, (size_t)most, sizeof *inputs, "inputs", &inputs));
-    for (int i = 0; i < most && find_tensor(folder, "input", i, path); i++) {
+    CB_TRY(cb_arena_get(&v->arena, MAX_INPUTS, sizeof *inputs, "inputs", &inputs));
+    *n = 0;
+    for (int i = 0; i < MAX_INPUTS && find_tensor(folder, "input", i, path); i++) {
+        const struct cb_graph *g = model ? &model->graph : NULL;
         const enum cb_dtype wanted =
-            i < g->n_inputs ? g->values[g->inputs[i]].dtype : CB_DTYPE_NONE;
-        CB_TRY(cb_tensor_file_read(path, wanted, &v->arena, &inputs[i]));
-        run->n_inputs = i + 1;
+            g && *n < g->n_inputs ? g->values[g->inputs[*n]].dtype : CB_DTYPE_NONE;
+        if (is_constant(v, model, path))
+            continue;
+        CB_TRY(cb_tensor_file_read(path, wanted, &v->arena, &inputs[*n]));
+        ++*n;
     }
-    run->inputs = inputs;
+    *out = inputs;
     return cb_ok();
 }
 
-static struct cb_status compare_outputs(struct verify *v, const char *folder,
+static struct cb_status compare_outputs(struct bench *v, const char *folder,
                                         const struct cb_graph_run *run)
 {
     const struct cb_graph *g = &run->model->graph;
@@ -174,48 +210,69 @@ static struct cb_status compare_outputs(struct verify *v, const char *folder,
     return n ? cb_ok() : cb_fail(CB_ERR_CONTENT, "%s: no output to compare with", folder);
 }
 
-static struct cb_status run_data_set(struct verify *v, const struct cb_model *model,
-                                     const char *folder)
+static struct cb_status run_on(struct bench *v, const struct cb_model *model, const char *folder,
+                               const struct cb_tensor *inputs, int n_inputs)
 {
     struct cb_graph_run run = {
-        .engine = &v->cli->engine,
+        .engine = v->engine,
         .model = model,
+        .inputs = inputs,
+        .n_inputs = n_inputs,
         .no_passes = v->options->no_passes,
         .any_shape = true,
         .arena = &v->arena,
     };
-    struct cb_status st = read_inputs(v, folder, &run);
-    if (st.code == CB_OK)
-        st = cb_graph_run(&run);
+    struct cb_status st = cb_graph_run(&run);
     if (st.code == CB_OK)
         st = compare_outputs(v, folder, &run);
     cb_graph_run_close(&run);
     return st;
 }
 
-/* All data sets of a case, until one fails. */
-static struct cb_status run_case(struct verify *v, const char *folder, const char *file)
+/* `model` NULL, or decided by its inputs: it is loaded for these. */
+static struct cb_status run_data_set(struct bench *v, const struct cb_model_source *source,
+                                     const struct cb_model *model, const char *folder)
 {
-    const struct cb_model_source source = { .path = file,
-                                            .graph_only = true,
-                                            .cache = v->cli->cache };
-    struct cb_model *model;
+    struct cb_model_source for_inputs = *source;
+    struct cb_model *own = NULL;
+    struct cb_tensor *inputs;
+    struct cb_status st = read_inputs(v, model, folder, &inputs, &for_inputs.n_inputs);
+    if (st.code == CB_OK && (!model || model->decided)) {
+        for_inputs.inputs = inputs;
+        st = cb_model_load(&for_inputs, &own);
+    }
+    if (st.code == CB_OK)
+        st = run_on(v, own ? own : model, folder, inputs, for_inputs.n_inputs);
+    cb_model_destroy(own);
+    return st;
+}
+
+/* All data sets of a case, until one fails. What is not supported may be so with the inputs. */
+static struct cb_status run_case(struct bench *v, const char *folder)
+{
+    char path[PATH_MAX], file[PATH_MAX];
+    struct cb_model_source source = { .path = file, .graph_only = true, .cache = v->cache };
+    struct cb_model *model = NULL;
     struct cb_status st;
-    char path[PATH_MAX];
     int n = 0;
-    CB_TRY(cb_model_load(&source, &model));
-    for (st = cb_ok(); st.code == CB_OK; n++) {
+    if (!cb_path_print(file, "%s/model.onnx", folder))
+        return cb_fail(CB_ERR_INPUT, "the path is too long");
+    st = cb_model_load(&source, &model);
+    const bool retry = st.code == CB_ERR_UNSUPPORTED;
+    for (; st.code == CB_OK || (retry && n == 0); n++) {
         if (!cb_path_print(path, "%s/test_data_set_%d", folder, n) || !cb_file_is_folder(path))
             break;
-        st = run_data_set(v, model, path);
+        st = run_data_set(v, &source, model, path);
         cb_arena_rewind(&v->arena, 0);
     }
     cb_model_destroy(model);
-    return n ? st : cb_fail(CB_ERR_CONTENT, "there is no test_data_set_0");
+    return n || st.code ? st : cb_fail(CB_ERR_CONTENT, "there is no test_data_set_0");
 }
 
-static void report(struct verify *v, const char *folder, const struct cb_status *st)
+static void report(struct verify *v, const struct test_case *c)
 {
+    const struct cb_status *st = &c->st;
+    const char *folder = c->folder;
     const enum result result = st->code == CB_OK                ? RESULT_OK
                                : st->code == CB_ERR_UNSUPPORTED ? RESULT_UNSUPPORTED
                                                                 : RESULT_FAIL;
@@ -260,60 +317,101 @@ static struct cb_status list_folders(struct cb_arena *arena, const char *folder,
     return st;
 }
 
+static struct cb_status add_case(struct verify *v, const char *folder)
+{
+    struct cb_arena *arena = &v->cli->arena;
+    if (v->n_cases == v->cap_cases) {
+        const size_t cap = v->cap_cases ? 2 * v->cap_cases : 64;
+        struct test_case *grown;
+        CB_TRY(cb_arena_get(arena, cap, sizeof *grown, "cases", &grown));
+        if (v->n_cases)
+            memcpy(grown, v->cases, v->n_cases * sizeof *grown);
+        v->cases = grown;
+        v->cap_cases = cap;
+    }
+    const char *copy = cb_arena_text(arena, folder, strlen(folder));
+    v->cases[v->n_cases++] = (struct test_case){ .folder = copy };
+    return copy ? cb_ok() : cb_fail(CB_ERR_NOMEM, "%s: too many folders", folder);
+}
+
 /* A case folder, or a folder of such. */
 static struct cb_status visit(struct verify *v, const char *folder, int depth)
 {
-    struct cb_arena *arena = &v->cli->arena;
-    const size_t mark = arena->used;
     const char **names;
     char path[PATH_MAX];
     size_t n;
-    if (cb_path_print(path, "%s/model.onnx", folder) && cb_file_is_regular(path)) {
-        const struct cb_status st = run_case(v, folder, path);
-        report(v, folder, &st);
-        return cb_ok();
-    }
-    CB_TRY(list_folders(arena, folder, &names, &n));
+    if (cb_path_print(path, "%s/model.onnx", folder) && cb_file_is_regular(path))
+        return add_case(v, folder);
+    CB_TRY(list_folders(&v->cli->arena, folder, &names, &n));
     for (size_t i = 0; i < n && depth < MAX_DEPTH; i++)
         if (cb_path_print(path, "%s/%s", folder, names[i]))
             CB_TRY(visit(v, path, depth + 1));
-    cb_arena_rewind(arena, mark);
     return cb_ok();
+}
+
+static void run_one(void *ctx, size_t i, size_t worker)
+{
+    struct verify *v = ctx;
+    v->cases[i].st = run_case(&v->benches[worker], v->cases[i].folder);
+}
+
+/* Cases beside each other, each on one thread; few cases one after the other, on all threads. They
+ * are told in order, after each block. */
+static struct cb_status run_cases(struct verify *v)
+{
+    struct cb_engine *engine = &v->cli->engine, alone = *engine;
+    const size_t threads = cb_threads_count(engine->threads);
+    const size_t n = v->n_cases < 2 * threads ? 1 : threads, block = n == 1 ? 1 : BLOCK;
+    struct cb_status st = cb_ok();
+    alone.threads = NULL;
+    CB_TRY(cb_arena_get(&v->cli->arena, n, sizeof *v->benches, "cases", &v->benches));
+    for (size_t i = 0; i < n && st.code == CB_OK; i++) {
+        v->benches[i] = (struct bench){ .engine = n == 1 ? engine : &alone,
+                                        .options = v->options,
+                                        .cache = v->cli->cache };
+        st = cb_arena_init(&v->benches[i].arena, CASE_BUDGET);
+    }
+    struct verify part = *v;
+    for (size_t at = 0; at < v->n_cases && st.code == CB_OK; at += block) {
+        const size_t left = v->n_cases - at, count = left < block ? left : block;
+        part.cases = v->cases + at;
+        cb_threads_for(n == 1 ? NULL : engine->threads, count, run_one, &part);
+        for (size_t i = 0; i < count; i++)
+            report(v, &part.cases[i]);
+    }
+    for (size_t i = 0; i < n; i++)
+        cb_arena_deinit(&v->benches[i].arena);
+    return st;
 }
 
 static struct cb_status verify_all(struct verify *v)
 {
     struct cb_buf text;
+    struct cb_status st = cb_ok();
+    for (int i = 0; i < v->cli->args.n; i++)
+        CB_TRY(visit(v, v->cli->args.item[i], 0));
     v->json = cb_output_begin(&text);
     cb_json_open(&v->json, NULL, '{');
     cb_json_open(&v->json, "cases", '[');
-    for (int i = 0; i < v->cli->args.n; i++) {
-        const struct cb_status st = visit(v, v->cli->args.item[i], 0);
-        if (st.code) {
-            cb_buf_deinit(&text);
-            return st;
-        }
-    }
+    st = run_cases(v);
     cb_json_close(&v->json, ']');
     cb_json_int(&v->json, "passed", v->count[RESULT_OK]);
     cb_json_int(&v->json, "failed", v->count[RESULT_FAIL]);
     cb_json_int(&v->json, "unsupported", v->count[RESULT_UNSUPPORTED]);
     cb_json_close(&v->json, '}');
     if (v->cli->json)
-        return cb_output_json(&text, cb_ok());
+        return cb_output_json(&text, st);
     cb_buf_deinit(&text);
-    printf("%d passed, %d failed, %d unsupported\n", v->count[RESULT_OK], v->count[RESULT_FAIL],
-           v->count[RESULT_UNSUPPORTED]);
-    return cb_ok();
+    if (st.code == CB_OK)
+        printf("%d passed, %d failed, %d unsupported\n", v->count[RESULT_OK], v->count[RESULT_FAIL],
+               v->count[RESULT_UNSUPPORTED]);
+    return st;
 }
 
 static struct cb_status run(struct cb_cli *cli, const void *given)
 {
     struct verify v = { .cli = cli, .options = given };
-    struct cb_status st;
-    CB_TRY(cb_arena_init(&v.arena, CASE_BUDGET));
-    st = verify_all(&v);
-    cb_arena_deinit(&v.arena);
+    struct cb_status st = verify_all(&v);
     if (st.code == CB_OK && v.count[RESULT_FAIL])
         st = cb_fail(CB_ERR_CONTENT, "%d cases failed", v.count[RESULT_FAIL]);
     if (st.code == CB_OK && v.count[RESULT_OK] + v.count[RESULT_UNSUPPORTED] == 0)
@@ -329,7 +427,9 @@ const struct cb_verb cb_verb_verify = {
     .notes = "Each DIR is a case (model.onnx, test_data_set_N/input_K.pb, output_K.pb) or a\n"
              "folder of cases. A line a case: ok, FAIL or unsupported, the folder, why; then\n"
              "the counts. Types and shapes must be equal, whole numbers too; real numbers\n"
-             "within the tolerances; NaN equals NaN. Exit status 1 when any failed.\n",
+             "within the tolerances; NaN equals NaN. Exit status 1 when any failed. Many cases\n"
+             "run beside each other, each on one thread. Where If or Loop depend on inputs, the\n"
+             "model is loaded for those of the case.\n",
     .examples = "  cambium verify onnx/backend/test/data/node\n"
                 "  cambium verify models/squeezenet1.1 --atol 1e-4\n",
     .options = rows,

@@ -30,6 +30,7 @@ struct cb_model {
     int batch;                    /* photos that the graph insists on; 0: open */
     int height, width, channels;  /* of the input tensor; 0: open (the recipe decides) */
     int opset;
+    bool decided;                 /* by the inputs' shapes (or elements) which nodes the graph has */
     bool trained_here;            /* a head that this program trained: trunk by reference */
     void *owner;                  /* what importers/model keeps with it: mapped file, trunk */
 };

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CB_MAX_RANK 8
+#define CB_MAX_RANK 10
 /* Of one tensor: keeps every product of sizes far from overflow. */
 #define CB_MAX_ELEMENTS ((size_t)1 << 31)
 

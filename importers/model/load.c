@@ -93,10 +93,13 @@ static struct cb_status read_graph(struct loading *l)
     const struct cb_onnx_options options = {
         .mapped = l->owner->mapped,
         .folder = l->source->path && !l->source->untrusted ? (*folder ? folder : "/") : NULL,
+        .inputs = l->source->inputs,
+        .n_inputs = l->source->n_inputs,
     };
     CB_TRY(cb_onnx_load(&m->arena, l->owner->file, &options, onnx));
     m->graph = onnx->graph;
     m->opset = (int)onnx->opset;
+    m->decided = onnx->decided;
     l->labels = find_prop(onnx, labels_key);
     l->recipe = find_prop(onnx, recipe_key);
     if (!l->source->graph_only && !l->source->no_digest)

@@ -20,6 +20,9 @@ struct cb_model_source {
     bool graph_only; /* any network on tensors: no recipe, labels, anatomy or digest; input and the
                         rest are -1 */
     struct cb_cache *cache; /* of packed weights and digests, for models from a path; NULL: none */
+    const struct cb_tensor *inputs; /* that the model is for (importers/onnx/load.h); n_inputs 0:
+                                       those that the file declares */
+    int n_inputs;
     bool no_digest;  /* leaves digest zero: computing it costs 2 ms a megabyte */
     /* The loaded model of that digest, with a reference that release_trunk gives back; NULL: heads
      * are refused. */

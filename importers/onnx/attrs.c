@@ -2,16 +2,35 @@
 
 #include <string.h>
 
+#include "importers/onnx/loader.h"
+
 #define TYPE(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
 
+static const Onnx__AttributeProto *find(Onnx__AttributeProto *const *list, size_t n,
+                                        const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i]->name && strcmp(list[i]->name, name) == 0)
+            return list[i];
+    return NULL;
+}
+
+/* In a function's body an attribute may stand for one of the call, or for its default. */
 const Onnx__AttributeProto *cb_onnx_attr_find(const struct cb_onnx_node *node, const char *name)
 {
-    for (size_t i = 0; i < node->proto->n_attribute; i++) {
-        const Onnx__AttributeProto *a = node->proto->attribute[i];
-        if (a->name && strcmp(a->name, name) == 0)
-            return a;
+    const Onnx__AttributeProto *a = find(node->proto->attribute, node->proto->n_attribute, name);
+    while (a && a->ref_attr_name && *a->ref_attr_name) {
+        const struct cb_onnx_scope *scope = node->scope;
+        const char *of_call = a->ref_attr_name;
+        if (!scope->function)
+            return NULL;
+        node = scope->caller;
+        a = find(node->proto->attribute, node->proto->n_attribute, of_call);
+        if (!a)
+            return find(scope->function->attribute_proto, scope->function->n_attribute_proto,
+                        of_call);
     }
-    return NULL;
+    return a;
 }
 
 struct cb_status cb_onnx_attr_wanted(const struct cb_onnx_node *node, const char *name)

@@ -23,7 +23,7 @@ struct cb_status cb_onnx_add(struct cb_onnx_node *node, enum cb_op op, const uni
     struct cb_graph *g = node->import->graph;
     struct cb_node *made;
     const char *name = node->name;
-    if (op != node->rule->op &&
+    if ((!node->rule || op != node->rule->op) &&
         !(name = cb_arena_printf(g->arena, "%s/%s", name, cb_op_get(op)->name)))
         return cb_fail(CB_ERR_NOMEM, "over the budget");
     CB_TRY(cb_graph_add_node(g, op, name, in.n, in.v, out.n, out.v, &made));
@@ -88,7 +88,7 @@ void cb_onnx_set_constant(struct cb_onnx_import *import, int v, const struct cb_
     value->shape = tensor->shape;
     value->data = tensor->data;
     value->key = cb_key_mix(1, (uint64_t)v);
-    value->durable = true;
+    value->durable = import->n_inputs == 0; /* else they decide which values there are */
     value->mapped = mapped;
 }
 

@@ -12,12 +12,20 @@
 #define CB_ONNX_MAX_TENSORS 65536 /* initialisers; as many again as attributes */
 #define CB_ONNX_MAX_ATTRIBUTES 524288
 #define CB_ONNX_MAX_ARGS 524288  /* names of nodes' inputs, and of their outputs */
-#define CB_ONNX_MAX_VALUES 65536 /* declared inputs, and outputs; old files declare initialisers  
-                                  * \ */
+#define CB_ONNX_MAX_VALUES 65536 /* declared inputs, and outputs; old files declare initialisers */
 #define CB_ONNX_MAX_DIMS 524288
 #define CB_ONNX_MAX_PROPS 4096     /* metadata entries */
-#define CB_ONNX_MAX_FUNCTIONS 1024 /* each refused node is looked up among them */
+#define CB_ONNX_MAX_FUNCTIONS 1024 /* each node without a rule is looked up among them */
 #define CB_ONNX_MAX_OPSETS 256     /* and among these */
+
+/* Elements of a sparse tensor, all zeroes counted: a file of some bytes may ask for any number. */
+#define CB_ONNX_MAX_SPARSE ((size_t)1 << 26)
+
+/* How deep graphs stand in each other, in the file and with functions once they are written out. */
+#define CB_ONNX_MAX_DEPTH 32
+
+/* Nodes, with their inputs and outputs, that functions, branches and loops may become. */
+#define CB_ONNX_MAX_INLINED ((size_t)1 << 18)
 
 /* Files of external data: some exporters write one a tensor. */
 #define CB_ONNX_MAX_EXTERNAL 4096

@@ -18,14 +18,13 @@ static struct cb_status read_header(struct cb_onnx_loader *l)
         return cb_fail(CB_ERR_UNSUPPORTED, "IR version %lld; the newest known is %d",
                        (long long)p->ir_version, CB_ONNX_NEWEST_IR);
     l->graph = p->graph;
-    l->import.opset = cb_onnx_opset_of(l, "");
+    l->model->opset = cb_onnx_opset_of(p->opset_import, p->n_opset_import, "");
     if (p->ir_version < 3 && p->n_opset_import == 0)
-        l->import.opset = 1; /* operator sets came with version 3 */
-    if (l->import.opset > CB_ONNX_NEWEST_OPSET)
+        l->model->opset = 1; /* operator sets came with version 3 */
+    if (l->model->opset > CB_ONNX_NEWEST_OPSET)
         return cb_fail(CB_ERR_UNSUPPORTED, "opset %lld; the newest known is %d",
-                       (long long)l->import.opset, CB_ONNX_NEWEST_OPSET);
+                       (long long)l->model->opset, CB_ONNX_NEWEST_OPSET);
     l->model->ir_version = p->ir_version;
-    l->model->opset = l->import.opset;
     return cb_ok();
 }
 
@@ -65,21 +64,33 @@ static struct cb_status note(struct cb_onnx_loader *l, struct cb_status st, cons
     return cb_ok();
 }
 
-static struct cb_status add_initializers(struct cb_onnx_loader *l)
+/* A named value for an initialiser; *name is what its proto says. */
+static struct cb_status add_named(struct cb_onnx_scope *scope, const char *name, size_t i, int *v)
 {
-    struct cb_byte_weights bytes;
-    CB_TRY(cb_byte_weights_find(l->graph, l->scratch, &bytes));
-    for (size_t i = 0; i < l->graph->n_initializer; i++) {
-        const Onnx__TensorProto *proto = l->graph->initializer[i];
-        const char *name = proto->name;
-        struct cb_tensor t;
+    const char *full = name;
+    if (!name || !*name)
+        return cb_fail(CB_ERR_MODEL, "initializer %zu has no name", i);
+    if (*scope->prefix)
+        full = cb_arena_printf(scope->loader->scratch, "%.200s/%.200s", scope->prefix, name);
+    if (!full)
+        return cb_fail(CB_ERR_NOMEM, "names: over the budget");
+    CB_TRY(cb_graph_add_value(&scope->loader->model->graph, full, CB_DTYPE_NONE, &no_shape, v));
+    cb_onnx_names_add(&scope->names, name, *v);
+    return cb_ok();
+}
+
+struct cb_status cb_onnx_add_initializers(struct cb_onnx_scope *scope,
+                                          const Onnx__GraphProto *graph,
+                                          const struct cb_byte_weights *bytes)
+{
+    struct cb_onnx_loader *l = scope->loader;
+    struct cb_tensor t;
+    int v;
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        const Onnx__TensorProto *proto = graph->initializer[i];
         bool in_place;
-        int v;
-        if (!name || !*name)
-            return cb_fail(CB_ERR_MODEL, "initializer %zu has no name", i);
-        CB_TRY(cb_graph_add_value(&l->model->graph, name, CB_DTYPE_NONE, &no_shape, &v));
-        cb_onnx_names_add(&l->names, name, v);
-        if (cb_byte_weights_has(&bytes, name) &&
+        CB_TRY(add_named(scope, proto->name, i, &v));
+        if (bytes && cb_byte_weights_has(bytes, proto->name) &&
             cb_onnx_tensor_bytes(&l->model->files, proto, &t)) {
             cb_onnx_set_constant(&l->import, v, &t, l->import.mapped);
             continue;
@@ -88,19 +99,23 @@ static struct cb_status add_initializers(struct cb_onnx_loader *l)
         if (st.code == CB_OK)
             cb_onnx_set_constant(&l->import, v, &t, in_place && l->import.mapped);
         else
-            CB_TRY(note(l, st, "initializer", name));
+            CB_TRY(note(l, st, "initializer", proto->name));
     }
-    for (size_t i = 0; i < l->graph->n_sparse_initializer; i++) {
-        const Onnx__TensorProto *values = l->graph->sparse_initializer[i]->values;
-        cb_onnx_refusals_add(&l->refusals, cb_onnx_text_or(values ? values->name : NULL, "?"),
-                             "sparse initializer");
+    for (size_t i = 0; i < graph->n_sparse_initializer; i++) {
+        const Onnx__SparseTensorProto *proto = graph->sparse_initializer[i];
+        const char *name = proto->values ? proto->values->name : NULL;
+        CB_TRY(add_named(scope, name, i, &v));
+        const struct cb_status st = cb_onnx_sparse_read(&l->model->files, proto, &t);
+        if (st.code == CB_OK)
+            cb_onnx_set_constant(&l->import, v, &t, false);
+        else
+            CB_TRY(note(l, st, "sparse initializer", name));
     }
-    const char *twice = cb_onnx_names_sort(&l->names);
+    const char *twice = cb_onnx_names_sort(&scope->names);
     return twice ? cb_fail(CB_ERR_MODEL, "two initializers are named %.80s", twice) : cb_ok();
 }
 
-/* The declared type of an input or output. */
-static struct cb_status read_type(const Onnx__TypeProto *type, struct cb_onnx_io *io)
+struct cb_status cb_onnx_read_type(const Onnx__TypeProto *type, struct cb_onnx_io *io)
 {
     static const struct {
         Onnx__TypeProto__ValueCase kind;
@@ -147,12 +162,12 @@ static struct cb_status add_inputs(struct cb_onnx_loader *l)
         struct cb_onnx_io io = { .shape = no_shape };
         if (!info->name || !*info->name)
             return cb_fail(CB_ERR_MODEL, "input %zu has no name", i);
-        if (cb_onnx_names_find(&l->names, info->name) >= 0)
+        if (cb_onnx_names_find(&l->top.names, info->name) >= 0)
             continue;
-        CB_TRY(note(l, read_type(info->type, &io), "input", info->name));
+        CB_TRY(note(l, cb_onnx_read_type(info->type, &io), "input", info->name));
         CB_TRY(cb_graph_add_value(g, info->name, io.dtype, &io.shape, &v));
         CB_TRY(cb_graph_add_input(g, v));
-        cb_onnx_names_add(&l->names, info->name, v);
+        cb_onnx_names_add(&l->top.names, info->name, v);
         io.name = g->values[v].name;
         inputs[g->n_inputs - 1] = io;
     }
@@ -171,10 +186,10 @@ static struct cb_status add_outputs(struct cb_onnx_loader *l)
         const Onnx__ValueInfoProto *info = l->graph->output[i];
         struct cb_onnx_io io = { .shape = no_shape };
         const char *name = cb_onnx_text_or(info->name, "");
-        const int v = cb_onnx_names_find(&l->names, name);
+        const int v = cb_onnx_names_find(&l->top.names, name);
         if (v < 0)
             return cb_fail(CB_ERR_MODEL, "output %.80s is made by nothing", name);
-        CB_TRY(note(l, read_type(info->type, &io), "output", name));
+        CB_TRY(note(l, cb_onnx_read_type(info->type, &io), "output", name));
         CB_TRY(cb_graph_add_output(g, v));
         io.name = g->values[v].name;
         outputs[i] = io;
@@ -185,17 +200,19 @@ static struct cb_status add_outputs(struct cb_onnx_loader *l)
 
 static struct cb_status load_into(struct cb_onnx_loader *l)
 {
-    size_t names = 0;
+    struct cb_byte_weights bytes;
     CB_TRY(read_header(l));
     CB_TRY(keep_texts(l));
-    for (size_t i = 0; i < l->graph->n_node; i++)
-        names += l->graph->node[i]->n_output;
-    names += l->graph->n_initializer + l->graph->n_input;
-    CB_TRY(cb_onnx_names_init(&l->names, l->scratch, names));
-    CB_TRY(add_initializers(l));
+    CB_TRY(cb_onnx_functions_sort(l));
+    l->top = (struct cb_onnx_scope){
+        .loader = l, .prefix = "", .proto = l->graph->node, .n_nodes = l->graph->n_node
+    };
+    CB_TRY(cb_onnx_scope_begin(
+        &l->top, l->graph->n_initializer + l->graph->n_sparse_initializer + l->graph->n_input, 0));
+    CB_TRY(cb_byte_weights_find(l->graph, l->scratch, &bytes));
+    CB_TRY(cb_onnx_add_initializers(&l->top, l->graph, &bytes));
     CB_TRY(add_inputs(l));
-    CB_TRY(cb_onnx_add_nodes(l));
-    CB_TRY(cb_onnx_import_nodes(l));
+    CB_TRY(cb_onnx_scope_import(&l->top));
     CB_TRY(add_outputs(l));
     CB_TRY(cb_onnx_refusals_status(&l->refusals));
     return cb_graph_verify(&l->model->graph, "import");
@@ -234,7 +251,9 @@ struct cb_status cb_onnx_load(struct cb_arena *arena, struct cb_bytes bytes,
             .import = { .graph = &model.graph,
                         .files = &model.files,
                         .scratch = &scratch,
-                        .mapped = options->mapped },
+                        .mapped = options->mapped,
+                        .inputs = options->inputs,
+                        .n_inputs = options->n_inputs },
         };
         st = load_into(&l);
     }

@@ -12,6 +12,10 @@
 struct cb_onnx_options {
     bool mapped;        /* bytes are a mapped file: pages of weights may be let go after packing */
     const char *folder; /* the file's folder, for external data; NULL: refused (uploads) */
+    /* The graph's inputs, where If and Loop depend on them: shapes, and elements (or NULL). The
+     * graph then holds for these alone. n_inputs 0: shapes are those that the file declares. */
+    const struct cb_tensor *inputs;
+    int n_inputs;
 };
 
 /* A declared input or output; shape.rank -1: not declared, a dim of -1: open. */
@@ -33,6 +37,7 @@ struct cb_onnx_model {
     int n_props;
     const struct cb_onnx_io *inputs, *outputs; /* graph.n_inputs, graph.n_outputs of them */
     struct cb_onnx_files files;                /* external data, mapped */
+    bool decided; /* by the inputs' shapes or elements which nodes there are */
 };
 
 /* Everything is in `arena`, but for the external files.

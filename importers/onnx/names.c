@@ -13,7 +13,7 @@ struct cb_status cb_onnx_names_init(struct cb_onnx_names *names, struct cb_arena
 void cb_onnx_names_add(struct cb_onnx_names *names, const char *text, int value)
 {
     assert(names->n < names->cap);
-    names->entry[names->n++] = (struct cb_onnx_name){ text, value };
+    names->entry[names->n++] = (struct cb_onnx_name){ text, value, -1 };
 }
 
 static int by_text(const void *a, const void *b)
@@ -32,12 +32,16 @@ const char *cb_onnx_names_sort(struct cb_onnx_names *names)
     return NULL;
 }
 
+const struct cb_onnx_name *cb_onnx_names_get(const struct cb_onnx_names *names, const char *text)
+{
+    const struct cb_onnx_name wanted = { .text = text };
+    return names->n_sorted
+               ? bsearch(&wanted, names->entry, (size_t)names->n_sorted, sizeof wanted, by_text)
+               : NULL;
+}
+
 int cb_onnx_names_find(const struct cb_onnx_names *names, const char *text)
 {
-    const struct cb_onnx_name wanted = { text, 0 };
-    const struct cb_onnx_name *found =
-        names->n_sorted
-            ? bsearch(&wanted, names->entry, (size_t)names->n_sorted, sizeof wanted, by_text)
-            : NULL;
+    const struct cb_onnx_name *found = cb_onnx_names_get(names, text);
     return found ? found->value : -1;
 }

@@ -10,8 +10,9 @@
 struct cb_onnx_names {
     struct cb_onnx_name {
         const char *text;
-        int value;
-    } *entry;
+        int value; /* -1: one that is absent */
+        int node;  /* of the same scope, which makes it; -1: none */
+    } * entry;
     int n, n_sorted, cap;
 };
 
@@ -25,5 +26,8 @@ void cb_onnx_names_add(struct cb_onnx_names *names, const char *text, int value)
 /* Makes all names so far findable. Returns one that was added twice; NULL: none. */
 const char *cb_onnx_names_sort(struct cb_onnx_names *names);
 
-/* -1 when there is none. */
+/* NULL when there is none. */
+const struct cb_onnx_name *cb_onnx_names_get(const struct cb_onnx_names *names, const char *text);
+
+/* Its value; -1 when there is none. */
 int cb_onnx_names_find(const struct cb_onnx_names *names, const char *text);

@@ -221,17 +221,22 @@ static struct cb_status read_typed(struct cb_bytes message, const struct type *t
     return at == count ? cb_ok() : cb_fail(CB_ERR_MODEL, "wants %zu values, has %zu", count, at);
 }
 
-static struct cb_status read_shape(const Onnx__TensorProto *proto, struct cb_shape *shape)
+static struct cb_status read_dims(size_t n, const int64_t *dims, struct cb_shape *shape)
 {
-    if (proto->n_dims > CB_MAX_RANK)
-        return cb_fail(CB_ERR_UNSUPPORTED, "a tensor of rank %zu", proto->n_dims);
-    *shape = (struct cb_shape){ .rank = (int)proto->n_dims };
-    for (size_t i = 0; i < proto->n_dims; i++)
-        shape->dim[i] = proto->dims[i];
+    if (n > CB_MAX_RANK)
+        return cb_fail(CB_ERR_UNSUPPORTED, "a tensor of rank %zu", n);
+    *shape = (struct cb_shape){ .rank = (int)n };
+    for (size_t i = 0; i < n; i++)
+        shape->dim[i] = dims[i];
     char text[CB_SHAPE_TEXT];
     if (!cb_shape_check(shape))
         return cb_fail(CB_ERR_MODEL, "dims %s: negative or too large", cb_shape_text(shape, text));
     return cb_ok();
+}
+
+static struct cb_status read_shape(const Onnx__TensorProto *proto, struct cb_shape *shape)
+{
+    return read_dims(proto->n_dims, proto->dims, shape);
 }
 
 struct cb_status cb_onnx_tensor_read(struct cb_onnx_files *files, const Onnx__TensorProto *proto,
@@ -284,4 +289,50 @@ bool cb_onnx_tensor_bytes(struct cb_onnx_files *files, const Onnx__TensorProto *
     t.data = (void *)(uintptr_t)found.bytes.data;
     *out = t;
     return true;
+}
+
+/* Where element i of a sparse tensor stands: its index is one number, or one for each axis. */
+static struct cb_status place_of(const struct cb_tensor *indices, const struct cb_shape *dense,
+                                 size_t i, size_t *out)
+{
+    const int n = indices->shape.rank == 2 ? (int)indices->shape.dim[1] : 1;
+    const int64_t *index = indices->i + i * (size_t)n, count = (int64_t)cb_shape_count(dense);
+    int64_t at = 0;
+    for (int k = 0; k < n; k++) {
+        const int64_t size = indices->shape.rank == 2 ? dense->dim[k] : count;
+        if (index[k] < 0 || index[k] >= size)
+            return cb_fail(CB_ERR_MODEL, "index %lld of a sparse tensor, wants 0 to %lld",
+                           (long long)index[k], (long long)size - 1);
+        at = indices->shape.rank == 2 ? at * size + index[k] : index[k];
+    }
+    *out = (size_t)at;
+    return cb_ok();
+}
+
+struct cb_status cb_onnx_sparse_read(struct cb_onnx_files *files,
+                                     const Onnx__SparseTensorProto *proto, struct cb_tensor *out)
+{
+    struct cb_tensor values, indices, t;
+    bool in_place;
+    if (!proto->values || !proto->indices)
+        return cb_fail(CB_ERR_MODEL, "a sparse tensor without values or indices");
+    CB_TRY(cb_onnx_tensor_read(files, proto->values, &values, &in_place));
+    CB_TRY(cb_onnx_tensor_read(files, proto->indices, &indices, &in_place));
+    t = (struct cb_tensor){ .dtype = values.dtype };
+    CB_TRY(read_dims(proto->n_dims, proto->dims, &t.shape));
+    const size_t n = cb_tensor_count(&values), size = cb_dtype_size(t.dtype);
+    const struct cb_shape *at = &indices.shape;
+    if (indices.dtype != CB_INT64 || values.shape.rank != 1 || at->rank < 1 || at->rank > 2 ||
+        at->dim[0] != values.shape.dim[0] || (at->rank == 2 && at->dim[1] != t.shape.rank))
+        return cb_fail(CB_ERR_MODEL, "indices of a sparse tensor do not fit its values");
+    if (cb_tensor_count(&t) > CB_ONNX_MAX_SPARSE)
+        return cb_fail(CB_ERR_TOO_LARGE, "a sparse tensor of %zu elements", cb_tensor_count(&t));
+    CB_TRY(cb_arena_get(files->arena, cb_tensor_count(&t), size, "a sparse tensor", &t.data));
+    for (size_t i = 0; i < n; i++) {
+        size_t place = 0;
+        CB_TRY(place_of(&indices, &t.shape, i, &place));
+        memcpy((uint8_t *)t.data + place * size, (const uint8_t *)values.data + i * size, size);
+    }
+    *out = t;
+    return cb_ok();
 }

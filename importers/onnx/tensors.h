@@ -17,7 +17,7 @@ struct cb_onnx_files {
     struct cb_onnx_external {
         const char *location;
         struct cb_bytes bytes;
-    } *external; /* mapped, each once; unmapped by cb_onnx_files_close */
+    } * external; /* mapped, each once; unmapped by cb_onnx_files_close */
     int n_external;
 };
 
@@ -43,3 +43,9 @@ CB_MUST_USE struct cb_status cb_onnx_tensor_read(struct cb_onnx_files *files,
  * them. False where they do not lie as plain bytes. */
 bool cb_onnx_tensor_bytes(struct cb_onnx_files *files, const Onnx__TensorProto *proto,
                           struct cb_tensor *out);
+
+/* A sparse tensor's elements where its indices say, zeroes elsewhere. Errors as above, and
+ * CB_ERR_TOO_LARGE. */
+CB_MUST_USE struct cb_status cb_onnx_sparse_read(struct cb_onnx_files *files,
+                                                 const Onnx__SparseTensorProto *proto,
+                                                 struct cb_tensor *out);

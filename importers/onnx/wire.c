@@ -28,8 +28,8 @@ enum action {
     EMPTY /* a message: only that it is there */
 };
 
-/* What reaches the parser; every other field is dropped. A message is walked into only by rows
- * above that of its own fields, so the walk ends. */
+/* What reaches the parser; every other field is dropped. Only a graph may stand in itself, by a
+ * node's attribute, and how deep is counted. */
 /* clang-format off */
 static const struct rule {
     enum message in;
@@ -58,17 +58,21 @@ static const struct rule {
     { NODE, 4, COPY, 0, 0, "op_type" },
     { NODE, 5, WALK, ATTRIBUTE, CB_ONNX_MAX_ATTRIBUTES, "attribute" },
     { NODE, 7, COPY, 0, 0, "domain" },
+    { NODE, 8, COPY, 0, 0, "overload" },
     { ATTRIBUTE, 1, COPY, 0, 0, "name" },
     { ATTRIBUTE, 2, COPY, 0, 0, "f" },
     { ATTRIBUTE, 3, COPY, 0, 0, "i" },
     { ATTRIBUTE, 4, COPY, 0, 0, "s" },
     { ATTRIBUTE, 5, WALK, TENSOR, CB_ONNX_MAX_TENSORS, "t" },
-    { ATTRIBUTE, 6, EMPTY, 0, CB_ONNX_MAX_NODES, "g" },
+    { ATTRIBUTE, 6, WALK, GRAPH, CB_ONNX_MAX_NODES, "g" },
     { ATTRIBUTE, 7, COPY, 0, 0, "floats" },
     { ATTRIBUTE, 8, COPY, 0, 0, "ints" },
     { ATTRIBUTE, 20, COPY, 0, 0, "type" },
     { ATTRIBUTE, 21, COPY, 0, 0, "ref_attr_name" },
+    { ATTRIBUTE, 22, WALK, SPARSE, CB_ONNX_MAX_TENSORS, "sparse_tensor" },
     { SPARSE, 1, WALK, TENSOR, CB_ONNX_MAX_TENSORS, "values" },
+    { SPARSE, 2, WALK, TENSOR, CB_ONNX_MAX_TENSORS, "indices" },
+    { SPARSE, 3, COPY, 0, CB_ONNX_MAX_DIMS, "dims" },
     { VALUE_INFO, 1, COPY, 0, 0, "name" },
     { VALUE_INFO, 2, WALK, TYPE, 0, "type" },
     { TYPE, 1, WALK, TENSOR_TYPE, 0, "tensor_type" },
@@ -84,7 +88,13 @@ static const struct rule {
     { OPSET, 1, COPY, 0, 0, "domain" },
     { OPSET, 2, COPY, 0, 0, "version" },
     { FUNCTION, 1, COPY, 0, 0, "name" },
+    { FUNCTION, 4, COPY, 0, CB_ONNX_MAX_ARGS, "input" },
+    { FUNCTION, 5, COPY, 0, CB_ONNX_MAX_ARGS, "output" },
+    { FUNCTION, 7, WALK, NODE, CB_ONNX_MAX_NODES, "node" },
+    { FUNCTION, 9, WALK, OPSET, CB_ONNX_MAX_OPSETS * 64, "opset_import" },
     { FUNCTION, 10, COPY, 0, 0, "domain" },
+    { FUNCTION, 11, WALK, ATTRIBUTE, CB_ONNX_MAX_ATTRIBUTES, "attribute_proto" },
+    { FUNCTION, 13, COPY, 0, 0, "overload" },
     { TENSOR, 1, COPY, 0, 0, "dims" },
     { TENSOR, 2, COPY, 0, 0, "data_type" },
     { TENSOR, 3, EMPTY, 0, 0, "segment" },
@@ -103,6 +113,7 @@ static const uint8_t tag_offset[] = { 0x89, 0xa4, 0xe8, 0x03 },
 struct walk {
     struct cb_bytes file;
     struct cb_buf *out;
+    int depth; /* of graphs in graphs */
     size_t seen[CB_COUNT_OF(rules)];
 };
 
@@ -208,7 +219,13 @@ static struct cb_status keep_message(struct walk *w, const struct rule *rule,
     if (rule->action == EMPTY)
         return cb_ok();
     const size_t begin = w->out->len;
+    const int deeper = rule->what == GRAPH;
+    if (deeper && w->depth == CB_ONNX_MAX_DEPTH)
+        return cb_fail(CB_ERR_MODEL, "graphs stand in graphs deeper than %d: over the limit",
+                       CB_ONNX_MAX_DEPTH);
+    w->depth += deeper;
     CB_TRY(walk_message(w, rule->what, message));
+    w->depth -= deeper;
     if (!w->out->failed)
         put_length((uint8_t *)w->out->data + begin - LENGTH_BYTES, w->out->len - begin);
     return cb_ok();

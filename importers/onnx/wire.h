@@ -3,8 +3,8 @@
  * A parser copies every field, and a network's weights are nearly all of its file: they must stay
  * where they are. So a message is first rewritten ("slim"): fields that we do not read are dropped,
  * and each TensorProto keeps its description while its data are replaced by the message's place in
- * the file (file_offset, file_length), where tensors.c reads them. Depth is bounded by the table of
- * what is kept, which has no cycle; counts and sizes by limits.h. */
+ * the file (file_offset, file_length), where tensors.c reads them. Depth, counts and sizes are
+ * bounded by limits.h. */
 #pragma once
 
 #include <stdbool.h>

@@ -3,6 +3,7 @@
 #include "core/tensor/half.h"
 #include "importers/onnx/parse.h"
 #include "importers/onnx/tensors.h"
+#include "importers/onnx/wire.h"
 #include "importers/tensor/convert.h"
 
 #define SCRATCH ((size_t)1 << 20) /* dims and names; the data are not parsed */
@@ -50,4 +51,14 @@ struct cb_status cb_pb_read_as(struct cb_arena *arena, struct cb_bytes file, enu
     }
     *out = t;
     return cb_ok();
+}
+
+const char *cb_pb_name(struct cb_arena *arena, struct cb_bytes file)
+{
+    enum { NAME = 8 };
+    struct cb_wire_field field;
+    while (cb_wire_next(&file, &field))
+        if (field.number == NAME && field.type == CB_WIRE_BYTES && field.data.len)
+            return cb_arena_text(arena, (const char *)field.data.data, field.data.len);
+    return NULL;
 }

@@ -14,3 +14,6 @@ CB_MUST_USE struct cb_status cb_pb_read(struct cb_arena *arena, struct cb_bytes 
  * uint16, the bits. */
 CB_MUST_USE struct cb_status cb_pb_read_as(struct cb_arena *arena, struct cb_bytes file,
                                            enum cb_dtype dtype, struct cb_tensor *out);
+
+/* The tensor's name, in `arena`; NULL when it has none. */
+const char *cb_pb_name(struct cb_arena *arena, struct cb_bytes file);

@@ -7,6 +7,7 @@
 #include "importers/tensor/npy.h"
 #include "tests/support/onnx_builder.h"
 #include "tests/support/program.h"
+#include "tests/support/proto_text.h"
 
 static char *folder;
 static struct cb_arena arena;
@@ -105,6 +106,36 @@ Test(run, refuses_inputs_that_do_not_fit_by_name)
                    "--output-dir", in("out"), "--tensor", "nowhere");
 }
 
+/* y = go ? -x : x */
+static void write_branch(const char *path)
+{
+    struct cb_buf buf;
+    cb_buf_init(&buf, 1 << 12);
+    const struct cb_bytes file = proto_bytes(
+        &buf, "1:8 8{2:17} 7{1{1\"go\" 2\"y\" 4\"If\""
+              "5{1\"then_branch\" 6{1{1\"x\" 2\"n\" 4\"Neg\"} 12{1\"n\"}}}"
+              "5{1\"else_branch\" 6{1{1\"x\" 2\"p\" 4\"Identity\"} 12{1\"p\"}}}}"
+              "11{1\"go\" 2{1{1:7 2{1{1:1}}}}} 11{1\"x\" 2{1{1:1}}} 12{1\"y\" 2{1{1:1}}}}");
+    cr_assert(cb_file_write(path, file.data, file.len).code == CB_OK);
+    cb_buf_deinit(&buf);
+}
+
+Test(run, takes_the_branch_that_its_inputs_choose)
+{
+    static const float minus[3] = { -10, -20, -30 };
+    write_branch(in("branch.onnx"));
+    for (int64_t go = 0; go < 2; go++) {
+        onnx_tensor_file(in("go.pb"), ONNX_INT64, ONNX_DIMS(1), &go, sizeof go);
+        EXPECT_PROGRAM(0, NULL, "run", in("branch.onnx"), "--input", in("go.pb"), in("b.pb"),
+                       "--output-dir", in("out"));
+        expect_floats(in("out/output_0.npy"), go ? minus : right, 3);
+    }
+    struct program_run run;
+    EXPECT_PROGRAM(0, &run, "inspect", in("branch.onnx"));
+    cr_expect(strstr(run.out, "If (opset 17): the condition is computed ('go')"), "%s", run.out);
+    program_free(&run);
+}
+
 /* FOLDER/cases/NAME: the sum, with its inputs and this output. */
 static void write_case(const char *name, const float *want, struct onnx_dims dims)
 {
@@ -151,6 +182,36 @@ Test(verify, tells_ok_fail_and_unsupported_apart)
     program_free(&run);
     EXPECT_PROGRAM(0, NULL, "verify", in("cases/good"), in("cases/odd"));
     EXPECT_PROGRAM(0, NULL, "verify", in("cases/wrong"), "--atol", "80");
+}
+
+Test(verify, cases_beside_each_other_are_told_in_order)
+{
+    enum { N = 70 };
+    struct program_run run;
+    const char *at;
+    float wrong[6];
+    memcpy(wrong, sum, sizeof sum);
+    wrong[0] = -1;
+    for (int i = 0; i < N; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "c%02d", i);
+        write_case(name, i % 9 == 4 ? wrong : sum, ONNX_DIMS(2, 3));
+    }
+    EXPECT_PROGRAM(1, &run, "verify", in("cases"), "--threads", "3");
+    at = run.out;
+    for (int i = 0; i < N; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "cases/c%02d", i);
+        const char *found = strstr(at, name);
+        cr_assert(found, "%s is not in its place", name);
+        const char *line = found;
+        while (line > run.out && line[-1] != '\n')
+            line--;
+        cr_expect_eq(strncmp(line, i % 9 == 4 ? "FAIL" : "ok", 2), 0, "%s", name);
+        at = found;
+    }
+    cr_expect(strstr(at, "62 passed, 8 failed, 0 unsupported\n"), "%s", at);
+    program_free(&run);
 }
 
 Test(verify, a_folder_without_cases_is_no_success)

@@ -128,7 +128,8 @@ static struct cb_status fold(struct cb_pass *pass, const struct cb_node *node)
     }
     CB_TRY(cb_arena_get(pass->temporary, cb_tensor_count(&out), cb_dtype_size(out.dtype), y->name,
                         &out.data));
-    cb_op_get(node->op)->forward(&(struct cb_op_call){ .node = node, .in = ins, .out = outs });
+    cb_op_get(node->op)->forward(
+        &(struct cb_op_call){ .node = node, .kernels = pass->kernels, .in = ins, .out = outs });
     y->data = out.data;
     y->key = key;
     y->mapped = true; /* must not outlive the packing */

@@ -26,11 +26,21 @@ static struct cb_status cast_infer(struct cb_node *node, const struct cb_arg in[
     return cb_args_out(node, &out[0], to, &in[0].shape);
 }
 
-/* Real to whole. What does not fit 64 bits becomes their lowest number, as the CPU does it. */
+/* Whether it is converted by way of 32 signed bits. */
+static bool is_narrow(enum cb_dtype dtype)
+{
+    return dtype == CB_INT8 || dtype == CB_INT16 || dtype == CB_INT32 || dtype == CB_UINT8 ||
+           dtype == CB_UINT16;
+}
+
+/* Real to whole. ONNX leaves open what becomes of a number that does not fit: the lowest of the 32
+ * or 64 bits that the CPU converts to, and of that what the type has room for. */
 static int64_t to_whole(enum cb_dtype to, float x)
 {
     if (to == CB_BOOL)
         return x != 0;
+    if (is_narrow(to) && !(x >= -0x1p31f && x < 0x1p31f))
+        return cb_dtype_wrap(to, INT32_MIN);
     if (to == CB_UINT64 && x >= 0x1p63f && x < 0x1p64f)
         return (int64_t)(uint64_t)x;
     if (!(x >= -0x1p63f && x < 0x1p63f))

@@ -15,7 +15,14 @@ enum {
 };
 enum { INFO_NAME = 1 };
 enum { ATTRIBUTE_I = 3, ATTRIBUTE_T = 5, TYPE_FLOAT16 = 10, TYPE_DOUBLE = 11, TYPE_BFLOAT16 = 16 };
-enum { GRAPH_DOC = 10, GRAPH_METADATA = 16, TENSOR_LOCATION = 14, IS_EXTERNAL = 1 };
+enum {
+    GRAPH_DOC = 10,
+    GRAPH_SPARSE = 15,
+    GRAPH_METADATA = 16,
+    TENSOR_LOCATION = 14,
+    IS_EXTERNAL = 1
+};
+enum { SPARSE_VALUES = 1 };
 
 /* A name, and the node (its field in the graph) that makes it. */
 struct maker {
@@ -230,6 +237,8 @@ static bool keeps(const struct walk *w, const struct cb_wire_field *f)
         return keeps_node(w, f->data);
     if (f->number == CB_GRAPH_INITIALIZER)
         return is_used(t, text_field(f->data, CB_TENSOR_NAME));
+    if (f->number == GRAPH_SPARSE)
+        return is_used(t, text_field(text_field(f->data, SPARSE_VALUES), CB_TENSOR_NAME));
     if (f->number == CB_GRAPH_INPUT || f->number == CB_GRAPH_VALUE_INFO)
         return is_used(t, text_field(f->data, INFO_NAME));
     return f->number == GRAPH_DOC || f->number == GRAPH_METADATA;

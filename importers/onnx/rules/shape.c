@@ -185,12 +185,12 @@ struct cb_status cb_onnx_import_constant_of_shape(struct cb_onnx_node *node)
 }
 
 /* One of the forms of Constant-12 that are no tensor: a number or a list of them. */
-static struct cb_status read_plain(const struct cb_onnx_node *node, const Onnx__AttributeProto *a,
-                                   struct cb_tensor *t)
+static struct cb_status read_plain(const struct cb_onnx_node *node, const char *name,
+                                   const Onnx__AttributeProto *a, struct cb_tensor *t)
 {
     struct cb_arena *arena = node->import->graph->arena;
-    const bool floats = strncmp(a->name, "value_float", 11) == 0;
-    const bool list = strcmp(a->name, "value_floats") == 0 || strcmp(a->name, "value_ints") == 0;
+    const bool floats = strncmp(name, "value_float", 11) == 0;
+    const bool list = strcmp(name, "value_floats") == 0 || strcmp(name, "value_ints") == 0;
     const size_t n = !list ? 1 : floats ? a->n_floats : a->n_ints;
     const void *from = !list    ? (floats ? (const void *)&a->f : &a->i)
                        : floats ? (const void *)a->floats
@@ -206,7 +206,7 @@ static struct cb_status read_plain(const struct cb_onnx_node *node, const Onnx__
 struct cb_status cb_onnx_import_constant(struct cb_onnx_node *node)
 {
     static const char *const plain[] = { "value_float", "value_floats", "value_int", "value_ints" };
-    static const char *const refused[] = { "sparse_value", "value_string", "value_strings" };
+    static const char *const refused[] = { "value_string", "value_strings" };
     const Onnx__AttributeProto *a = cb_onnx_attr_find(node, "value");
     struct cb_tensor t;
     bool in_place = false;
@@ -218,9 +218,14 @@ struct cb_status cb_onnx_import_constant(struct cb_onnx_node *node)
         cb_onnx_set_constant(node->import, node->out[0], &t, in_place && node->import->mapped);
         return cb_ok();
     }
+    if ((a = cb_onnx_attr_find(node, "sparse_value")) && a->sparse_tensor) {
+        CB_TRY(cb_onnx_sparse_read(node->import->files, a->sparse_tensor, &t));
+        cb_onnx_set_constant(node->import, node->out[0], &t, false);
+        return cb_ok();
+    }
     for (size_t i = 0; i < CB_COUNT_OF(plain); i++)
         if ((a = cb_onnx_attr_find(node, plain[i]))) {
-            CB_TRY(read_plain(node, a, &t));
+            CB_TRY(read_plain(node, plain[i], a, &t));
             cb_onnx_set_constant(node->import, node->out[0], &t, false);
             return cb_ok();
         }

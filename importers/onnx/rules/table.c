@@ -64,6 +64,7 @@ static const struct cb_onnx_rule rules[] = {
     { "HardSigmoid",               1,  NEWEST, 1, 1,    1,    cb_onnx_import_unary,               CB_OP_HARD_SIGMOID },
     { "HardSwish",                 14, NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_HARD_SWISH },
     { "Identity",                  1,  NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_IDENTITY },
+    { "If",                        1,  NEWEST, 1, 1,    MANY, cb_onnx_import_if,                  CB_OP_COUNT },
     { "InstanceNormalization",     1,  NEWEST, 3, 3,    1,    cb_onnx_import_instance_norm,       CB_OP_MUL },
     { "LRN",                       1,  NEWEST, 1, 1,    1,    cb_onnx_import_lrn,                 CB_OP_LRN },
     { "LayerNormalization",        1,  NEWEST, 2, 3,    3,    cb_onnx_import_layer_norm,          CB_OP_MUL },
@@ -74,6 +75,7 @@ static const struct cb_onnx_rule rules[] = {
     { "Log",                       1,  NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_LOG },
     { "LogSoftmax",                1,  12,     1, 1,    1,    cb_onnx_import_softmax_1,           CB_OP_LOG_SOFTMAX },
     { "LogSoftmax",                13, NEWEST, 1, 1,    1,    cb_onnx_import_softmax,             CB_OP_LOG_SOFTMAX },
+    { "Loop",                      1,  NEWEST, 1, MANY, MANY, cb_onnx_import_loop,                CB_OP_COUNT },
     { "LpNormalization",           1,  NEWEST, 1, 1,    1,    cb_onnx_import_lp_normalization,    CB_OP_DIV },
     { "MatMul",                    1,  NEWEST, 2, 2,    1,    cb_onnx_import_same,                CB_OP_MATMUL },
     { "MatMulInteger",             10, NEWEST, 2, 4,    1,    cb_onnx_import_matmul_integer,      CB_OP_MATMUL },
@@ -128,11 +130,14 @@ static const struct cb_onnx_rule rules[] = {
     { "Reshape",                   1,  4,      1, 1,    1,    cb_onnx_import_reshape,             CB_OP_RESHAPE },
     { "Reshape",                   5,  NEWEST, 2, 2,    1,    cb_onnx_import_reshape,             CB_OP_RESHAPE },
     { "Round",                     11, NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_ROUND },
+    { "Scan",                      8,  8,      2, MANY, MANY, cb_onnx_import_scan_8,              CB_OP_COUNT },
+    { "Scan",                      9,  NEWEST, 1, MANY, MANY, cb_onnx_import_scan,                CB_OP_COUNT },
     { "Selu",                      1,  5,      1, 1,    1,    cb_onnx_import_selu_1,              CB_OP_SELU },
     { "Selu",                      6,  NEWEST, 1, 1,    1,    cb_onnx_import_unary,               CB_OP_SELU },
     { "Shape",                     1,  NEWEST, 1, 1,    1,    cb_onnx_import_shape,               CB_OP_SHAPE },
     { "Sigmoid",                   1,  NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_SIGMOID },
     { "Sign",                      9,  NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_SIGN },
+    { "SimplifiedLayerNormalization", 1, NEWEST, 2, 2, 2,   cb_onnx_import_simplified_layer_norm, CB_OP_MUL },
     { "Sin",                       7,  NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_SIN },
     { "Size",                      1,  NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_SIZE },
     { "Slice",                     1,  9,      1, 1,    1,    cb_onnx_import_slice,               CB_OP_SLICE },
@@ -164,11 +169,24 @@ static const struct cb_onnx_rule rules[] = {
 };
 /* clang-format on */
 
-const struct cb_onnx_rule *cb_onnx_rule_find(const char *op_type, int64_t opset)
+static const struct {
+    const char *domain;
+    const struct cb_onnx_rules *rules;
+} domains[] = {
+    { "", &(const struct cb_onnx_rules){ rules, CB_COUNT_OF(rules) } },
+    { "com.microsoft", &cb_onnx_rules_microsoft },
+};
+
+const struct cb_onnx_rule *cb_onnx_rule_find(const char *domain, const char *op_type, int64_t opset)
 {
-    for (size_t i = 0; i < CB_COUNT_OF(rules); i++)
-        if (opset >= rules[i].since && opset <= rules[i].until &&
-            strcmp(rules[i].op_type, op_type) == 0)
-            return &rules[i];
+    for (size_t d = 0; d < CB_COUNT_OF(domains); d++) {
+        const struct cb_onnx_rule *rule = domains[d].rules->rule;
+        if (strcmp(domains[d].domain, domain) != 0)
+            continue;
+        for (size_t i = 0; i < domains[d].rules->n; i++)
+            if (opset >= rule[i].since && opset <= rule[i].until &&
+                strcmp(rule[i].op_type, op_type) == 0)
+                return &rule[i];
+    }
     return NULL;
 }

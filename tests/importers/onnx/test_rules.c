@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "importers/onnx/limits.h"
-#include "tests/importers/onnx/loading.h"
+#include "tests/importers/onnx/running.h"
 
 /* A model of one node on x (and a, b: unknown inputs; c: the constant [1]), with these fields. */
 static struct loading load_node(int opset, const char *fields)
@@ -42,8 +42,8 @@ Test(onnx_rules, every_operator_of_the_first_tier_has_a_rule_in_every_opset)
             skip |= strcmp(later[i], op) == 0;
         if (skip || since > CB_ONNX_NEWEST_OPSET)
             continue;
-        cr_expect_not_null(cb_onnx_rule_find(op, since), "%s-%d", op, since);
-        cr_expect_not_null(cb_onnx_rule_find(op, CB_ONNX_NEWEST_OPSET), "%s", op);
+        cr_expect_not_null(cb_onnx_rule_find("", op, since), "%s-%d", op, since);
+        cr_expect_not_null(cb_onnx_rule_find("", op, CB_ONNX_NEWEST_OPSET), "%s", op);
         found++;
     }
     fclose(f);
@@ -297,4 +297,13 @@ Test(onnx_rules, group_norm_scales_groups_then_channels)
     load_end(&groups);
     load_end(&channels);
     load_end(&none);
+}
+
+Test(onnx_rules, a_constant_that_is_quantised_and_back_is_folded)
+{
+    expect_run(MODEL(13, "5{8\"w\" 1:2 2:1 4=1 4=2.3} 5{8\"s\" 2:1 4=0.5} 5{8\"z\" 2:2 5:3}"
+                         "1{1\"w\" 1\"s\" 1\"z\" 2\"q\" 4\"QuantizeLinear\"}"
+                         "1{1\"q\" 1\"s\" 1\"z\" 2\"d\" 4\"DequantizeLinear\"}"
+                         "1{1\"x\" 1\"d\" 2\"y\" 4\"Add\"}" IN("x", DIM(2)) OUT("y")),
+               2, (const float[]){ 10, 20 }, FLOATS(11, 22.5f));
 }

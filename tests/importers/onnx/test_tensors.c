@@ -152,7 +152,7 @@ Test(onnx_tensors, what_is_not_supported_is_named)
         { "1:1 2:77 9#00", "type unknown (77)" },
         { "1:1 9#00", "type undefined" },
         { "1:1 2:1 3{1:0 2:1} 4=1", "in segments" },
-        { "1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 2:1 4=1", "rank 9" },
+        { "1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 2:1 4=1", "rank 11" },
     };
     for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
         struct loading l = load_tensor(cases[i].fields);
@@ -244,4 +244,64 @@ Test(onnx_tensors, external_data_of_an_upload_are_refused)
     struct loading l = load_external(ENTRY("location", "sub/w.bin") ENTRY("length", "8"), true);
     expect_fail(l, CB_ERR_UNSUPPORTED, "external data (sub/w.bin)");
     load_end(&l);
+}
+
+/* A sparse tensor of two floats, 5 and 6, with these fields of its own. */
+static struct loading load_sparse(const char *fields)
+{
+    struct cb_buf text;
+    cb_buf_init(&text, 1 << 16);
+    cb_buf_printf(&text,
+                  "1:8 8{2:13} 7{15{1{8\"w\" 1:2 2:1 4=5 4=6} %s}" IN("x", DIM(1)) OUT("w") "}",
+                  fields);
+    struct loading l = load_text(text.data);
+    cb_buf_deinit(&text);
+    return l;
+}
+
+Test(onnx_tensors, a_sparse_initialiser_is_made_dense)
+{
+    static const char *const fields[] = {
+        "2{1:2 2:7 7[1 5]} 3:2 3:3",         /* one number an element */
+        "2{1:2 1:2 2:7 7[0 1 1 2]} 3:2 3:3", /* or one an axis */
+    };
+    for (size_t i = 0; i < CB_COUNT_OF(fields); i++) {
+        struct loading l = load_sparse(fields[i]);
+        expect_ok(l);
+        const struct cb_value *w = value_of(&l, "w");
+        const float wanted[] = { 0, 5, 0, 0, 0, 6 };
+        cr_expect(w->shape.rank == 2 && w->shape.dim[0] == 2 && w->shape.dim[1] == 3);
+        cr_expect_eq(memcmp(w->data, wanted, sizeof wanted), 0);
+        load_end(&l);
+    }
+    struct loading node =
+        load_text(MODEL(13, "1{2\"w\" 4\"Constant\" 5{1\"sparse_value\" 20:11 "
+                            "22{1{1:1 2:7 7:9} 2{1:1 2:7 7:2} 3:4}}}" IN("x", DIM(1)) OUT("w")));
+    expect_ok(node);
+    cr_expect_eq(((const int64_t *)value_of(&node, "w")->data)[2], 9);
+    load_end(&node);
+}
+
+Test(onnx_tensors, a_sparse_initialiser_beyond_its_size_is_refused)
+{
+    static const struct {
+        const char *fields;
+        enum cb_code code;
+        const char *says;
+    } cases[] = {
+        { "2{1:2 2:7 7[1 6]} 3:2 3:3", CB_ERR_MODEL, "index 6 of a sparse tensor, wants 0 to 5" },
+        { "2{1:2 2:7 7[-1 5]} 3:2 3:3", CB_ERR_MODEL, "index -1" },
+        { "2{1:2 1:2 2:7 7[0 1 2 0]} 3:2 3:3", CB_ERR_MODEL, "index 2 of a sparse" },
+        { "2{1:2 1:3 2:7 7[0 1 1 2 1 1]} 3:2 3:3", CB_ERR_MODEL, "do not fit its values" },
+        { "2{1:1 2:7 7[1]} 3:2 3:3", CB_ERR_MODEL, "do not fit its values" },
+        { "2{1:2 2:1 4=0 4=1} 3:2 3:3", CB_ERR_MODEL, "do not fit its values" },
+        { "3:2 3:3", CB_ERR_MODEL, "without values or indices" },
+        { "2{1:2 2:7 7[1 5]} 3:-2 3:3", CB_ERR_MODEL, "negative or too large" },
+        { "2{1:2 2:7 7[1 5]} 3:1000000000", CB_ERR_TOO_LARGE, "of 1000000000 elements" },
+    };
+    for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
+        struct loading l = load_sparse(cases[i].fields);
+        expect_fail(l, cases[i].code, cases[i].says);
+        load_end(&l);
+    }
 }

@@ -20,6 +20,48 @@ Test(cast, goes_towards_zero_and_wraps_to_the_width)
     op_case_free(&c);
 }
 
+Test(cast, to_32_bits_gives_their_lowest_number_for_what_does_not_fit)
+{
+    static const struct {
+        enum cb_dtype dtype;
+        int64_t large, nan, below;
+    } cases[] = {
+        { CB_INT32, INT32_MIN, INT32_MIN, -7 },
+        { CB_UINT32, 3000000000, 0, 4294967289 },
+        { CB_INT16, 0, 0, -7 },
+        { CB_UINT8, 0, 0, 249 },
+        { CB_UINT64, 3000000000, INT64_MIN, -7 },
+    };
+    for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
+        struct op_case c = to(cases[i].dtype);
+        op_case_add(&c, OP_SHAPE(3), OP_FLOATS(3e9f, NAN, -7.9f));
+        op_case_run(&c);
+        op_case_expect_wholes(&c, 0, OP_WHOLES(cases[i].large, cases[i].nan, cases[i].below));
+        op_case_free(&c);
+    }
+}
+
+Test(cast, between_whole_types_keeps_the_low_bits)
+{
+    static const struct {
+        enum cb_dtype from, to;
+        int64_t x, y;
+    } cases[] = {
+        { CB_INT32, CB_INT8, 300, 44 },          { CB_INT8, CB_UINT8, -1, 255 },
+        { CB_INT64, CB_INT32, 1LL << 33, 0 },    { CB_INT64, CB_UINT32, -1, 4294967295 },
+        { CB_UINT64, CB_INT16, -2, -2 },         { CB_INT16, CB_UINT64, -2, -2 },
+        { CB_UINT32, CB_INT32, 4294967295, -1 }, { CB_BOOL, CB_UINT16, 1, 1 },
+        { CB_UINT16, CB_INT16, 40000, -25536 },
+    };
+    for (size_t i = 0; i < CB_COUNT_OF(cases); i++) {
+        struct op_case c = to(cases[i].to);
+        op_case_add_wholes(&c, cases[i].from, OP_SHAPE(1), OP_WHOLES(cases[i].x));
+        op_case_run(&c);
+        op_case_expect_wholes(&c, 0, OP_WHOLES(cases[i].y));
+        op_case_free(&c);
+    }
+}
+
 Test(cast, survives_what_fits_no_whole_number)
 {
     struct op_case c = to(CB_INT64);

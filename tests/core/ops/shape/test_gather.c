@@ -77,6 +77,6 @@ Test(gather, refuses_what_does_not_fit)
                    "node: wants elements to choose from, has none");
     expect_refusal(OP_SCALAR, CB_INT64, OP_SHAPE(1), CB_ERR_MODEL,
                    "node: wants an axis of rank 0, has 0");
-    expect_refusal(OP_SHAPE(1, 1, 1, 1, 1), CB_INT64, OP_SHAPE(1, 1, 1, 1, 1), CB_ERR_UNSUPPORTED,
-                   "node: wants rank 8 at most, has 9");
+    expect_refusal(OP_SHAPE(1, 1, 1, 1, 1, 1), CB_INT64, OP_SHAPE(1, 1, 1, 1, 1, 1),
+                   CB_ERR_UNSUPPORTED, "node: wants rank 10 at most, has 11");
 }
