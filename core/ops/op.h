@@ -28,10 +28,12 @@ enum cb_op {
 enum cb_auto_pad { CB_PAD_EXPLICIT, CB_PAD_VALID, CB_PAD_SAME_UPPER, CB_PAD_SAME_LOWER };
 enum cb_pad_mode { CB_PAD_CONSTANT, CB_PAD_REFLECT, CB_PAD_EDGE, CB_PAD_WRAP };
 
-/* Ranks of a Transpose that infer turns into a permutation once it knows the input's rank (below 3: as it stands):
- * the importer puts these around image operators. */
+/* Ranks of a Transpose that infer turns into a permutation once it knows the input's rank (where it is too small,
+ * the input stays as it stands): the importer puts the first two around image operators. */
 #define CB_PERM_TO_LAST (-1)   /* [N,C,spatial...] -> [N,spatial...,C] */
 #define CB_PERM_FROM_LAST (-2) /* [N,spatial...,C] -> [N,C,spatial...] */
+#define CB_PERM_SWAP_LAST (-3) /* [...,M,K] -> [...,K,M] */
+#define CB_PERM_BATCH (-4)     /* [M,batch...,K] -> [batch...,M,K] */
 
 /* A window that slides over `rank` spatial axes. infer fills pads of the auto_pad forms. */
 struct cb_window {

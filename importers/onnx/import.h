@@ -15,7 +15,6 @@ struct cb_onnx_import {
     struct cb_onnx_files *files;
     struct cb_arena *scratch; /* gone when the model is loaded */
     bool mapped;              /* the model's bytes are a mapped file */
-    int64_t opset;            /* of ai.onnx */
     int *channels_last; /* [n_named] a value's channels-last copy; -1 where there is none yet */
     int n_named;        /* values that the file names; those that rules make come after */
 };
@@ -25,15 +24,17 @@ struct cb_onnx_node {
     const Onnx__NodeProto *proto;
     const struct cb_onnx_rule *rule;
     const char *name;
-    int n_in, n_out; /* without absent ones at the end */
-    int *in, *out;   /* values; -1: absent */
+    const char *domain; /* of its operator; "": ai.onnx */
+    int64_t opset;      /* of that domain; 0: the file names none */
+    int n_in, n_out;    /* without absent ones at the end */
+    int *in, *out;      /* values; -1: absent */
 };
 
 typedef struct cb_status cb_onnx_rule_fn(struct cb_onnx_node *node);
 
 struct cb_onnx_rule {
     const char *op_type;
-    int since, until;   /* opsets of ai.onnx for which `import` is right */
+    int since, until;   /* opsets of its domain for which `import` is right */
     int min_in, max_in; /* the first min_in inputs, and output 0, are there when it is called */
     int max_out;        /* -n: n, and old files name more that mean nothing */
     cb_onnx_rule_fn *import;

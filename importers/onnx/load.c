@@ -18,14 +18,13 @@ static struct cb_status read_header(struct cb_onnx_loader *l)
         return cb_fail(CB_ERR_UNSUPPORTED, "IR version %lld; the newest known is %d",
                        (long long)p->ir_version, CB_ONNX_NEWEST_IR);
     l->graph = p->graph;
-    l->import.opset = cb_onnx_opset_of(l, "");
+    l->model->opset = cb_onnx_opset_of(l, "");
     if (p->ir_version < 3 && p->n_opset_import == 0)
-        l->import.opset = 1; /* operator sets came with version 3 */
-    if (l->import.opset > CB_ONNX_NEWEST_OPSET)
+        l->model->opset = 1; /* operator sets came with version 3 */
+    if (l->model->opset > CB_ONNX_NEWEST_OPSET)
         return cb_fail(CB_ERR_UNSUPPORTED, "opset %lld; the newest known is %d",
-                       (long long)l->import.opset, CB_ONNX_NEWEST_OPSET);
+                       (long long)l->model->opset, CB_ONNX_NEWEST_OPSET);
     l->model->ir_version = p->ir_version;
-    l->model->opset = l->import.opset;
     return cb_ok();
 }
 

@@ -1,8 +1,11 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "importers/onnx/loader.h"
 #include "importers/onnx/order.h"
 #include "importers/onnx/rules/rules.h"
+
+#define TITLE 160
 
 static bool is_own_domain(const char *domain)
 {
@@ -49,8 +52,11 @@ static struct cb_status add_node_outputs(struct cb_onnx_loader *l, struct cb_onn
     if (p->n_input > CB_MAX_ARGS || p->n_output > CB_MAX_ARGS)
         return cb_fail(CB_ERR_MODEL, "node %.80s has over %d inputs or outputs", node->name,
                        CB_MAX_ARGS);
-    if (is_own_domain(p->domain))
-        node->rule = cb_onnx_rule_find(p->op_type, l->import.opset);
+    node->domain = is_own_domain(p->domain) ? "" : p->domain;
+    node->opset = *node->domain ? cb_onnx_opset_of(l, node->domain) : l->model->opset;
+    /* Optimisers add operators of their own domain and forget to import it. */
+    const int64_t opset = *node->domain && node->opset == 0 ? 1 : node->opset;
+    node->rule = cb_onnx_rule_find(node->domain, p->op_type, opset);
     node->n_in = count_present(p->input, p->n_input);
     node->n_out = count_present(p->output, p->n_output);
     if (node->rule && node->n_out > -node->rule->max_out && node->rule->max_out < 0)
@@ -119,24 +125,32 @@ static struct cb_status connect(struct cb_onnx_loader *l, int **order)
                                l->nodes[stuck].name);
 }
 
+/* "DOMAIN.OP (opset N)", without what the file does not say. */
+static const char *title(const struct cb_onnx_node *node, char text[TITLE])
+{
+    char opset[32] = "";
+    if (node->opset)
+        snprintf(opset, sizeof opset, " (opset %lld)", (long long)node->opset);
+    snprintf(text, TITLE, "%.60s%s%.60s%s", node->domain, *node->domain ? "." : "",
+             node->proto->op_type, opset);
+    return text;
+}
+
 /* Why a node that has no rule is refused; the text of the refusal. */
 static void refuse(struct cb_onnx_loader *l, const struct cb_onnx_node *node)
 {
     const Onnx__NodeProto *p = node->proto;
-    const char *domain = is_own_domain(p->domain) ? "" : p->domain;
-    const int64_t opset = cb_onnx_opset_of(l, domain);
+    char text[TITLE];
     for (size_t i = 0; i < l->proto->n_functions; i++) {
         const Onnx__FunctionProto *f = l->proto->functions[i];
         if (strcmp(cb_onnx_text_or(f->name, ""), p->op_type) == 0 &&
-            strcmp(cb_onnx_text_or(f->domain, ""), cb_onnx_text_or(domain, "")) == 0) {
+            strcmp(cb_onnx_text_or(f->domain, ""), node->domain) == 0) {
             cb_onnx_refusals_add(&l->refusals, node->name, "%.60s.%.60s (a function of the model)",
-                                 domain, p->op_type);
+                                 node->domain, p->op_type);
             return;
         }
     }
-    cb_onnx_refusals_add(&l->refusals, node->name,
-                         opset ? "%.60s%s%.60s (opset %lld)" : "%.60s%s%.60s", domain,
-                         *domain ? "." : "", p->op_type, (long long)opset);
+    cb_onnx_refusals_add(&l->refusals, node->name, "%s", title(node, text));
 }
 
 static struct cb_status check_arguments(const struct cb_onnx_node *node)
@@ -163,7 +177,7 @@ static struct cb_status import_node(struct cb_onnx_loader *l, struct cb_onnx_nod
             return cb_fail(CB_ERR_MODEL, "node %.80s refers to an attribute of a function",
                            node->name);
     if (!node->rule) {
-        if (cb_onnx_opset_of(l, node->proto->domain) < 1 && l->import.opset == 0)
+        if (node->opset < 1 && l->model->opset == 0)
             return cb_fail(CB_ERR_MODEL, "node %.80s: the model imports no opset", node->name);
         refuse(l, node);
         return cb_ok();
@@ -172,8 +186,8 @@ static struct cb_status import_node(struct cb_onnx_loader *l, struct cb_onnx_nod
     if (st.code == CB_OK)
         st = node->rule->import(node);
     if (st.code == CB_ERR_UNSUPPORTED) {
-        cb_onnx_refusals_add(&l->refusals, node->name, "%s (opset %lld): %.90s",
-                             node->rule->op_type, (long long)l->import.opset, st.msg);
+        char text[TITLE];
+        cb_onnx_refusals_add(&l->refusals, node->name, "%s: %.90s", title(node, text), st.msg);
         return cb_ok();
     }
     return cb_context(st, "%s %.80s", node->rule->op_type, node->name);

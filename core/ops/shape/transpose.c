@@ -18,6 +18,19 @@ struct matrix_job {
     size_t size;
 };
 
+/* Which axis of x stands at place i of y, for the ranks that name a permutation (op.h). */
+static int axis_at(int kind, int i, int rank)
+{
+    const bool still = i == 0 || rank < 3;
+    switch (kind) {
+    case CB_PERM_TO_LAST: return still ? i : i == rank - 1 ? 1 : i + 1;
+    case CB_PERM_FROM_LAST: return still ? i : i == 1 ? rank - 1 : i - 1;
+    case CB_PERM_SWAP_LAST: return rank < 2 || i < rank - 2 ? i : 2 * rank - 3 - i;
+    case CB_PERM_BATCH: return rank < 3 || i == rank - 1 ? i : i == rank - 2 ? 0 : i + 1;
+    default: return rank - 1 - i;
+    }
+}
+
 static struct cb_status transpose_infer(struct cb_node *node, const struct cb_arg in[],
                                         struct cb_arg out[])
 {
@@ -29,15 +42,8 @@ static struct cb_status transpose_infer(struct cb_node *node, const struct cb_ar
     CB_TRY(cb_args_check(node, in));
     if (given > 0 && given != x->rank)
         return cb_fail(CB_ERR_MODEL, "%s: wants rank %d, has rank %d", node->name, given, x->rank);
-    for (int i = 0; i < x->rank && given <= 0; i++) {
-        const bool still = given < 0 && (i == 0 || x->rank < 3);
-        if (given == 0)
-            perm[i] = x->rank - 1 - i;
-        else if (given == CB_PERM_TO_LAST)
-            perm[i] = still ? i : i == x->rank - 1 ? 1 : i + 1;
-        else
-            perm[i] = still ? i : i == 1 ? x->rank - 1 : i - 1;
-    }
+    for (int i = 0; i < x->rank && given <= 0; i++)
+        perm[i] = axis_at(given, i, x->rank);
     for (int i = 0; i < x->rank; i++) {
         if (perm[i] < 0 || perm[i] >= x->rank || seen[perm[i]])
             return cb_fail(CB_ERR_MODEL, "%s: wants each axis once, has %d in place %d", node->name,

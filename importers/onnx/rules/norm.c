@@ -201,3 +201,130 @@ struct cb_status cb_onnx_import_group_norm(struct cb_onnx_node *node)
     CB_TRY(fold(node, whole, 0, &folded));
     return scale_rows(node, folded, node->out[0]);
 }
+
+/* SimplifiedLayerNormalization, which ONNX Runtime has in ONNX's own domain: RMSNormalization with
+ * 1 / deviation as its second output. */
+struct cb_status cb_onnx_import_simplified_layer_norm(struct cb_onnx_node *node)
+{
+    struct cb_onnx_node rms = *node;
+    int out[3] = { node->out[0], -1, node->n_out > 1 ? node->out[1] : -1 };
+    rms.out = out;
+    rms.n_out = out[2] < 0 ? 1 : 3;
+    return import_trailing(&rms, false);
+}
+
+/* y = the normal form of x along its last axis, times gamma, plus beta (-1: none); mean and
+ * 1 / deviation where outputs 1 and 2 ask for them. */
+static struct cb_status normalize_last(struct cb_onnx_node *node, int x, bool centered, int gamma,
+                                       int beta)
+{
+    struct norm norm = { { 1, { -1 } }, .centered = centered, .mean = -1, .inverse = -1 };
+    const enum cb_dtype dtype = node->import->graph->values[gamma].dtype;
+    int normal;
+    CB_TRY(cb_onnx_attr_float(node, "epsilon", 1e-12f, &norm.epsilon));
+    if (dtype == CB_FLOAT16 || dtype == CB_BFLOAT16)
+        CB_TRY(cast(node, x, CB_FLOAT32, &x));
+    CB_TRY(normalize(node, x, &norm, &normal));
+    CB_TRY(cast(node, normal, dtype, &normal));
+    return scale_and_shift(node, normal, gamma, beta, node->out[0]);
+}
+
+static int optional(const struct cb_onnx_node *node, int i)
+{
+    return cb_onnx_has(node, i) ? node->in[i] : -1;
+}
+
+/* The sum of x, skip and bias (-1: none), normalised; the sum itself is output 3. */
+static struct cb_status import_skip(struct cb_onnx_node *node, bool centered, int beta, int bias)
+{
+    int sum, x = node->in[0], part;
+    for (int i = 1; i < node->n_out && i < 3; i++)
+        if (node->out[i] >= 0)
+            return cb_fail(CB_ERR_UNSUPPORTED, "output %d, of training", i);
+    if (node->n_out > 3 && node->out[3] >= 0)
+        sum = node->out[3];
+    else
+        CB_TRY(cb_onnx_temp(node, x, "sum", &sum));
+    if (bias >= 0) {
+        CB_TRY(cb_onnx_temp(node, x, "biased", &part));
+        CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(x, bias), CB_ONNX_ARGS(part)));
+        x = part;
+    }
+    CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(x, node->in[1]), CB_ONNX_ARGS(sum)));
+    return normalize_last(node, sum, centered, node->in[2], beta);
+}
+
+/* com.microsoft: input, skip, gamma, beta?, bias? */
+struct cb_status cb_onnx_import_skip_layer_norm(struct cb_onnx_node *node)
+{
+    return import_skip(node, true, optional(node, 3), optional(node, 4));
+}
+
+/* com.microsoft: input, skip, gamma, bias? */
+struct cb_status cb_onnx_import_skip_simplified_layer_norm(struct cb_onnx_node *node)
+{
+    return import_skip(node, false, -1, optional(node, 3));
+}
+
+/* Rows of `table` by `ids`. */
+static struct cb_status add_rows(struct cb_onnx_node *node, int table, int ids, int *out)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_GATHER);
+    CB_TRY(cb_onnx_temp(node, table, "rows", out));
+    return cb_onnx_add(node, CB_OP_GATHER, &attr, CB_ONNX_ARGS(table, ids), CB_ONNX_ARGS(*out));
+}
+
+/* 0, 1, .. for the positions of ids [N, S]. */
+static struct cb_status add_positions(struct cb_onnx_node *node, int ids, int *out)
+{
+    union cb_attr length = cb_attr_default(CB_OP_SHAPE), scalar = cb_attr_default(CB_OP_SQUEEZE);
+    int size, count, zero, one;
+    length.shape.start = 1;
+    length.shape.end = 2;
+    scalar.squeeze.axes = (struct cb_list){ 1, { 0 } };
+    CB_TRY(step(node, CB_OP_SHAPE, &length, CB_ONNX_ARGS(ids), &size));
+    CB_TRY(step(node, CB_OP_SQUEEZE, &scalar, CB_ONNX_ARGS(size), &count));
+    CB_TRY(cb_onnx_add_scalar(node, "zero", CB_INT64, 0, &zero));
+    CB_TRY(cb_onnx_add_scalar(node, "one", CB_INT64, 1, &one));
+    return step(node, CB_OP_RANGE, NULL, CB_ONNX_ARGS(zero, count, one), out);
+}
+
+/* com.microsoft: input_ids [N, S], segment_ids?, and the embeddings of words, positions and
+ * segments?, gamma, beta, mask?, position_ids?; the sum of the embeddings, normalised. Output 1 was
+ * how many of each row the mask lets through; 2 is the sum. */
+struct cb_status cb_onnx_import_embed_layer_norm(struct cb_onnx_node *node)
+{
+    static const int needed[] = { 2, 3, 5, 6 };
+    const int ids = node->in[0], segments = optional(node, 1), mask = optional(node, 7);
+    int positions = optional(node, 8), word, position, segment, part, sum;
+    for (size_t i = 0; i < CB_COUNT_OF(needed); i++)
+        if (!cb_onnx_has(node, needed[i]))
+            return cb_fail(CB_ERR_MODEL, "input %d is missing", needed[i]);
+    if (node->n_out > 1 && node->out[1] >= 0) {
+        union cb_attr along = cb_attr_default(CB_OP_REDUCE_SUM);
+        const union cb_attr to = { .cast = { CB_INT32 } };
+        int count;
+        if (mask < 0)
+            return cb_fail(CB_ERR_UNSUPPORTED, "output 1 without a mask");
+        along.reduce.axes = (struct cb_list){ 1, { 1 } };
+        along.reduce.keep_dims = false;
+        CB_TRY(step(node, CB_OP_REDUCE_SUM, &along, CB_ONNX_ARGS(mask), &count));
+        CB_TRY(cb_onnx_add(node, CB_OP_CAST, &to, CB_ONNX_ARGS(count), CB_ONNX_ARGS(node->out[1])));
+    }
+    if (positions < 0)
+        CB_TRY(add_positions(node, ids, &positions));
+    CB_TRY(add_rows(node, node->in[2], ids, &word));
+    CB_TRY(add_rows(node, node->in[3], positions, &position));
+    if (node->n_out > 2 && node->out[2] >= 0)
+        sum = node->out[2];
+    else
+        CB_TRY(cb_onnx_temp(node, node->out[0], "sum", &sum));
+    if (segments >= 0 && node->in[4] >= 0) {
+        CB_TRY(cb_onnx_temp(node, node->out[0], "part", &part));
+        CB_TRY(add_rows(node, node->in[4], segments, &segment));
+        CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(word, segment), CB_ONNX_ARGS(part)));
+        word = part;
+    }
+    CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(word, position), CB_ONNX_ARGS(sum)));
+    return normalize_last(node, sum, true, node->in[5], node->in[6]);
+}

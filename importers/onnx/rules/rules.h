@@ -4,8 +4,25 @@
 
 #include "importers/onnx/import.h"
 
-/* The row for op_type in that opset of ai.onnx; NULL when there is none. */
-const struct cb_onnx_rule *cb_onnx_rule_find(const char *op_type, int64_t opset);
+/* The row for op_type in that opset of its domain ("": ai.onnx); NULL when there is none. */
+const struct cb_onnx_rule *cb_onnx_rule_find(const char *domain, const char *op_type,
+                                             int64_t opset);
+
+/* The operators of one domain. */
+struct cb_onnx_rules {
+    const struct cb_onnx_rule *rule;
+    size_t n;
+};
+
+/* rules/microsoft.c: what ONNX Runtime adds when it optimises or quantises. */
+extern const struct cb_onnx_rules cb_onnx_rules_microsoft;
+cb_onnx_rule_fn cb_onnx_import_fast_gelu, cb_onnx_import_bias_gelu, cb_onnx_import_quick_gelu,
+    cb_onnx_import_fused_matmul, cb_onnx_import_fused_gemm;
+
+/* out = the activation that attribute `activation` names, of x; x itself where it names none.
+ * params: alpha and beta, or of Clip min and max; those beyond n are the operator's defaults. */
+CB_MUST_USE struct cb_status cb_onnx_add_activation(struct cb_onnx_node *node, const float *params,
+                                                    size_t n, int x, int out);
 
 /* rules/image.c */
 cb_onnx_rule_fn cb_onnx_import_conv, cb_onnx_import_pool, cb_onnx_import_global_pool,
@@ -23,7 +40,9 @@ cb_onnx_rule_fn cb_onnx_import_reduce, cb_onnx_import_arg, cb_onnx_import_softma
 
 /* rules/norm.c */
 cb_onnx_rule_fn cb_onnx_import_layer_norm, cb_onnx_import_rms_norm,
-    cb_onnx_import_mean_variance_norm, cb_onnx_import_instance_norm, cb_onnx_import_group_norm;
+    cb_onnx_import_mean_variance_norm, cb_onnx_import_instance_norm, cb_onnx_import_group_norm,
+    cb_onnx_import_simplified_layer_norm, cb_onnx_import_skip_layer_norm,
+    cb_onnx_import_skip_simplified_layer_norm, cb_onnx_import_embed_layer_norm;
 
 /* rules/shape.c */
 cb_onnx_rule_fn cb_onnx_import_reshape, cb_onnx_import_flatten, cb_onnx_import_squeeze,

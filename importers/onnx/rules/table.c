@@ -133,6 +133,7 @@ static const struct cb_onnx_rule rules[] = {
     { "Shape",                     1,  NEWEST, 1, 1,    1,    cb_onnx_import_shape,               CB_OP_SHAPE },
     { "Sigmoid",                   1,  NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_SIGMOID },
     { "Sign",                      9,  NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_SIGN },
+    { "SimplifiedLayerNormalization", 1, NEWEST, 2, 2, 2,   cb_onnx_import_simplified_layer_norm, CB_OP_MUL },
     { "Sin",                       7,  NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_SIN },
     { "Size",                      1,  NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_SIZE },
     { "Slice",                     1,  9,      1, 1,    1,    cb_onnx_import_slice,               CB_OP_SLICE },
@@ -164,11 +165,24 @@ static const struct cb_onnx_rule rules[] = {
 };
 /* clang-format on */
 
-const struct cb_onnx_rule *cb_onnx_rule_find(const char *op_type, int64_t opset)
+static const struct {
+    const char *domain;
+    const struct cb_onnx_rules *rules;
+} domains[] = {
+    { "", &(const struct cb_onnx_rules){ rules, CB_COUNT_OF(rules) } },
+    { "com.microsoft", &cb_onnx_rules_microsoft },
+};
+
+const struct cb_onnx_rule *cb_onnx_rule_find(const char *domain, const char *op_type, int64_t opset)
 {
-    for (size_t i = 0; i < CB_COUNT_OF(rules); i++)
-        if (opset >= rules[i].since && opset <= rules[i].until &&
-            strcmp(rules[i].op_type, op_type) == 0)
-            return &rules[i];
+    for (size_t d = 0; d < CB_COUNT_OF(domains); d++) {
+        const struct cb_onnx_rule *rule = domains[d].rules->rule;
+        if (strcmp(domains[d].domain, domain) != 0)
+            continue;
+        for (size_t i = 0; i < domains[d].rules->n; i++)
+            if (opset >= rule[i].since && opset <= rule[i].until &&
+                strcmp(rule[i].op_type, op_type) == 0)
+                return &rule[i];
+    }
     return NULL;
 }

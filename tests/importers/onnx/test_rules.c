@@ -42,8 +42,8 @@ Test(onnx_rules, every_operator_of_the_first_tier_has_a_rule_in_every_opset)
             skip |= strcmp(later[i], op) == 0;
         if (skip || since > CB_ONNX_NEWEST_OPSET)
             continue;
-        cr_expect_not_null(cb_onnx_rule_find(op, since), "%s-%d", op, since);
-        cr_expect_not_null(cb_onnx_rule_find(op, CB_ONNX_NEWEST_OPSET), "%s", op);
+        cr_expect_not_null(cb_onnx_rule_find("", op, since), "%s-%d", op, since);
+        cr_expect_not_null(cb_onnx_rule_find("", op, CB_ONNX_NEWEST_OPSET), "%s", op);
         found++;
     }
     fclose(f);

@@ -20,6 +20,31 @@ Test(transpose, turns_rows_into_columns)
     op_case_free(&c);
 }
 
+Test(transpose, swaps_the_last_two_axes_whatever_the_rank)
+{
+    struct op_case c = op_case_make(CB_OP_TRANSPOSE), row = op_case_make(CB_OP_TRANSPOSE);
+    c.node.attr.transpose.rank = row.node.attr.transpose.rank = CB_PERM_SWAP_LAST;
+    op_case_add(&c, OP_SHAPE(2, 1, 3), OP_FLOATS(1, 2, 3, 4, 5, 6));
+    op_case_run(&c);
+    op_case_expect_shape(&c, 0, OP_SHAPE(2, 3, 1));
+    op_case_add(&row, OP_SHAPE(3), OP_FLOATS(1, 2, 3));
+    op_case_run(&row);
+    op_case_expect_floats(&row, 0, 0, OP_FLOATS(1, 2, 3));
+    op_case_free(&c);
+    op_case_free(&row);
+}
+
+Test(transpose, takes_the_first_axis_behind_the_batch)
+{
+    struct op_case c = op_case_make(CB_OP_TRANSPOSE);
+    c.node.attr.transpose.rank = CB_PERM_BATCH;
+    op_case_add(&c, OP_SHAPE(2, 3, 1), OP_FLOATS(1, 2, 3, 4, 5, 6));
+    op_case_run(&c);
+    op_case_expect_shape(&c, 0, OP_SHAPE(3, 2, 1));
+    op_case_expect_floats(&c, 0, 0, OP_FLOATS(1, 4, 2, 5, 3, 6));
+    op_case_free(&c);
+}
+
 Test(transpose, takes_channels_to_the_last_axis_and_back_whatever_the_rank)
 {
     struct op_case c = op_case_make(CB_OP_TRANSPOSE);
