@@ -94,13 +94,14 @@ union cb_attr {
     struct { enum cb_dtype dtype; double start, limit, step; } range;        /* [start], [limit], [step] */
     struct { int axis; int64_t block; enum cb_dtype to; } quantise; /* x, scale, zero? ; NONE: the zero's type, uint8 */
     struct {
-        struct cb_window window;   /* rank 0 with x [rows, C]: a product */
+        struct cb_window window;   /* of a convolution */
         int64_t group;
         float lo, hi;              /* "act" in real units, and then: */
         struct cb_act act;         /* none beside a residual */
         struct cb_quantum x, residual, y;
         bool to_real;              /* y is float */
-    } quantised_conv;              /* x, w, w_scale, bias?, residual? */
+        bool product;              /* x [..., C]: no spatial axes, whatever its rank */
+    } quantised_conv;              /* x, w, w_scale, bias?, residual?, w_zero? */
     struct { struct cb_window window; bool count_include_pad; struct cb_quantum x, y; } quantised_pool; /* rank 0: global */
     struct { struct cb_quantum a, b, y; float lo, hi; } quantised_add;       /* a, b ; act */
 };

@@ -38,9 +38,11 @@ static void add_values(void *ctx, size_t begin, size_t end)
                                     a->call->out[0]->u8 + begin);
 }
 
-static float within(float v)
+/* A bound of reals as one of what a byte has room for, less the zero. */
+static float within(float v, struct cb_quantum y)
 {
-    return v > 0 ? (v < 255 ? v : 255) : 0;
+    const float least = (float)-y.zero, most = least + 255;
+    return v / y.scale > least ? (v / y.scale < most ? v / y.scale : most) : least;
 }
 
 static void add_forward(const struct cb_op_call *call)
@@ -51,10 +53,10 @@ static void add_forward(const struct cb_op_call *call)
     struct adding adding = { .call = call };
     adding.add.scale_a = a.scale / y.scale;
     adding.add.scale_b = b.scale / y.scale;
-    adding.add.shift =
-        (float)y.zero - (float)a.zero * adding.add.scale_a - (float)b.zero * adding.add.scale_b;
-    adding.add.lo = within(attr->quantised_add.lo / y.scale + (float)y.zero);
-    adding.add.hi = within(attr->quantised_add.hi / y.scale + (float)y.zero);
+    adding.add.shift = -((float)a.zero * adding.add.scale_a) - (float)b.zero * adding.add.scale_b;
+    adding.add.lo = within(attr->quantised_add.lo, y);
+    adding.add.hi = within(attr->quantised_add.hi, y);
+    adding.add.zero = y.zero;
     cb_walk_range(call->threads, cb_tensor_count(call->out[0]), CB_WALK_GRAIN, add_values, &adding);
 }
 
