@@ -92,7 +92,8 @@ union cb_attr {
     struct { int64_t start, end; } shape;             /* end INT64_MAX: the rank */
     struct { struct cb_list dims; enum cb_dtype dtype; double value; } fill; /* [dims] */
     struct { enum cb_dtype dtype; double start, limit, step; } range;        /* [start], [limit], [step] */
-    struct { int axis; int64_t block; enum cb_dtype to; } quantise; /* x, scale, zero? ; NONE: the zero's type, uint8 */
+    struct { int axis; int64_t block; enum cb_dtype to; bool zero_first; } quantise; /* x, scale, zero? ; NONE: the zero's
+                                                             type, uint8. zero_first: added before rounding */
     struct {
         struct cb_window window;   /* of a convolution */
         int64_t group;
@@ -102,8 +103,8 @@ union cb_attr {
         bool to_real;              /* y is float */
         bool product;              /* x [..., C]: no spatial axes, whatever its rank */
     } quantised_conv;              /* x, w, w_scale, bias?, residual?, w_zero? */
-    struct { struct cb_window window; bool count_include_pad; struct cb_quantum x, y; } quantised_pool; /* rank 0: global */
-    struct { struct cb_quantum a, b, y; float lo, hi; } quantised_add;       /* a, b ; act */
+    struct { struct cb_window window; bool count_include_pad; struct cb_quantum x, y; bool zero_first; } quantised_pool; /* rank 0: global */
+    struct { struct cb_quantum a, b, y; float lo, hi; bool zero_first; } quantised_add;       /* a, b ; act */
 };
 
 /* The longest list of inputs or outputs a node may have. */

@@ -107,11 +107,15 @@ static bool is_dequantised(const struct sweep *s, int i)
     return true;
 }
 
-/* The Quantize that alone reads `value`, if it takes bytes; -1: none. */
-static int quantize_behind(const struct sweep *s, int value, struct cb_quantum *quantum)
+/* The Quantize that alone reads `value`, if it takes bytes; -1: none. `any`: it may add the zero
+ * before it rounds. */
+static int quantize_behind(const struct sweep *s, int value, bool any, struct cb_quantum *quantum)
 {
     const int i = s->uses[value] == 1 && !cb_pass_pinned(s->pass, value) ? s->reader[value] : -1;
-    return i >= 0 && takes_bytes(s, i, quantum) ? i : -1;
+    return i >= 0 && takes_bytes(s, i, quantum) &&
+                   (any || !s->graph->nodes[i].attr.quantise.zero_first)
+               ? i
+               : -1;
 }
 
 /* The Quantize i has its bytes in a new value. */
@@ -292,7 +296,7 @@ static struct cb_status sweep_product(struct sweep *s, int i)
         return cb_ok();
     if (p.residual >= 0)
         p.attr.quantised_conv.residual = s->twin[p.residual].quantum;
-    const int q = quantize_behind(s, out, &quantum);
+    const int q = quantize_behind(s, out, false, &quantum);
     p.attr.quantised_conv.to_real = q < 0;
     if (q >= 0) {
         p.attr.quantised_conv.y = quantum;
@@ -347,10 +351,11 @@ static struct cb_status sweep_average(struct sweep *s, int i)
     const struct cb_shape *shape = &s->graph->values[n->in[0]].shape;
     struct cb_quantum quantum;
     int out;
-    const int q = x ? quantize_behind(s, n->out[0], &quantum) : -1;
+    const int q = x ? quantize_behind(s, n->out[0], true, &quantum) : -1;
     if (q < 0 || shape->rank > 2 + CB_MAX_SPATIAL)
         return cb_ok();
     CB_TRY(finish_quantize(s, q, quantum, &out));
+    attr.quantised_pool.zero_first = s->graph->nodes[q].attr.quantise.zero_first;
     if (n->op == CB_OP_AVERAGE_POOL) {
         attr.quantised_pool.window = n->attr.pool.window;
         attr.quantised_pool.count_include_pad = n->attr.pool.count_include_pad;
@@ -375,10 +380,11 @@ static struct cb_status sweep_add(struct sweep *s, int i)
     if (!a || !b || n->attr.binary.aligned ||
         !cb_shape_equal(&s->graph->values[n->in[0]].shape, &s->graph->values[n->in[1]].shape))
         return cb_ok();
-    const int q = quantize_behind(s, n->out[0], &quantum);
+    const int q = quantize_behind(s, n->out[0], true, &quantum);
     if (q < 0)
         return cb_ok();
     CB_TRY(finish_quantize(s, q, quantum, &out));
+    attr.quantised_add.zero_first = s->graph->nodes[q].attr.quantise.zero_first;
     attr.quantised_add.a = a->quantum;
     attr.quantised_add.b = b->quantum;
     attr.quantised_add.y = quantum;
@@ -400,7 +406,7 @@ static struct cb_status sweep_concat(struct sweep *s, int i)
             return cb_ok();
         same &= equal(s->twin[n->in[k]].quantum, s->twin[n->in[0]].quantum);
     }
-    const int q = quantize_behind(s, n->out[0], &quantum);
+    const int q = quantize_behind(s, n->out[0], false, &quantum);
     if (q < 0 && !same)
         return cb_ok();
     if (q < 0)
@@ -433,7 +439,7 @@ static struct cb_status sweep_function(struct sweep *s, int i)
     for (int k = 1; k < n->n_in; k++)
         if (n->in[k] >= 0)
             return cb_ok();
-    const int q = x ? quantize_behind(s, n->out[0], &quantum) : -1;
+    const int q = x ? quantize_behind(s, n->out[0], false, &quantum) : -1;
     if (q < 0)
         return cb_ok();
     CB_TRY(finish_quantize(s, q, quantum, &out));

@@ -85,8 +85,8 @@ static void mean_rows(size_t count, size_t c, const uint8_t *const *rows,
         int32_t sum = m->start;
         for (size_t t = 0; t < count; t++)
             sum += rows[t][i];
-        y[i] =
-            byte_of(clamp((float)sum * m->scale, (float)-m->zero, (float)(255 - m->zero)), m->zero);
+        const float v = (float)sum * m->scale + m->shift;
+        y[i] = byte_of(clamp(v, (float)-m->zero, (float)(255 - m->zero)), m->zero);
     }
 }
 

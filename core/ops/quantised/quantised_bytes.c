@@ -90,13 +90,20 @@ static void add_forward(const struct cb_op_call *call)
     const union cb_attr *attr = &call->node->attr;
     const struct cb_quantum a = attr->quantised_add.a, b = attr->quantised_add.b,
                             y = attr->quantised_add.y;
+    const float first = attr->quantised_add.zero_first ? (float)y.zero : 0;
     struct adding adding = { .call = call };
     adding.add.scale_a = a.scale / y.scale;
     adding.add.scale_b = b.scale / y.scale;
-    adding.add.shift = -((float)a.zero * adding.add.scale_a) - (float)b.zero * adding.add.scale_b;
+    adding.add.shift =
+        first - ((float)a.zero * adding.add.scale_a + (float)b.zero * adding.add.scale_b);
     adding.add.lo = within(attr->quantised_add.lo, y);
     adding.add.hi = within(attr->quantised_add.hi, y);
     adding.add.zero = y.zero;
+    if (attr->quantised_add.zero_first) {
+        adding.add.lo += first;
+        adding.add.hi += first;
+        adding.add.zero = 0;
+    }
     cb_walk_range(call->threads, cb_tensor_count(call->out[0]), CB_WALK_GRAIN, add_values, &adding);
 }
 

@@ -39,8 +39,8 @@ struct cb_status cb_onnx_import_dequantize(struct cb_onnx_node *node)
 
 struct cb_onnx_quantised cb_onnx_quantised_at(const struct cb_onnx_node *node, int i)
 {
-    return (struct cb_onnx_quantised){ cb_onnx_optional(node, i), cb_onnx_optional(node, i + 1),
-                                       cb_onnx_optional(node, i + 2) };
+    return cb_onnx_quantised_of(cb_onnx_optional(node, i), cb_onnx_optional(node, i + 1),
+                                cb_onnx_optional(node, i + 2));
 }
 
 /* A node whose last input may be absent (-1). */
@@ -65,6 +65,7 @@ struct cb_status cb_onnx_quantise(struct cb_onnx_node *node, int real, struct cb
 {
     union cb_attr attr = cb_attr_default(CB_OP_QUANTIZE);
     attr.quantise.axis = axis;
+    attr.quantise.zero_first = y.zero_first;
     if (y.zero < 0)
         attr.quantise.to = node->import->graph->values[like].dtype;
     return add_three(node, CB_OP_QUANTIZE, &attr, (int[]){ real, y.scale, y.zero }, y.value);
@@ -170,7 +171,7 @@ struct cb_status cb_onnx_dequantise_bias(struct cb_onnx_node *node, int bias,
                                          struct cb_onnx_quantised x, struct cb_onnx_quantised w,
                                          int axis, int *out)
 {
-    struct cb_onnx_quantised b = { bias, -1, -1 };
+    struct cb_onnx_quantised b = cb_onnx_quantised_of(bias, -1, -1);
     CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, "unit", CB_ONNX_ARGS(w.scale, x.scale), &b.scale));
     return cb_onnx_dequantise(node, b, axis, out);
 }
@@ -181,8 +182,8 @@ struct cb_status cb_onnx_import_qlinear_conv(struct cb_onnx_node *node)
 {
     const struct cb_onnx_quantised x = cb_onnx_quantised_at(node, 0),
                                    w = cb_onnx_quantised_at(node, 3);
-    const struct cb_onnx_quantised y = { node->out[0], cb_onnx_optional(node, 6),
-                                         cb_onnx_optional(node, 7) };
+    const struct cb_onnx_quantised y =
+        cb_onnx_quantised_of(node->out[0], cb_onnx_optional(node, 6), cb_onnx_optional(node, 7));
     const int bias = cb_onnx_optional(node, 8);
     struct cb_onnx_sums s = { .x_scale = x.scale,
                               .w_scale = w.scale,
@@ -255,7 +256,7 @@ struct cb_status cb_onnx_add_product(struct cb_onnx_node *node, struct cb_onnx_q
  * is one for each row, of b's one for each column. */
 struct cb_status cb_onnx_import_qlinear_matmul(struct cb_onnx_node *node)
 {
-    const struct cb_onnx_quantised y = { node->out[0], node->in[6], node->in[7] };
+    const struct cb_onnx_quantised y = cb_onnx_quantised_of(node->out[0], node->in[6], node->in[7]);
     return cb_onnx_add_product(node, cb_onnx_quantised_at(node, 0), cb_onnx_quantised_at(node, 3),
                                -1, y);
 }

@@ -3,10 +3,17 @@
 
 #include "importers/onnx/rules/rules.h"
 
-/* A quantised tensor: its whole numbers, scale and zero (-1: none; it is 0 then). */
+/* A quantised tensor: its whole numbers, scale and zero (-1: none; it is 0 then). zero_first: what is
+ * rounded is the quotient with the zero, as ONNX Runtime does it in some operators. */
 struct cb_onnx_quantised {
     int value, scale, zero;
+    bool zero_first;
 };
+
+static inline struct cb_onnx_quantised cb_onnx_quantised_of(int value, int scale, int zero)
+{
+    return (struct cb_onnx_quantised){ value, scale, zero, false };
+}
 
 /* Inputs i, i + 1 and i + 2; -1 where one is absent. */
 struct cb_onnx_quantised cb_onnx_quantised_at(const struct cb_onnx_node *node, int i);

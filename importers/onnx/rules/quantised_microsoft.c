@@ -22,20 +22,29 @@ enum {
 /* The node's result with the scale and the zero that are inputs i and i + 1. */
 static struct cb_onnx_quantised result_at(const struct cb_onnx_node *node, int i)
 {
-    return (struct cb_onnx_quantised){ node->out[0], cb_onnx_optional(node, i),
-                                       cb_onnx_optional(node, i + 1) };
+    return cb_onnx_quantised_of(node->out[0], cb_onnx_optional(node, i),
+                                cb_onnx_optional(node, i + 1));
+}
+
+static struct cb_onnx_quantised zero_first_at(const struct cb_onnx_node *node, int i)
+{
+    struct cb_onnx_quantised y = result_at(node, i);
+    y.zero_first = true;
+    return y;
 }
 
 /* x, x_scale, x_zero?, y_scale, y_zero? around `op` by the rule `import`. */
 static struct cb_status import_around(struct cb_onnx_node *node, enum cb_op op,
                                       cb_onnx_rule_fn *import)
 {
+    const struct cb_onnx_quantised result =
+        op == CB_OP_AVERAGE_POOL ? zero_first_at(node, 3) : result_at(node, 3);
     int x, y;
     CB_TRY(want(node, OF_ONE));
     CB_TRY(cb_onnx_dequantise(node, cb_onnx_quantised_at(node, 0), 1, &x));
     CB_TRY(cb_onnx_temp(node, x, "result", &y));
     CB_TRY(cb_onnx_add_inner(node, op, import, CB_ONNX_ARGS(x), y));
-    return cb_onnx_quantise(node, y, result_at(node, 3), 1, node->in[0]);
+    return cb_onnx_quantise(node, y, result, 1, node->in[0]);
 }
 
 struct cb_status cb_onnx_import_qlinear_sigmoid(struct cb_onnx_node *node)
@@ -80,14 +89,14 @@ struct cb_status cb_onnx_import_qlinear_add(struct cb_onnx_node *node)
     CB_TRY(cb_onnx_dequantise(node, cb_onnx_quantised_at(node, 0), 1, &a));
     CB_TRY(cb_onnx_dequantise(node, cb_onnx_quantised_at(node, 3), 1, &b));
     CB_TRY(cb_onnx_step(node, CB_OP_ADD, NULL, "sum", CB_ONNX_ARGS(a, b), &y));
-    return cb_onnx_quantise(node, y, result_at(node, 6), 1, node->in[0]);
+    return cb_onnx_quantise(node, y, zero_first_at(node, 6), 1, node->in[0]);
 }
 
 /* (a - a_zero) (b - b_zero) is exact; one factor, a_scale b_scale / y_scale, comes after it. */
 struct cb_status cb_onnx_import_qlinear_mul(struct cb_onnx_node *node)
 {
     struct cb_onnx_quantised a = cb_onnx_quantised_at(node, 0), b = cb_onnx_quantised_at(node, 3),
-                             y = result_at(node, 6);
+                             y = zero_first_at(node, 6);
     int x_scale = a.scale, w_scale = b.scale, one, ra, rb, product;
     CB_TRY(want(node, OF_TWO));
     CB_TRY(cb_onnx_add_scalar(node, "one", CB_FLOAT32, 1, &one));
@@ -108,7 +117,8 @@ struct cb_status cb_onnx_import_qlinear_mul(struct cb_onnx_node *node)
 /* y_scale, y_zero, then each part with its own. */
 struct cb_status cb_onnx_import_qlinear_concat(struct cb_onnx_node *node)
 {
-    const struct cb_onnx_quantised y = { node->out[0], node->in[0], cb_onnx_optional(node, 1) };
+    const struct cb_onnx_quantised y =
+        cb_onnx_quantised_of(node->out[0], node->in[0], cb_onnx_optional(node, 1));
     const int parts = node->n_in / 3;
     int *reals, joined;
     CB_TRY(want(node, 1));
@@ -142,9 +152,9 @@ struct cb_status cb_onnx_import_qlinear_where(struct cb_onnx_node *node)
 struct cb_status cb_onnx_import_matmul_integer_to_float(struct cb_onnx_node *node)
 {
     return cb_onnx_add_product(
-        node, (struct cb_onnx_quantised){ node->in[0], node->in[2], cb_onnx_optional(node, 4) },
-        (struct cb_onnx_quantised){ node->in[1], node->in[3], cb_onnx_optional(node, 5) },
-        cb_onnx_optional(node, 6), (struct cb_onnx_quantised){ node->out[0], -1, -1 });
+        node, cb_onnx_quantised_of(node->in[0], node->in[2], cb_onnx_optional(node, 4)),
+        cb_onnx_quantised_of(node->in[1], node->in[3], cb_onnx_optional(node, 5)),
+        cb_onnx_optional(node, 6), cb_onnx_quantised_of(node->out[0], -1, -1));
 }
 
 /* a (real), b, b_scale, b_zero?, bias? */
@@ -153,7 +163,7 @@ struct cb_status cb_onnx_import_dynamic_quantize_matmul(struct cb_onnx_node *nod
     struct cb_onnx_quantised a = { .value = -1 };
     CB_TRY(cb_onnx_quantise_dynamically(node, node->in[0], &a));
     return cb_onnx_add_product(node, a, cb_onnx_quantised_at(node, 1), cb_onnx_optional(node, 4),
-                               (struct cb_onnx_quantised){ node->out[0], -1, -1 });
+                               cb_onnx_quantised_of(node->out[0], -1, -1));
 }
 
 static struct cb_status flip(struct cb_onnx_node *node, bool wanted, int *x)
