@@ -75,10 +75,10 @@ struct cb_quantised_add {
     int zero;
 };
 
-/* y[i] = round((start + sum over t of rows[t][i]) * scale + shift) + zero, clamped to a byte. */
+/* y[i] = round((start + sum over t of rows[t][i]) * scale) + zero, clamped to a byte. */
 struct cb_quantised_mean {
     int32_t start;
-    float scale, shift;
+    float scale;
     int zero;
 };
 

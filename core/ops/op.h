@@ -103,7 +103,7 @@ union cb_attr {
         bool to_real;              /* y is float */
         bool product;              /* x [..., C]: no spatial axes, whatever its rank */
     } quantised_conv;              /* x, w, w_scale, bias?, residual?, w_zero? */
-    struct { struct cb_window window; bool count_include_pad; struct cb_quantum x, y; bool zero_first; } quantised_pool; /* rank 0: global */
+    struct { struct cb_window window; bool count_include_pad; struct cb_quantum x, y; } quantised_pool; /* rank 0: global */
     struct { struct cb_quantum a, b, y; float lo, hi; bool zero_first; } quantised_add;       /* a, b ; act */
 };
 

@@ -351,11 +351,10 @@ static struct cb_status sweep_average(struct sweep *s, int i)
     const struct cb_shape *shape = &s->graph->values[n->in[0]].shape;
     struct cb_quantum quantum;
     int out;
-    const int q = x ? quantize_behind(s, n->out[0], true, &quantum) : -1;
+    const int q = x ? quantize_behind(s, n->out[0], false, &quantum) : -1;
     if (q < 0 || shape->rank > 2 + CB_MAX_SPATIAL)
         return cb_ok();
     CB_TRY(finish_quantize(s, q, quantum, &out));
-    attr.quantised_pool.zero_first = s->graph->nodes[q].attr.quantise.zero_first;
     if (n->op == CB_OP_AVERAGE_POOL) {
         attr.quantised_pool.window = n->attr.pool.window;
         attr.quantised_pool.count_include_pad = n->attr.pool.count_include_pad;

@@ -157,7 +157,7 @@ struct cb_status cb_quantised_weights_of(struct cb_pass *pass, const struct cb_n
     return cb_graph_add_constant(g, s.name, &scale, &out->scale);
 }
 
-/* Element i of what the DequantizeLinear `node` makes of constants without a zero. */
+/* Element i of what the DequantizeLinear `node` makes of constants whose zeros are 0. */
 static float dequantised_at(const struct cb_graph *g, const struct cb_node *node, size_t i)
 {
     const struct cb_value *x = input(g, node, X), *scale = input(g, node, SCALE);
@@ -166,8 +166,14 @@ static float dequantised_at(const struct cb_graph *g, const struct cb_node *node
 
 static bool is_of_constants(const struct cb_graph *g, const struct cb_node *node)
 {
-    return node && node->op == CB_OP_DEQUANTIZE && is_constant(input(g, node, X)) &&
-           is_constant(input(g, node, SCALE)) && !input(g, node, ZERO);
+    if (!node || node->op != CB_OP_DEQUANTIZE || !is_constant(input(g, node, X)) ||
+        !is_constant(input(g, node, SCALE)))
+        return false;
+    const struct cb_value *zero = input(g, node, ZERO);
+    for (size_t i = 0; zero && i < cb_shape_count(&zero->shape); i++)
+        if (!zero->data || whole_at(zero, i) != 0)
+            return false;
+    return true;
 }
 
 struct cb_status cb_quantised_reals_of(struct cb_graph *g, int value,

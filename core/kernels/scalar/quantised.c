@@ -85,7 +85,7 @@ static void mean_rows(size_t count, size_t c, const uint8_t *const *rows,
         int32_t sum = m->start;
         for (size_t t = 0; t < count; t++)
             sum += rows[t][i];
-        const float v = (float)sum * m->scale + m->shift;
+        const float v = (float)sum * m->scale;
         y[i] = byte_of(clamp(v, (float)-m->zero, (float)(255 - m->zero)), m->zero);
     }
 }

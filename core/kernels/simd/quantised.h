@@ -162,7 +162,7 @@ static ALWAYS_INLINE void mean_run(size_t n, size_t count, size_t c, const uint8
         for (size_t i = 0; i < n; i++)
             sum[i] += rows[t][c + i];
     for (size_t i = 0; i < n; i++)
-        real[i] = (float)sum[i] * m->scale + m->shift;
+        real[i] = (float)sum[i] * m->scale;
     for (size_t i = 0; i < n; i += W) {
         const size_t part = n - i < W ? n - i : W;
         const vec v = vec_load_part(real + i, part);

@@ -87,11 +87,7 @@ static void finish_pixel(const struct pool *p, const struct cb_span span[3], siz
                                ? span[0].padded * span[1].padded * span[2].padded
                                : count;
     const float unit = in.scale / (out.scale * (float)divisor);
-    struct cb_quantised_mean mean = { -(int32_t)count * in.zero, unit, 0, out.zero };
-    if (attr->quantised_pool.zero_first) {
-        mean.shift = (float)out.zero;
-        mean.zero = 0;
-    }
+    const struct cb_quantised_mean mean = { -(int32_t)count * in.zero, unit, out.zero };
     k->mean_rows(count, p->grid.c, rows, &mean, y);
 }
 

@@ -285,14 +285,13 @@ Test(quantised_rows, maxima_and_means_of_every_set)
                         best = rows[t][c] > best ? rows[t][c] : best;
                     cr_assert_eq(y[c], best, "%s: channel %zu of %zu", k->name, c, channels);
                 }
-                const struct cb_quantised_mean mean = { -61, 0.3f, 1.5f, (int)channels };
+                const struct cb_quantised_mean mean = { -61, 0.3f, (int)channels };
                 k->mean_rows(count, channels, rows, &mean, y);
                 for (size_t c = 0; c < channels; c++) {
                     uint32_t sum = 0;
                     for (size_t t = 0; t < count; t++)
                         sum += rows[t][c];
-                    cr_assert(is_rounded(y[c],
-                                         ((double)sum - 61) * (double)0.3f + 1.5 + (double)channels,
+                    cr_assert(is_rounded(y[c], ((double)sum - 61) * (double)0.3f + (double)channels,
                                          0, 255),
                               "%s: mean %zu of %zu", k->name, c, channels);
                 }
@@ -328,7 +327,7 @@ Test(quantised_rows, half_way_is_decided_without_the_zero)
     static const uint8_t a[4] = { 1, 3, 5, 7 }, none[4] = { 0 }, want[4] = { 3, 5, 5, 7 };
     const uint8_t *rows[1] = { a };
     const struct cb_quantised_add add = { 0.5f, 1, 0, -3, 252, 3 };
-    const struct cb_quantised_mean mean = { 0, 0.5f, 0, 3 };
+    const struct cb_quantised_mean mean = { 0, 0.5f, 3 };
     struct cb_kernels kernels[SETS];
     const int n_sets = sets(kernels);
     for (int s = 0; s < n_sets; s++) {
