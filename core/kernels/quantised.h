@@ -69,9 +69,10 @@ struct cb_quantised_depthwise {
     struct cb_quantised_epilogue post;
 };
 
-/* y = round(clamp(a * scale_a + b * scale_b + shift, lo, hi)) + zero, which is a byte. */
+/* y = round(clamp((a - origin) * scale_a + (b - origin) * scale_b + shift, lo, hi)) + zero, which is a
+ * byte. */
 struct cb_quantised_add {
-    float scale_a, scale_b, shift, lo, hi;
+    float origin, scale_a, scale_b, shift, lo, hi;
     int zero;
 };
 

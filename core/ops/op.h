@@ -104,7 +104,7 @@ union cb_attr {
         bool product;              /* x [..., C]: no spatial axes, whatever its rank */
     } quantised_conv;              /* x, w, w_scale, bias?, residual?, w_zero? */
     struct { struct cb_window window; bool count_include_pad; struct cb_quantum x, y; } quantised_pool; /* rank 0: global */
-    struct { struct cb_quantum a, b, y; float lo, hi; bool zero_first; } quantised_add;       /* a, b ; act */
+    struct { struct cb_quantum a, b, y; float lo, hi; bool zero_first; int origin; } quantised_add;       /* a, b ; act */
 };
 
 /* The longest list of inputs or outputs a node may have. */

@@ -384,6 +384,9 @@ static struct cb_status sweep_add(struct sweep *s, int i)
         return cb_ok();
     CB_TRY(finish_quantize(s, q, quantum, &out));
     attr.quantised_add.zero_first = s->graph->nodes[q].attr.quantise.zero_first;
+    if (attr.quantised_add.zero_first &&
+        s->graph->values[s->graph->nodes[q].out[0]].dtype == CB_INT8)
+        attr.quantised_add.origin = 128;
     attr.quantised_add.a = a->quantum;
     attr.quantised_add.b = b->quantum;
     attr.quantised_add.y = quantum;

@@ -102,7 +102,8 @@ static void add(size_t n, const uint8_t *a, const uint8_t *b, const struct cb_qu
                 uint8_t *y)
 {
     for (size_t i = 0; i < n; i++) {
-        const float v = (float)a[i] * p->scale_a + ((float)b[i] * p->scale_b + p->shift);
+        const float x = (float)a[i] - p->origin, z = (float)b[i] - p->origin;
+        const float v = x * p->scale_a + (z * p->scale_b + p->shift);
         y[i] = byte_of(clamp(v, p->lo, p->hi), p->zero);
     }
 }

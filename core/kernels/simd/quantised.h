@@ -200,8 +200,9 @@ static int32_t sum_bytes(size_t n, const uint8_t *x)
 static ALWAYS_INLINE void add_part(size_t i, size_t n, const uint8_t *a, const uint8_t *b,
                                    const struct cb_quantised_add *add, uint8_t *y)
 {
-    const vec v = bytes_load(a + i, n) * vec_all(add->scale_a) +
-                  (bytes_load(b + i, n) * vec_all(add->scale_b) + vec_all(add->shift));
+    const vec x = bytes_load(a + i, n) - vec_all(add->origin);
+    const vec z = bytes_load(b + i, n) - vec_all(add->origin);
+    const vec v = x * vec_all(add->scale_a) + (z * vec_all(add->scale_b) + vec_all(add->shift));
     bytes_store(y + i, n, vec_clamp(v, add->lo, add->hi), add->zero);
 }
 

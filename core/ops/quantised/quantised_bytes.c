@@ -85,25 +85,25 @@ static float within(float v, struct cb_quantum y)
     return v / y.scale > least ? (v / y.scale < most ? v / y.scale : most) : least;
 }
 
+/* With zero_first the numbers are taken as those of int8 or uint8, less the origin, and the zero is
+ * added before they are rounded: in ONNX Runtime's order, so that what lies half way goes where it
+ * goes there. */
 static void add_forward(const struct cb_op_call *call)
 {
     const union cb_attr *attr = &call->node->attr;
     const struct cb_quantum a = attr->quantised_add.a, b = attr->quantised_add.b,
                             y = attr->quantised_add.y;
-    const float first = attr->quantised_add.zero_first ? (float)y.zero : 0;
+    const int origin = attr->quantised_add.origin;
+    const float first = attr->quantised_add.zero_first ? (float)(y.zero - origin) : 0;
     struct adding adding = { .call = call };
+    adding.add.origin = (float)origin;
     adding.add.scale_a = a.scale / y.scale;
     adding.add.scale_b = b.scale / y.scale;
-    adding.add.shift =
-        first - ((float)a.zero * adding.add.scale_a + (float)b.zero * adding.add.scale_b);
-    adding.add.lo = within(attr->quantised_add.lo, y);
-    adding.add.hi = within(attr->quantised_add.hi, y);
-    adding.add.zero = y.zero;
-    if (attr->quantised_add.zero_first) {
-        adding.add.lo += first;
-        adding.add.hi += first;
-        adding.add.zero = 0;
-    }
+    adding.add.shift = first - ((float)(a.zero - origin) * adding.add.scale_a +
+                                (float)(b.zero - origin) * adding.add.scale_b);
+    adding.add.lo = within(attr->quantised_add.lo, y) + first;
+    adding.add.hi = within(attr->quantised_add.hi, y) + first;
+    adding.add.zero = attr->quantised_add.zero_first ? origin : y.zero;
     cb_walk_range(call->threads, cb_tensor_count(call->out[0]), CB_WALK_GRAIN, add_values, &adding);
 }
 

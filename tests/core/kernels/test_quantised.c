@@ -307,15 +307,16 @@ Test(quantised_rows, sums_of_two_tensors)
     for (int s = 0; s < n_sets; s++)
         for (size_t n = 0; n <= 100; n += 1 + n / 7) {
             struct cb_rng rng = cb_rng_seed(n);
-            const struct cb_quantised_add add = { 0.7f, 0.55f, -31.4f, -9, 219, 21 };
+            const struct cb_quantised_add add = { 8, 0.7f, 0.55f, -31.4f, -9, 219, 21 };
             fill_bytes(&rng, n, a);
             fill_bytes(&rng, n, b);
             y[n] = 77;
             kernels[s].quantised.add(n, a, b, &add, y);
             for (size_t i = 0; i < n; i++)
                 cr_assert(is_rounded(y[i],
-                                     a[i] * (double)0.7f + b[i] * (double)0.55f - (double)10.4f, 12,
-                                     240),
+                                     (a[i] - 8) * (double)0.7f + (b[i] - 8) * (double)0.55f -
+                                         (double)10.4f,
+                                     12, 240),
                           "%s: element %zu of %zu", kernels[s].quantised.name, i, n);
             cr_assert_eq(y[n], 77);
         }
@@ -326,7 +327,7 @@ Test(quantised_rows, half_way_is_decided_without_the_zero)
 {
     static const uint8_t a[4] = { 1, 3, 5, 7 }, none[4] = { 0 }, want[4] = { 3, 5, 5, 7 };
     const uint8_t *rows[1] = { a };
-    const struct cb_quantised_add add = { 0.5f, 1, 0, -3, 252, 3 };
+    const struct cb_quantised_add add = { 0, 0.5f, 1, 0, -3, 252, 3 };
     const struct cb_quantised_mean mean = { 0, 0.5f, 3 };
     struct cb_kernels kernels[SETS];
     const int n_sets = sets(kernels);
