@@ -1,11 +1,10 @@
 /* bench/kernels.c - GFLOP/s of convolutions and matrix products by shape, set and threads.
  *
- * bench-kernels [-a] [-b] [-c] [-q] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -a: every algorithm that
- * fits; -b: the derivatives too; -c: weights come from memory, as those of a large network do; -q: on
- * bytes, too. A
- * row shows the best and the median of its runs: on a shared machine the best is what the code can
- * do, the median what it got. One thread is timed by the CPU time that it used, several by the wall
- * clock. */
+ * bench-kernels [-a] [-b] [-c] [-q] [-f PART-OF-A-NAME] [-i ISA] [-t THREADS]; -a: every algorithm
+ * that fits; -b: the derivatives too; -c: weights come from memory, as those of a large network do;
+ * -q: on bytes, too. A row shows the best and the median of its runs: on a shared machine the best
+ * is what the code can do, the median what it got. One thread is timed by the CPU time that it
+ * used, several by the wall clock. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,12 +249,12 @@ static void prepare_bytes(struct job *job, struct cb_arena *arena, const struct 
     const size_t weights = s->cout * (s->cin / s->group) * s->kernel[1] * s->kernel[2];
     uint8_t *x = take(arena, in + CB_QUANTISED_GROUP);
     int8_t *w = take(arena, weights);
-    void *packed = take(arena, cb_quantised_conv_packed_bytes(job->kernels, s));
+    void *packed = take(arena, cb_quantised_conv_packed_bytes(job->kernels, s, false));
     for (size_t i = 0; i < in; i++)
         x[i] = (uint8_t)(i * 2654435761u >> 13);
     for (size_t i = 0; i < weights; i++)
         w[i] = (int8_t)(i * 2654435761u >> 11);
-    cb_quantised_conv_pack(job->kernels, s, w, packed);
+    cb_quantised_conv_pack(job->kernels, s, w, NULL, packed);
     job->bytes = (struct cb_quantised_conv){
         .shape = s,
         .x = x,
@@ -267,7 +266,7 @@ static void prepare_bytes(struct job *job, struct cb_arena *arena, const struct 
         .y_quantum = { 0.05f, 0 },
         .lo = 0,
         .hi = INFINITY,
-        .scratch = take(arena, cb_quantised_conv_scratch_bytes(job->kernels, s,
+        .scratch = take(arena, cb_quantised_conv_scratch_bytes(job->kernels, s, false,
                                                                cb_threads_count(job->threads))),
         .threads = job->threads,
     };
@@ -315,8 +314,8 @@ static void measure(const struct row *r, enum kind kind, const struct cb_kernels
                              ? cb_conv_error(kernels, &s, job.algorithm, job.w, job.call.packed)
                              : 0;
     printf("%-27s %-15s %-7s %zu  %8.3f ms  best %6.1f  median %6.1f GFLOP/s  error %.1e\n",
-           r->name, what, kind == BYTES ? kernels->quantised.name : kernels->name, cb_threads_count(threads), ms[0], work / ms[0],
-           work / ms[runs / 2], error);
+           r->name, what, kind == BYTES ? kernels->quantised.name : kernels->name,
+           cb_threads_count(threads), ms[0], work / ms[0], work / ms[runs / 2], error);
     fflush(stdout);
     cb_arena_deinit(&arena);
 }

@@ -19,15 +19,18 @@ struct cb_quantum {
     int zero; /* 0 .. 255 */
 };
 
-/* How 32-bit sums become results: v = clamp((sum + start[column]) * scale[column] + shift[column] +
- * residual * residual_scale, lo, hi), stored as float, or rounded and stored as a byte (then
- * 0 <= lo <= hi <= 255). */
+/* How 32-bit sums become results: v = clamp(sum * scale[column] + shift[column] + residual *
+ * residual_scale, lo, hi), stored as float, or rounded and stored as the byte v + zero (then
+ * 0 <= lo + zero <= hi + zero <= 255). */
 struct cb_quantised_epilogue {
-    const int32_t *start; /* minus the zero of x times the sum of the column's weights */
+    const int32_t *start;  /* what the sum begins with: minus the zero of x times the sum of the
+                              column's weights, a bias */
+    const int32_t *w_zero; /* the zero of the column's weights, if there are sums of the rows */
     const float *scale, *shift;
     const uint8_t *residual; /* laid out as the output; NULL: none. Its zero is in the shift */
     float residual_scale;
     float lo, hi;
+    int zero;
 };
 
 /* One tile of m x n outputs; see struct cb_tile. Arrays of the epilogue have nr elements. */
@@ -36,7 +39,9 @@ struct cb_quantised_tile {
     size_t taps, groups;        /* the sum runs over taps x groups x CB_QUANTISED_GROUP */
     const uint8_t *const *rows; /* [taps][mr] pointers to groups * CB_QUANTISED_GROUP bytes */
     const int8_t *panel;        /* [taps * groups][nr][CB_QUANTISED_GROUP], 64-byte aligned */
-    uint8_t *bytes;             /* the output; NULL: `reals` is */
+    const int32_t *row_sums;    /* [m] of the rows' bytes, taken w_zero times; NULL: no w_zero */
+    int32_t *sums;              /* the output, one of three; sums know no scale */
+    uint8_t *bytes;
     float *reals;
     size_t out_stride; /* elements from one row to the next, of the residual too */
     struct cb_quantised_epilogue post;
@@ -57,15 +62,25 @@ struct cb_quantised_depthwise {
     const uint8_t *const *rows; /* [taps][CB_QUANTISED_PIXELS] pointers; all are read */
     const int8_t *w;            /* [taps / group][channels][group], w_stride bytes apart */
     size_t w_stride;
-    uint8_t *bytes; /* as in a tile */
+    int32_t *sums; /* as in a tile */
+    uint8_t *bytes;
     float *reals;
     size_t out_stride;
     struct cb_quantised_epilogue post;
 };
 
-/* y = clamp(a * scale_a + b * scale_b + shift, lo, hi); 0 <= lo <= hi <= 255. */
+/* y = round(clamp((a - origin) * scale_a + (b - origin) * scale_b + shift, lo, hi)) + zero, which is a
+ * byte. */
 struct cb_quantised_add {
-    float scale_a, scale_b, shift, lo, hi;
+    float origin, scale_a, scale_b, shift, lo, hi;
+    int zero;
+};
+
+/* y[i] = round((start + sum over t of rows[t][i]) * scale) + zero, clamped to a byte. */
+struct cb_quantised_mean {
+    int32_t start;
+    float scale;
+    int zero;
 };
 
 struct cb_quantised_kernels {
@@ -76,9 +91,10 @@ struct cb_quantised_kernels {
 
     /* y[i] = max over t < count of rows[t][i]; count >= 1. */
     void (*max_rows)(size_t count, size_t c, const uint8_t *const *rows, uint8_t *y);
-    /* y[i] = (sum over t of rows[t][i]) * scale + shift, rounded and clamped to a byte. */
-    void (*mean_rows)(size_t count, size_t c, const uint8_t *const *rows, float scale, float shift,
-                      uint8_t *y);
+    void (*mean_rows)(size_t count, size_t c, const uint8_t *const *rows,
+                      const struct cb_quantised_mean *mean, uint8_t *y);
+    /* The sum of n < 2^23 bytes. */
+    int32_t (*sum)(size_t n, const uint8_t *x);
     void (*add)(size_t n, const uint8_t *a, const uint8_t *b, const struct cb_quantised_add *add,
                 uint8_t *y);
     /* y[i] = x[i] / scale + zero, rounded (before the zero is added) and clamped to a byte. */

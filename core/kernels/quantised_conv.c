@@ -36,32 +36,39 @@ static struct form form_of(const struct cb_kernels *kernels, const struct cb_con
     return f;
 }
 
-/* The sums of the columns' weights, then the panels. */
+/* The sums of the columns' weights, their zeros where they have some, then the panels. */
+static size_t panels_at(const struct form *f, bool zeros)
+{
+    return cb_size_bytes(f->columns, sizeof(int32_t)) * (zeros ? 2 : 1);
+}
+
 size_t cb_quantised_conv_packed_bytes(const struct cb_kernels *kernels,
-                                      const struct cb_conv_shape *s)
+                                      const struct cb_conv_shape *s, bool zeros)
 {
     if (cb_quantised_depthwise_fits(s))
-        return cb_quantised_depthwise_packed_bytes(s);
+        return cb_quantised_depthwise_packed_bytes(s, zeros);
     const struct form f = form_of(kernels, s);
-    return cb_size_add(cb_size_bytes(f.columns, sizeof(int32_t)),
-                       cb_size_bytes(s->group * f.panels, f.panel_size));
+    return cb_size_add(panels_at(&f, zeros), cb_size_bytes(s->group * f.panels, f.panel_size));
 }
 
 void cb_quantised_conv_pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
-                            const int8_t *w, void *packed)
+                            const int8_t *w, const int64_t *w_zero, void *packed)
 {
     if (cb_quantised_depthwise_fits(s)) {
-        cb_quantised_depthwise_pack(s, w, packed);
+        cb_quantised_depthwise_pack(s, w, w_zero, packed);
         return;
     }
     const struct form f = form_of(kernels, s);
     const size_t nr = kernels->quantised.nr, taps = cb_conv_taps(s);
     int32_t *sums = packed;
-    int8_t *panels = (int8_t *)packed + cb_size_bytes(f.columns, sizeof *sums);
-    memset(packed, 0, cb_quantised_conv_packed_bytes(kernels, s));
+    int32_t *zeros = (int32_t *)(void *)((char *)packed + panels_at(&f, false));
+    int8_t *panels = (int8_t *)packed + panels_at(&f, w_zero != NULL);
+    memset(packed, 0, cb_quantised_conv_packed_bytes(kernels, s, w_zero != NULL));
     for (size_t m = 0; m < s->cout; m++) {
         const size_t panel = m / f.cout * f.panels + m % f.cout / nr, column = m % f.cout % nr;
         int8_t *to = panels + panel * f.panel_size + column * GROUP;
+        if (w_zero)
+            zeros[panel * nr + column] = (int32_t)w_zero[m];
         for (size_t c = 0; c < f.cin; c++)
             for (size_t t = 0; t < taps; t++, w++) {
                 /* Where this weight stands along taps x depth, each tap's depth rounded up. */
@@ -73,7 +80,7 @@ void cb_quantised_conv_pack(const struct cb_kernels *kernels, const struct cb_co
     }
 }
 
-/* A thread's part of the scratch: pointers, then copied lines, then a tile of reals. */
+/* A thread's part of the scratch: pointers, then copied lines, sums of rows, a tile of reals. */
 static size_t table_bytes(const struct cb_kernels *kernels, const struct form *f)
 {
     return cb_size_bytes(f->taps * BLOCK_TILES, kernels->quantised.mr * sizeof(uint8_t *));
@@ -86,11 +93,16 @@ static size_t copies_bytes(const struct cb_kernels *kernels, const struct form *
                : 0;
 }
 
+static size_t sums_bytes(const struct cb_kernels *kernels)
+{
+    return cb_size_bytes(BLOCK_TILES * kernels->quantised.mr, sizeof(int32_t));
+}
+
 static size_t worker_bytes(const struct cb_kernels *kernels, const struct form *f)
 {
     const size_t tile = kernels->quantised.mr * kernels->quantised.nr;
     return cb_size_add(cb_size_add(table_bytes(kernels, f), copies_bytes(kernels, f)),
-                       cb_size_bytes(tile, sizeof(float)));
+                       sums_bytes(kernels) + cb_size_bytes(tile, sizeof(float)));
 }
 
 /* What is read in place of padding: the zero of x. */
@@ -100,10 +112,10 @@ static size_t zeros_bytes(const struct form *f)
 }
 
 size_t cb_quantised_conv_scratch_bytes(const struct cb_kernels *kernels,
-                                       const struct cb_conv_shape *s, size_t threads)
+                                       const struct cb_conv_shape *s, bool zeros, size_t threads)
 {
     if (cb_quantised_depthwise_fits(s))
-        return cb_quantised_depthwise_scratch_bytes(s, threads);
+        return cb_quantised_depthwise_scratch_bytes(s, zeros, threads);
     const struct form f = form_of(kernels, s);
     return cb_size_add(cb_size_add(zeros_bytes(&f), cb_quantised_columns_bytes(f.columns)),
                        cb_size_bytes(threads, worker_bytes(kernels, &f)));
@@ -115,6 +127,7 @@ struct run {
     struct form form;
     struct cb_quantised_columns columns;
     struct cb_quantised_epilogue post;
+    const int32_t *w_zero;
     const uint8_t *zeros;
     char *workers;
     size_t pixels, tiles, block; /* rows, tiles of nearly equal height, tiles in a task */
@@ -215,6 +228,27 @@ static void fill_table(const struct run *r, size_t first, size_t end, size_t gro
     }
 }
 
+static int32_t *row_sums_in(const struct run *r, char *scratch)
+{
+    return (int32_t *)(void *)(scratch + table_bytes(r->kernels, &r->form) +
+                               copies_bytes(r->kernels, &r->form));
+}
+
+/* The sums of all rows in the table, for weights whose zero is not 0. */
+static void sum_rows(const struct run *r, size_t first, size_t end, char *scratch)
+{
+    const struct form *f = &r->form;
+    const size_t mr = r->kernels->quantised.mr;
+    const uint8_t *const *rows = (const uint8_t *const *)(void *)scratch;
+    int32_t *sums = row_sums_in(r, scratch);
+    for (size_t tile = first; tile < end; tile++, rows += f->taps * mr, sums += mr)
+        for (size_t i = 0; i < row_of(r, tile + 1) - row_of(r, tile); i++) {
+            sums[i] = 0;
+            for (size_t tap = 0; tap < f->taps; tap++)
+                sums[i] += r->kernels->quantised.sum(f->depth, rows[tap * mr + i]);
+        }
+}
+
 /* A tile that passes through reals: the activation, then maybe bytes. */
 static void run_active(const struct run *r, struct cb_quantised_tile *t, size_t at, float *reals)
 {
@@ -235,11 +269,10 @@ static void run_panel(const struct run *r, size_t first, size_t end, size_t pane
     const struct cb_quantised_conv *call = r->call;
     const size_t mr = r->kernels->quantised.mr, nr = r->kernels->quantised.nr;
     const size_t begin = panel % f->panels * nr, column = panel / f->panels * f->cout + begin;
-    const int8_t *panels =
-        (const int8_t *)call->packed + cb_size_bytes(f->columns, sizeof(int32_t));
+    const int8_t *panels = (const int8_t *)call->packed + panels_at(f, call->zeros);
     const uint8_t *const *rows = (const uint8_t *const *)(void *)scratch;
-    float *reals =
-        (float *)(void *)(scratch + table_bytes(r->kernels, f) + copies_bytes(r->kernels, f));
+    const int32_t *row_sums = row_sums_in(r, scratch);
+    float *reals = (float *)(void *)((char *)row_sums_in(r, scratch) + sums_bytes(r->kernels));
     for (size_t tile = first; tile < end; tile++, rows += f->taps * mr) {
         const size_t row = row_of(r, tile), at = row * call->shape->cout + column;
         struct cb_quantised_tile t = {
@@ -249,14 +282,19 @@ static void run_panel(const struct run *r, size_t first, size_t end, size_t pane
             .groups = f->groups,
             .rows = rows,
             .panel = panels + panel * f->panel_size,
+            .row_sums = call->zeros ? row_sums + (tile - first) * mr : NULL,
             .out_stride = call->shape->cout,
             .post = r->post,
         };
         t.post.start = r->columns.start + panel * nr;
         t.post.scale = r->columns.scale + panel * nr;
         t.post.shift = r->columns.shift + panel * nr;
+        t.post.w_zero = r->w_zero + panel * nr;
         t.post.residual = call->residual ? call->residual + at : NULL;
-        if (cb_quantised_direct(call)) {
+        if (call->sums) {
+            t.sums = call->sums + at;
+            r->kernels->quantised.tile(&t);
+        } else if (cb_quantised_direct(call)) {
             t.bytes = call->bytes + at;
             r->kernels->quantised.tile(&t);
         } else {
@@ -276,8 +314,11 @@ static void run_task(void *ctx, size_t i, size_t worker)
     char *scratch = r->workers + worker * worker_bytes(r->kernels, f);
     size_t filled = SIZE_MAX; /* the group that the table is for */
     for (size_t p = panel; p < panel_end; p++) {
-        if (p / f->panels != filled)
+        if (p / f->panels != filled) {
             fill_table(r, first, end, filled = p / f->panels, scratch);
+            if (r->call->zeros)
+                sum_rows(r, first, end, scratch);
+        }
         run_panel(r, first, end, p, scratch);
     }
 }
@@ -313,9 +354,11 @@ static void fill_columns(struct run *r)
     const struct form *f = &r->form;
     const size_t nr = r->kernels->quantised.nr;
     const int32_t *sums = r->call->packed;
+    const int64_t depth = (int64_t)(f->taps * f->depth);
     for (size_t m = 0; m < r->call->shape->cout; m++) {
         const size_t at = (m / f->cout * f->panels) * nr + m % f->cout;
-        cb_quantised_column(r->call, &r->columns, at, m, sums[at]);
+        const int64_t zero = r->call->zeros ? r->w_zero[at] : 0;
+        cb_quantised_column(r->call, &r->columns, at, m, sums[at] - depth * zero);
     }
 }
 
@@ -331,6 +374,8 @@ void cb_quantised_conv_run(const struct cb_kernels *kernels, const struct cb_qua
     scratch += zeros_bytes(&r.form);
     r.columns = cb_quantised_columns_in(scratch, r.form.columns);
     r.workers = scratch + cb_quantised_columns_bytes(r.form.columns);
+    r.w_zero =
+        (const int32_t *)(const void *)((const char *)call->packed + panels_at(&r.form, false));
     r.post = cb_quantised_post(call);
     fill_columns(&r);
     const size_t tasks = cut(&r);

@@ -7,7 +7,7 @@
 #include "core/base/threads.h"
 #include "core/kernels/conv.h"
 
-/* Products that a 32-bit sum has room for, whatever the bytes are. */
+/* Products that a 32-bit sum has room for, whatever the bytes are; half as many beside w_zero. */
 #define CB_QUANTISED_DEPTH_MAX ((size_t)1 << 16)
 
 struct cb_quantised_conv {
@@ -15,11 +15,14 @@ struct cb_quantised_conv {
     const uint8_t *x; /* CB_QUANTISED_GROUP - 1 bytes behind its end may be read */
     struct cb_quantum x_quantum;
     const void *packed;
-    const float *w_scale;    /* [cout] of each filter */
+    bool zeros; /* it was packed with w_zero */
+    const float *w_scale;    /* [cout] of each filter; NULL for sums */
     const float *bias;       /* [cout]; NULL: 0 */
+    const int64_t *whole;    /* [cout] a bias that the sums begin with, 32 bits; NULL: 0 */
     const uint8_t *residual; /* laid out as the output; NULL: none */
     struct cb_quantum residual_quantum;
-    uint8_t *bytes;              /* the output; NULL: `reals` is */
+    int32_t *sums;               /* the output, one of three */
+    uint8_t *bytes;
     struct cb_quantum y_quantum; /* of bytes */
     float *reals;
     float lo, hi; /* in real units: y = act(clamp(.., lo, hi)) */
@@ -28,10 +31,12 @@ struct cb_quantised_conv {
     struct cb_threads *threads;
 };
 
-/* w [cout, cin/group, kernel...] as ONNX orders it, signed bytes. */
-size_t cb_quantised_conv_packed_bytes(const struct cb_kernels *, const struct cb_conv_shape *);
+/* w [cout, cin/group, kernel...] as ONNX orders it, signed bytes; w_zero [cout] -128 .. 127, or
+ * NULL for 0 (zeros: false). */
+size_t cb_quantised_conv_packed_bytes(const struct cb_kernels *, const struct cb_conv_shape *,
+                                      bool zeros);
 void cb_quantised_conv_pack(const struct cb_kernels *, const struct cb_conv_shape *,
-                            const int8_t *w, void *packed);
+                            const int8_t *w, const int64_t *w_zero, void *packed);
 size_t cb_quantised_conv_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *,
-                                       size_t threads);
+                                       bool zeros, size_t threads);
 void cb_quantised_conv_run(const struct cb_kernels *, const struct cb_quantised_conv *);

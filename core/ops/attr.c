@@ -78,6 +78,7 @@ static const union cb_attr defaults[CB_OP_COUNT] = {
     [CB_OP_SHAPE] = { .shape = { .end = INT64_MAX } },
     [CB_OP_QUANTIZE] = { .quantise = { .axis = 1 } },
     [CB_OP_DEQUANTIZE] = { .quantise = { .axis = 1 } },
+    [CB_OP_INTEGER_CONV] = { .conv = { .window = WINDOW, .group = 1 } },
     [CB_OP_QUANTISED_CONV] = { .quantised_conv = { .window = WINDOW, .group = 1, NO_ACT } },
     [CB_OP_QUANTISED_MAX_POOL] = { .quantised_pool = { .window = WINDOW } },
     [CB_OP_QUANTISED_AVERAGE_POOL] = { .quantised_pool = { .window = WINDOW } },

@@ -109,8 +109,11 @@
     /* quantised: reals as whole numbers with a scale, and back */ \
     X(QUANTIZE, quantize) \
     X(DEQUANTIZE, dequantize) \
+    X(INTEGER_CONV, integer_conv) \
+    X(INTEGER_MATMUL, integer_matmul) \
     /* quantised: on bytes (CB_QUINT8); a pass makes them */ \
     X(QUANTISED_CONV, quantised_conv) \
+    X(QUANTISED_COPY, quantised_copy) \
     X(QUANTISED_MAX_POOL, quantised_max_pool) \
     X(QUANTISED_AVERAGE_POOL, quantised_average_pool) \
     X(QUANTISED_ADD, quantised_add) \

@@ -74,7 +74,7 @@ union cb_attr {
                                                              only where b is one matrix */
     struct { float alpha, beta; bool approximate; } unary;
     struct { double lo, hi; } clip;                                          /* x, [lo]?, [hi]? */
-    struct { enum cb_dtype to; } cast;
+    struct { enum cb_dtype to; } cast;                /* QUANTISED_COPY too */
     struct { bool aligned; int axis; bool fmod; float lo, hi; } binary; /* a, b ; ADD has act. aligned: opset < 7,
                                                                b's dims stand at `axis` of a (-1: at its end) */
     struct { struct cb_list axes; bool keep_dims, noop_if_empty; } reduce;   /* x, [axes]? */
@@ -92,17 +92,19 @@ union cb_attr {
     struct { int64_t start, end; } shape;             /* end INT64_MAX: the rank */
     struct { struct cb_list dims; enum cb_dtype dtype; double value; } fill; /* [dims] */
     struct { enum cb_dtype dtype; double start, limit, step; } range;        /* [start], [limit], [step] */
-    struct { int axis; int64_t block; enum cb_dtype to; } quantise; /* x, scale, zero? ; NONE: the zero's type, uint8 */
+    struct { int axis; int64_t block; enum cb_dtype to; bool zero_first; } quantise; /* x, scale, zero? ; NONE: the zero's
+                                                             type, uint8. zero_first: added before rounding */
     struct {
-        struct cb_window window;   /* rank 0 with x [rows, C]: a product */
+        struct cb_window window;   /* of a convolution */
         int64_t group;
         float lo, hi;              /* "act" in real units, and then: */
         struct cb_act act;         /* none beside a residual */
         struct cb_quantum x, residual, y;
         bool to_real;              /* y is float */
-    } quantised_conv;              /* x, w, w_scale, bias?, residual? */
+        bool product;              /* x [..., C]: no spatial axes, whatever its rank */
+    } quantised_conv;              /* x, w, w_scale, bias?, residual?, w_zero? */
     struct { struct cb_window window; bool count_include_pad; struct cb_quantum x, y; } quantised_pool; /* rank 0: global */
-    struct { struct cb_quantum a, b, y; float lo, hi; } quantised_add;       /* a, b ; act */
+    struct { struct cb_quantum a, b, y; float lo, hi; bool zero_first; int origin; } quantised_add;       /* a, b ; act */
 };
 
 /* The longest list of inputs or outputs a node may have. */

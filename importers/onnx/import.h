@@ -92,3 +92,9 @@ static inline bool cb_onnx_has(const struct cb_onnx_node *node, int i)
 {
     return i < node->n_in && node->in[i] >= 0;
 }
+
+/* Input i; -1 where it is absent. */
+static inline int cb_onnx_optional(const struct cb_onnx_node *node, int i)
+{
+    return cb_onnx_has(node, i) ? node->in[i] : -1;
+}

@@ -98,30 +98,46 @@ static bool fuse_act(struct fuser *f, int i)
     return true;
 }
 
+/* Which input of `before` operand `v` of an addition becomes: 3, a residual; 2, the bias of a
+ * product; -1. */
+static int slot_of(const struct fuser *f, const struct cb_node *before, int v,
+                   const struct cb_shape *y)
+{
+    const struct cb_value *operand = &f->m.graph->values[v];
+    if (cb_shape_equal(&operand->shape, y))
+        return 3;
+    const bool bias = before->op == CB_OP_MATMUL && operand->data && !f->m.has_grad[v] &&
+                      operand->shape.rank == 1 && y->rank > 1 &&
+                      operand->shape.dim[0] == y->dim[y->rank - 1];
+    return bias && (before->n_in < 3 || before->in[2] < 0) ? 2 : -1;
+}
+
 /* The convolution, or product with one matrix, that makes operand k of an addition moves to the
  * addition's place, when the other operand is ready. */
 static struct cb_status fuse_residual(struct fuser *f, int i, int k)
 {
     struct cb_graph *g = f->m.graph;
     struct cb_node *add = &g->nodes[i], *before = cb_match_private(&f->m, add->in[k]);
+    const struct cb_shape *y = &g->values[add->out[0]].shape;
     struct post p;
-    int *in;
+    int *in, slot;
     if (!before || (before->op != CB_OP_CONV && before->op != CB_OP_MATMUL) ||
         !is_open(p = post_of(before)) || (before->n_in > 3 && before->in[3] >= 0) ||
         (before->op == CB_OP_MATMUL && g->values[before->in[1]].shape.rank != 2) ||
         add->in[0] == add->in[1] || add->attr.binary.aligned ||
         !cb_dtype_get(g->values[add->out[0]].dtype)->is_float ||
-        !cb_shape_equal(&g->values[add->in[0]].shape, &g->values[add->in[1]].shape))
+        !cb_shape_equal(&g->values[add->in[k]].shape, y) ||
+        (slot = slot_of(f, before, add->in[1 - k], y)) < 0)
         return cb_ok();
     CB_TRY(cb_arena_get(g->arena, 4, sizeof *in, add->name, &in));
     for (int a = 0; a < 3; a++)
         in[a] = a < before->n_in ? before->in[a] : -1;
-    in[3] = add->in[1 - k];
+    in[slot] = add->in[1 - k];
     f->gone[f->m.producer[add->in[k]]] = true;
     *p.lo = add->attr.binary.lo;
     *p.hi = add->attr.binary.hi;
     before->in = in;
-    before->n_in = 4;
+    before->n_in = slot + 1;
     before->out[0] = add->out[0];
     *add = *before;
     return cb_ok();

@@ -2,7 +2,8 @@
  * order: a real value may have a twin, a tensor of bytes with a scale and a zero that stand for the
  * same numbers. DequantizeLinear gives its output one; an operator whose inputs have twins is done
  * on them, where it has such a form, and where its result goes into QuantizeLinear or is a twin by
- * itself (a view, a maximum). The nodes on reals stay beside those on bytes until drop-dead takes
+ * itself (a view, a maximum). Whole numbers may have twins as well, and go back to what others read
+ * where they are done with. The nodes on reals stay beside those on bytes until drop-dead takes
  * what nobody reads. */
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "core/graph/passes/passes.h"
 #include "core/graph/passes/quantised_constants.h"
+#include "core/kernels/quantised_conv.h"
 
 struct twin {
     int value; /* bytes; -1: none */
@@ -19,7 +21,7 @@ struct twin {
 struct sweep {
     struct cb_pass *pass;
     struct cb_graph *graph;
-    struct twin *twin;    /* [cap] of a real value; or of the whole numbers that Quantize makes */
+    struct twin *twin;    /* [cap] of a real value, or of whole numbers */
     int *producer, *uses; /* [n_values] in the graph as it was */
     int *reader;          /* [n_values] the last node that reads it */
     int n_before;         /* values */
@@ -74,14 +76,22 @@ static struct cb_status add_constant(struct sweep *s, const char *name, struct c
 
 /* ---- Quantize and Dequantize ---- */
 
-/* A Quantize whose whole numbers may be bytes: nobody else than Dequantize reads them. */
+/* A Quantize whose whole numbers may be bytes. */
 static bool takes_bytes(const struct sweep *s, int i, struct cb_quantum *quantum)
 {
     const struct cb_graph *g = s->graph;
     const struct cb_node *q = &g->nodes[i];
+    return q->op == CB_OP_QUANTIZE && cb_dtype_get(g->values[q->in[0]].dtype)->is_float &&
+           cb_quantised_quantum(g, q, quantum);
+}
+
+/* Nobody else than Dequantize reads the whole numbers that the Quantize i makes. */
+static bool is_dequantised(const struct sweep *s, int i)
+{
+    const struct cb_graph *g = s->graph;
+    const struct cb_node *q = &g->nodes[i];
     struct cb_quantum other;
-    if (q->op != CB_OP_QUANTIZE || !cb_dtype_get(g->values[q->in[0]].dtype)->is_float ||
-        cb_pass_pinned(s->pass, q->out[0]) || !cb_quantised_quantum(g, q, quantum))
+    if (cb_pass_pinned(s->pass, q->out[0]))
         return false;
     for (int k = i + 1, left = s->uses[q->out[0]]; left > 0; k++) {
         const struct cb_node *n = &g->nodes[k];
@@ -97,11 +107,15 @@ static bool takes_bytes(const struct sweep *s, int i, struct cb_quantum *quantum
     return true;
 }
 
-/* The Quantize that alone reads `value`, if it takes bytes; -1: none. */
-static int quantize_behind(const struct sweep *s, int value, struct cb_quantum *quantum)
+/* The Quantize that alone reads `value`, if it takes bytes; -1: none. `any`: it may add the zero
+ * before it rounds. */
+static int quantize_behind(const struct sweep *s, int value, bool any, struct cb_quantum *quantum)
 {
     const int i = s->uses[value] == 1 && !cb_pass_pinned(s->pass, value) ? s->reader[value] : -1;
-    return i >= 0 && takes_bytes(s, i, quantum) ? i : -1;
+    return i >= 0 && takes_bytes(s, i, quantum) &&
+                   (any || !s->graph->nodes[i].attr.quantise.zero_first)
+               ? i
+               : -1;
 }
 
 /* The Quantize i has its bytes in a new value. */
@@ -158,7 +172,7 @@ static struct cb_status sweep_quantize(struct sweep *s, int i)
     union cb_attr attr = q->attr;
     struct cb_quantum quantum;
     int bytes, scale, zero;
-    if (s->done[i] || !takes_bytes(s, i, &quantum))
+    if (s->done[i] || !takes_bytes(s, i, &quantum) || (!x && !is_dequantised(s, i)))
         return cb_ok();
     if (x && equal(x->quantum, quantum)) {
         s->twin[q->out[0]] = *x;
@@ -173,15 +187,29 @@ static struct cb_status sweep_quantize(struct sweep *s, int i)
     return emit(s, CB_OP_QUANTIZE, q->name, &attr, 3, (int[]){ q->in[0], scale, zero }, bytes);
 }
 
-/* The reals of bytes, for whoever reads them. True when the node has been replaced. */
+static struct cb_status emit_copy(struct sweep *s, const char *name, enum cb_dtype to, int in,
+                                  int out)
+{
+    const union cb_attr attr = { .cast = { to } };
+    return emit(s, CB_OP_QUANTISED_COPY, name, &attr, 1, &in, out);
+}
+
+/* The reals of bytes, for whoever reads them. True when the node has been replaced. What does not
+ * come from bytes gets a twin too: operators behind it may be done on that. */
 static struct cb_status sweep_dequantize(struct sweep *s, int i, bool *replaced)
 {
     const struct cb_node *d = &s->graph->nodes[i];
     const struct twin *x = twin_of(s, d->in[0]);
     struct cb_quantum quantum;
-    int scale, zero;
-    if (!x || !cb_quantised_quantum(s->graph, d, &quantum))
+    int scale, zero, bytes;
+    if (!cb_quantised_quantum(s->graph, d, &quantum) || s->graph->values[d->in[0]].data)
         return cb_ok();
+    if (!x) {
+        CB_TRY(add_bytes(s, d->in[0], &bytes));
+        CB_TRY(emit_copy(s, d->name, CB_QUINT8, d->in[0], bytes));
+        s->twin[d->in[0]] = s->twin[d->out[0]] = (struct twin){ bytes, quantum };
+        return cb_ok();
+    }
     s->twin[d->out[0]] = (struct twin){ x->value, quantum };
     CB_TRY(add_quantum(s, d->name, quantum, &scale, &zero));
     *replaced = true;
@@ -194,43 +222,6 @@ static struct cb_status sweep_dequantize(struct sweep *s, int i, bool *replaced)
 static int input(const struct cb_node *n, int k)
 {
     return k < n->n_in ? n->in[k] : -1;
-}
-
-/* `value` as `count` reals (one may stand for all): a constant, or Dequantize of constants. -1 when
- * it is neither. */
-static struct cb_status real_constant(struct sweep *s, int value, size_t count, int *out)
-{
-    struct cb_graph *g = s->graph;
-    const struct cb_value *v = &g->values[value];
-    const int p = s->producer[value];
-    struct cb_tensor t = { .shape = { 1, { (int64_t)count } }, .dtype = CB_FLOAT32 };
-    float *reals;
-    const size_t n = cb_shape_count(&v->shape);
-    *out = -1;
-    if ((n != count && n != 1) || !cb_dtype_get(v->dtype)->is_float)
-        return cb_ok();
-    CB_TRY(cb_arena_get(g->arena, count, sizeof *reals, v->name, &reals));
-    if (v->data) {
-        memcpy(reals, v->data, n * sizeof *reals);
-    } else if (p >= 0 && g->nodes[p].op == CB_OP_DEQUANTIZE && g->values[g->nodes[p].in[0]].data &&
-               g->values[g->nodes[p].in[1]].data && input(&g->nodes[p], 2) < 0) {
-        const struct cb_value *q = &g->values[g->nodes[p].in[0]],
-                              *scale = &g->values[g->nodes[p].in[1]];
-        const size_t step = cb_shape_count(&scale->shape) == 1 ? 0 : 1;
-        for (size_t i = 0; i < n; i++) {
-            int64_t whole;
-            float unit;
-            memcpy(&whole, (const char *)q->data + i * sizeof whole, sizeof whole);
-            memcpy(&unit, (const char *)scale->data + i * step * sizeof unit, sizeof unit);
-            reals[i] = (float)whole * unit;
-        }
-    } else {
-        return cb_ok();
-    }
-    for (size_t i = n; i < count; i++)
-        reals[i] = reals[0];
-    t.data = reals;
-    return cb_graph_add_constant(g, v->name, &t, out);
 }
 
 /* A product as Conv, Gemm and MatMul have it. */
@@ -258,17 +249,20 @@ static bool read_product(const struct sweep *s, const struct cb_node *n, struct 
                (p->residual < 0 || (n->attr.conv.act.kind == CB_ACT_NONE &&
                                     (n->attr.conv.group == 1 || n->attr.conv.group != c)));
     }
-    if (values[p->x].shape.rank != 2 || values[p->w].shape.rank != 2)
+    if (values[p->x].shape.rank < 2 || values[p->w].shape.rank != 2)
         return false;
+    p->attr.quantised_conv.product = true;
     if (n->op == CB_OP_MATMUL) {
-        p->bias = -1;
+        p->residual = input(n, 3);
         p->attr.quantised_conv.lo = n->attr.matmul.lo;
         p->attr.quantised_conv.hi = n->attr.matmul.hi;
-        return true;
+        p->attr.quantised_conv.act = n->attr.matmul.act;
+        return p->residual < 0 || n->attr.matmul.act.kind == CB_ACT_NONE;
     }
     p->axis = n->attr.gemm.trans_b ? 0 : 1;
     p->attr.quantised_conv.lo = n->attr.gemm.lo;
     p->attr.quantised_conv.hi = n->attr.gemm.hi;
+    p->attr.quantised_conv.act = n->attr.gemm.act;
     return !n->attr.gemm.trans_a && fabsf(n->attr.gemm.alpha - 1) <= 0 &&
            (p->bias < 0 || fabsf(n->attr.gemm.beta - 1) <= 0);
 }
@@ -281,34 +275,40 @@ static struct cb_status sweep_product(struct sweep *s, int i)
     struct product p;
     struct cb_quantum quantum;
     if (!read_product(s, n, &p) || !twin_of(s, p.x) ||
-        (p.residual >= 0 && !twin_of(s, p.residual)) || s->producer[p.w] < 0 ||
-        cb_shape_span(&g->values[p.w].shape, 0, g->values[p.w].shape.rank) /
-                (size_t)g->values[p.w].shape.dim[p.axis] >
-            ((size_t)1 << 16))
+        (p.residual >= 0 && !twin_of(s, p.residual)) || s->producer[p.w] < 0)
         return cb_ok();
     const size_t filters = (size_t)g->values[p.w].shape.dim[p.axis];
+    const size_t depth = cb_shape_count(&g->values[p.w].shape) / filters;
     int bias = -1, out = n->out[0];
-    if (p.bias >= 0)
-        CB_TRY(real_constant(s, p.bias, filters, &bias));
-    if ((p.bias >= 0) != (bias >= 0))
-        return cb_ok();
     CB_TRY(cb_quantised_weights_of(s->pass, &g->nodes[s->producer[p.w]], p.axis, &w));
-    if (w.value < 0)
+    if (w.value < 0 || depth > CB_QUANTISED_DEPTH_MAX / (w.zero < 0 ? 1 : 2))
         return cb_ok();
     p.attr.quantised_conv.x = s->twin[p.x].quantum;
+    if (p.bias >= 0)
+        CB_TRY(cb_quantised_sums_of(g,
+                                    s->producer[p.bias] < 0 ? NULL : &g->nodes[s->producer[p.bias]],
+                                    &w, s->twin[p.x].quantum.scale, depth, &bias));
+    if (p.bias >= 0 && bias < 0)
+        CB_TRY(cb_quantised_reals_of(
+            g, p.bias, s->producer[p.bias] < 0 ? NULL : &g->nodes[s->producer[p.bias]], filters,
+            &bias));
+    if ((p.bias >= 0) != (bias >= 0))
+        return cb_ok();
     if (p.residual >= 0)
         p.attr.quantised_conv.residual = s->twin[p.residual].quantum;
-    const int q = quantize_behind(s, out, &quantum);
+    const int q = quantize_behind(s, out, false, &quantum);
     p.attr.quantised_conv.to_real = q < 0;
     if (q >= 0) {
         p.attr.quantised_conv.y = quantum;
         CB_TRY(finish_quantize(s, q, quantum, &out));
     }
     s->done[i] = true;
-    return emit(s, CB_OP_QUANTISED_CONV, n->name, &p.attr, p.residual >= 0 ? 5 : 4,
-                (int[]){ s->twin[p.x].value, w.value, w.scale, bias,
-                         p.residual >= 0 ? s->twin[p.residual].value : -1 },
-                out);
+    const int residual = p.residual >= 0 ? s->twin[p.residual].value : -1;
+    return emit(s, CB_OP_QUANTISED_CONV, n->name, &p.attr,
+                w.zero >= 0     ? 6
+                : residual >= 0 ? 5
+                                : 4,
+                (int[]){ s->twin[p.x].value, w.value, w.scale, bias, residual, w.zero }, out);
 }
 
 /* ---- others ---- */
@@ -351,7 +351,7 @@ static struct cb_status sweep_average(struct sweep *s, int i)
     const struct cb_shape *shape = &s->graph->values[n->in[0]].shape;
     struct cb_quantum quantum;
     int out;
-    const int q = x ? quantize_behind(s, n->out[0], &quantum) : -1;
+    const int q = x ? quantize_behind(s, n->out[0], false, &quantum) : -1;
     if (q < 0 || shape->rank > 2 + CB_MAX_SPATIAL)
         return cb_ok();
     CB_TRY(finish_quantize(s, q, quantum, &out));
@@ -379,10 +379,14 @@ static struct cb_status sweep_add(struct sweep *s, int i)
     if (!a || !b || n->attr.binary.aligned ||
         !cb_shape_equal(&s->graph->values[n->in[0]].shape, &s->graph->values[n->in[1]].shape))
         return cb_ok();
-    const int q = quantize_behind(s, n->out[0], &quantum);
+    const int q = quantize_behind(s, n->out[0], true, &quantum);
     if (q < 0)
         return cb_ok();
     CB_TRY(finish_quantize(s, q, quantum, &out));
+    attr.quantised_add.zero_first = s->graph->nodes[q].attr.quantise.zero_first;
+    if (attr.quantised_add.zero_first &&
+        s->graph->values[s->graph->nodes[q].out[0]].dtype == CB_INT8)
+        attr.quantised_add.origin = 128;
     attr.quantised_add.a = a->quantum;
     attr.quantised_add.b = b->quantum;
     attr.quantised_add.y = quantum;
@@ -404,7 +408,7 @@ static struct cb_status sweep_concat(struct sweep *s, int i)
             return cb_ok();
         same &= equal(s->twin[n->in[k]].quantum, s->twin[n->in[0]].quantum);
     }
-    const int q = quantize_behind(s, n->out[0], &quantum);
+    const int q = quantize_behind(s, n->out[0], false, &quantum);
     if (q < 0 && !same)
         return cb_ok();
     if (q < 0)
@@ -437,7 +441,7 @@ static struct cb_status sweep_function(struct sweep *s, int i)
     for (int k = 1; k < n->n_in; k++)
         if (n->in[k] >= 0)
             return cb_ok();
-    const int q = x ? quantize_behind(s, n->out[0], &quantum) : -1;
+    const int q = x ? quantize_behind(s, n->out[0], false, &quantum) : -1;
     if (q < 0)
         return cb_ok();
     CB_TRY(finish_quantize(s, q, quantum, &out));
@@ -463,6 +467,8 @@ static sweep_fn *fn_of(enum cb_op op)
     case CB_OP_FLATTEN:
     case CB_OP_SQUEEZE:
     case CB_OP_UNSQUEEZE:
+    case CB_OP_TRANSPOSE:
+    case CB_OP_SLICE:
     case CB_OP_IDENTITY: return sweep_view;
     case CB_OP_CAST: return NULL;
     default: return op >= CB_OP_RELU && op < CB_OP_NOT ? sweep_function : NULL;
@@ -503,6 +509,9 @@ static struct cb_status run(struct sweep *s)
             CB_TRY(sweep_dequantize(s, i, &replaced));
         else if (fn)
             CB_TRY(fn(s, i));
+        if (node.op == CB_OP_QUANTIZE && s->done[i])
+            CB_TRY(emit_copy(s, node.name, g->values[node.out[0]].dtype, s->twin[node.out[0]].value,
+                             node.out[0]));
         if (replaced || s->done[i])
             continue;
         if (s->n_nodes == s->cap_nodes)

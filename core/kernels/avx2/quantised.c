@@ -16,14 +16,25 @@ typedef struct {
 } qa;
 typedef qa qb;
 
-static ALWAYS_INLINE vec vec_round(vec a)
-{
-    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-
 static ALWAYS_INLINE wide wide_load(const void *p)
 {
     return _mm256_loadu_si256(p);
+}
+
+static ALWAYS_INLINE void wide_store_part(int32_t *p, size_t n, wide v)
+{
+    memcpy(p, &v, n * sizeof *p);
+}
+
+static ALWAYS_INLINE wide wide_minus(wide sum, wide v, int32_t x)
+{
+    return _mm256_sub_epi32(sum, _mm256_mullo_epi32(v, _mm256_set1_epi32(x)));
+}
+
+static ALWAYS_INLINE wide wide_sum(wide sum, const uint8_t *p)
+{
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return _mm256_add_epi64(sum, _mm256_sad_epu8(bytes, _mm256_setzero_si256()));
 }
 
 static ALWAYS_INLINE vec wide_to_real(wide v)
@@ -38,9 +49,9 @@ static ALWAYS_INLINE vec bytes_load(const uint8_t *p, size_t n)
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)eight)));
 }
 
-static ALWAYS_INLINE void bytes_store(uint8_t *p, size_t n, vec v)
+static ALWAYS_INLINE void bytes_store(uint8_t *p, size_t n, vec v, int zero)
 {
-    const __m256i wholes = _mm256_cvtps_epi32(v);
+    const __m256i wholes = _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(zero));
     const __m128i words =
         _mm_packs_epi32(_mm256_castsi256_si128(wholes), _mm256_extracti128_si256(wholes, 1));
     const int64_t eight = _mm_cvtsi128_si64(_mm_packus_epi16(words, words));

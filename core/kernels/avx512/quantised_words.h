@@ -12,14 +12,24 @@
 
 typedef __m512i wide;
 
-static ALWAYS_INLINE vec vec_round(vec a)
-{
-    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-
 static ALWAYS_INLINE wide wide_load(const void *p)
 {
     return _mm512_loadu_si512(p);
+}
+
+static ALWAYS_INLINE void wide_store_part(int32_t *p, size_t n, wide v)
+{
+    _mm512_mask_storeu_epi32(p, first(n), v);
+}
+
+static ALWAYS_INLINE wide wide_minus(wide sum, wide v, int32_t x)
+{
+    return _mm512_sub_epi32(sum, _mm512_mullo_epi32(v, _mm512_set1_epi32(x)));
+}
+
+static ALWAYS_INLINE wide wide_sum(wide sum, const uint8_t *p)
+{
+    return _mm512_add_epi64(sum, _mm512_sad_epu8(_mm512_loadu_si512(p), _mm512_setzero_si512()));
 }
 
 static ALWAYS_INLINE vec wide_to_real(wide v)
@@ -34,9 +44,10 @@ static ALWAYS_INLINE vec bytes_load(const uint8_t *p, size_t n)
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
 }
 
-static ALWAYS_INLINE void bytes_store(uint8_t *p, size_t n, vec v)
+static ALWAYS_INLINE void bytes_store(uint8_t *p, size_t n, vec v, int zero)
 {
-    const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v));
+    const __m512i wholes = _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(zero));
+    const __m128i bytes = _mm512_cvtepi32_epi8(wholes);
     if (n == W)
         _mm_storeu_si128((__m128i *)(void *)p, bytes);
     else

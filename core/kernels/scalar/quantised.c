@@ -11,7 +11,13 @@ static float clamp(float v, float lo, float hi)
     return high < hi ? high : hi;
 }
 
-/* Stores element `at` of column `column`. */
+/* The byte of v, which is clamped: the zero is added after rounding, as v may lie half way. */
+static uint8_t byte_of(float v, int zero)
+{
+    return (uint8_t)((int)rintf(v) + zero);
+}
+
+/* Element `at` of column `column`, of reals or bytes. */
 static void finish(const struct cb_quantised_epilogue *post, int32_t sum, size_t column, size_t at,
                    uint8_t *bytes, float *reals)
 {
@@ -20,7 +26,7 @@ static void finish(const struct cb_quantised_epilogue *post, int32_t sum, size_t
         v += (float)post->residual[at] * post->residual_scale;
     v = clamp(v, post->lo, post->hi);
     if (bytes)
-        bytes[at] = (uint8_t)rintf(v);
+        bytes[at] = byte_of(v, post->zero);
     else
         reals[at] = v;
 }
@@ -29,13 +35,19 @@ static void tile(const struct cb_quantised_tile *t)
 {
     for (size_t i = 0; i < t->m; i++)
         for (size_t j = 0; j < t->n; j++) {
-            int32_t sum = t->post.start[j];
+            uint32_t sum = (uint32_t)t->post.start[j]; /* on the way to the end it may wrap */
             const int8_t *b = t->panel + j * GROUP;
+            const size_t at = i * t->out_stride + j;
             for (size_t tap = 0; tap < t->taps; tap++)
                 for (size_t k = 0; k < t->groups * GROUP; k++)
-                    sum += t->rows[tap * MR + i][k] *
-                           b[(tap * t->groups + k / GROUP) * NR * GROUP + k % GROUP];
-            finish(&t->post, sum, j, i * t->out_stride + j, t->bytes, t->reals);
+                    sum += (uint32_t)(t->rows[tap * MR + i][k] *
+                                      b[(tap * t->groups + k / GROUP) * NR * GROUP + k % GROUP]);
+            if (t->row_sums)
+                sum -= (uint32_t)t->post.w_zero[j] * (uint32_t)t->row_sums[i];
+            if (t->sums)
+                t->sums[at] = (int32_t)sum;
+            else
+                finish(&t->post, (int32_t)sum, j, at, t->bytes, t->reals);
         }
 }
 
@@ -44,11 +56,15 @@ static void depthwise(const struct cb_quantised_depthwise *d)
     for (size_t i = 0; i < d->m; i++)
         for (size_t c = 0; c < d->channels; c++) {
             const size_t slot = cb_quantised_slot(d->channels, c);
-            int32_t sum = d->post.start[slot];
+            const size_t at = i * d->out_stride + c;
+            uint32_t sum = (uint32_t)d->post.start[slot];
             for (size_t t = 0; t < d->taps; t++)
-                sum += d->rows[t * CB_QUANTISED_PIXELS + i][c] *
-                       d->w[t / GROUP * d->w_stride + slot * GROUP + t % GROUP];
-            finish(&d->post, sum, slot, i * d->out_stride + c, d->bytes, d->reals);
+                sum += (uint32_t)(d->rows[t * CB_QUANTISED_PIXELS + i][c] *
+                                  d->w[t / GROUP * d->w_stride + slot * GROUP + t % GROUP]);
+            if (d->sums)
+                d->sums[at] = (int32_t)sum;
+            else
+                finish(&d->post, (int32_t)sum, slot, at, d->bytes, d->reals);
         }
 }
 
@@ -62,23 +78,33 @@ static void max_rows(size_t count, size_t c, const uint8_t *const *rows, uint8_t
     }
 }
 
-static void mean_rows(size_t count, size_t c, const uint8_t *const *rows, float scale, float shift,
-                      uint8_t *y)
+static void mean_rows(size_t count, size_t c, const uint8_t *const *rows,
+                      const struct cb_quantised_mean *m, uint8_t *y)
 {
     for (size_t i = 0; i < c; i++) {
-        uint32_t sum = 0;
+        int32_t sum = m->start;
         for (size_t t = 0; t < count; t++)
             sum += rows[t][i];
-        y[i] = (uint8_t)rintf(clamp((float)sum * scale + shift, 0, 255));
+        const float v = (float)sum * m->scale;
+        y[i] = byte_of(clamp(v, (float)-m->zero, (float)(255 - m->zero)), m->zero);
     }
+}
+
+static int32_t sum_bytes(size_t n, const uint8_t *x)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i];
+    return sum;
 }
 
 static void add(size_t n, const uint8_t *a, const uint8_t *b, const struct cb_quantised_add *p,
                 uint8_t *y)
 {
     for (size_t i = 0; i < n; i++) {
-        const float v = (float)a[i] * p->scale_a + ((float)b[i] * p->scale_b + p->shift);
-        y[i] = (uint8_t)rintf(clamp(v, p->lo, p->hi));
+        const float x = (float)a[i] - p->origin, z = (float)b[i] - p->origin;
+        const float v = x * p->scale_a + (z * p->scale_b + p->shift);
+        y[i] = byte_of(clamp(v, p->lo, p->hi), p->zero);
     }
 }
 
@@ -86,7 +112,7 @@ static void quantise(size_t n, const float *x, struct cb_quantum q, uint8_t *y)
 {
     for (size_t i = 0; i < n; i++) {
         const float v = clamp(x[i] / q.scale, (float)-q.zero, (float)(255 - q.zero));
-        y[i] = (uint8_t)((int)rintf(v) + q.zero);
+        y[i] = byte_of(v, q.zero);
     }
 }
 
@@ -106,6 +132,7 @@ void cb_kernels_use_scalar_quantised(struct cb_kernels *k)
         .depthwise = depthwise,
         .max_rows = max_rows,
         .mean_rows = mean_rows,
+        .sum = sum_bytes,
         .add = add,
         .quantise = quantise,
         .dequantise = dequantise,

@@ -2,13 +2,16 @@
  * words of simd/vec.h, and for 32-bit sums:
  *
  * wide                     W 32-bit integers, 4 W bytes
- * wide_zero(), wide_load(p)
+ * wide_load(p)
+ * wide_store_part(p, n, v) n <= W integers
+ * wide_minus(sum, v, x)    sum - v * x, x a number
+ * wide_sum(v, p)           v + sums of the 4 W bytes at p, in W / 2 integers of 64 bits
  * qa, qb                   4 bytes of a row for all columns; 4 bytes of W columns each
  * qa_load(p), qb_load(p)
  * wide_dot(sum, qa, qb)    sum += the products of 4 unsigned bytes and 4 signed ones
  * wide_to_real(v)          W floats
  * bytes_load(p, n)         n <= W bytes as floats; nothing else is read
- * bytes_store(p, n, v)     n <= W floats of 0 .. 255, rounded to even
+ * bytes_store(p, n, v, z)  n <= W floats of -z .. 255 - z, rounded to even, plus the number z
  * and those of quantised_lanes.h. */
 #pragma once
 
@@ -19,12 +22,18 @@ static ALWAYS_INLINE void finish_columns(const struct cb_quantised_tile *t, size
                                          size_t column, size_t n, wide sum, vec scale, vec shift)
 {
     const size_t at = row * t->out_stride + column;
+    if (t->row_sums)
+        sum = wide_minus(sum, wide_load(t->post.w_zero + column), t->row_sums[row]);
+    if (t->sums) {
+        wide_store_part(t->sums + at, n, sum);
+        return;
+    }
     vec v = wide_to_real(sum) * scale + shift;
     if (t->post.residual)
         v += bytes_load(t->post.residual + at, n) * vec_all(t->post.residual_scale);
     v = vec_clamp(v, t->post.lo, t->post.hi);
     if (t->bytes)
-        bytes_store(t->bytes + at, n, v);
+        bytes_store(t->bytes + at, n, v, t->post.zero);
     else
         vec_store_part(t->reals + at, n, v);
 }
@@ -143,40 +152,58 @@ static void max_rows(size_t count, size_t channels, const uint8_t *const *rows, 
 }
 
 static ALWAYS_INLINE void mean_run(size_t n, size_t count, size_t c, const uint8_t *const *rows,
-                                   float scale, float shift, uint8_t *y)
+                                   const struct cb_quantised_mean *m, uint8_t *y)
 {
     float real[RUN];
-    uint32_t sum[RUN];
+    int32_t sum[RUN];
     for (size_t i = 0; i < n; i++)
-        sum[i] = rows[0][c + i];
-    for (size_t t = 1; t < count; t++)
+        sum[i] = m->start;
+    for (size_t t = 0; t < count; t++)
         for (size_t i = 0; i < n; i++)
             sum[i] += rows[t][c + i];
     for (size_t i = 0; i < n; i++)
-        real[i] = (float)(int32_t)sum[i] * scale + shift;
+        real[i] = (float)sum[i] * m->scale;
     for (size_t i = 0; i < n; i += W) {
         const size_t part = n - i < W ? n - i : W;
         const vec v = vec_load_part(real + i, part);
-        bytes_store(y + c + i, part, vec_clamp(v, 0, 255));
+        bytes_store(y + c + i, part, vec_clamp(v, (float)-m->zero, (float)(255 - m->zero)),
+                    m->zero);
     }
 }
 
-static void mean_rows(size_t count, size_t channels, const uint8_t *const *rows, float scale,
-                      float shift, uint8_t *y)
+static void mean_rows(size_t count, size_t channels, const uint8_t *const *rows,
+                      const struct cb_quantised_mean *mean, uint8_t *y)
 {
     size_t c = 0;
     for (; c + RUN <= channels; c += RUN)
-        mean_run(RUN, count, c, rows, scale, shift, y);
+        mean_run(RUN, count, c, rows, mean, y);
     if (c < channels)
-        mean_run(channels - c, count, c, rows, scale, shift, y);
+        mean_run(channels - c, count, c, rows, mean, y);
+}
+
+static int32_t sum_bytes(size_t n, const uint8_t *x)
+{
+    static const int32_t none[W];
+    uint64_t parts[W / 2], total = 0;
+    size_t i = 0;
+    wide sum = wide_load(none);
+    for (; i + 4 * W <= n; i += 4 * W)
+        sum = wide_sum(sum, x + i);
+    memcpy(parts, &sum, sizeof parts);
+    for (size_t k = 0; k < W / 2; k++)
+        total += parts[k];
+    for (; i < n; i++)
+        total += x[i];
+    return (int32_t)total;
 }
 
 static ALWAYS_INLINE void add_part(size_t i, size_t n, const uint8_t *a, const uint8_t *b,
                                    const struct cb_quantised_add *add, uint8_t *y)
 {
-    const vec v = bytes_load(a + i, n) * vec_all(add->scale_a) +
-                  (bytes_load(b + i, n) * vec_all(add->scale_b) + vec_all(add->shift));
-    bytes_store(y + i, n, vec_clamp(v, add->lo, add->hi));
+    const vec x = bytes_load(a + i, n) - vec_all(add->origin);
+    const vec z = bytes_load(b + i, n) - vec_all(add->origin);
+    const vec v = x * vec_all(add->scale_a) + (z * vec_all(add->scale_b) + vec_all(add->shift));
+    bytes_store(y + i, n, vec_clamp(v, add->lo, add->hi), add->zero);
 }
 
 static void add_bytes(size_t n, const uint8_t *a, const uint8_t *b,
@@ -196,7 +223,7 @@ static ALWAYS_INLINE void quantise_part(size_t i, size_t n, const float *x, stru
 {
     const vec v = vec_load_part(x + i, n) / vec_all(q.scale);
     const vec bound = vec_min(vec_all((float)(255 - q.zero)), vec_max(v, vec_all((float)-q.zero)));
-    bytes_store(y + i, n, vec_round(bound) + vec_all((float)q.zero));
+    bytes_store(y + i, n, bound, q.zero);
 }
 
 static void quantise(size_t n, const float *x, struct cb_quantum q, uint8_t *y)
@@ -238,6 +265,7 @@ static void use_set(const char *name, struct cb_quantised_kernels *k)
         .depthwise = depthwise,
         .max_rows = max_rows,
         .mean_rows = mean_rows,
+        .sum = sum_bytes,
         .add = add_bytes,
         .quantise = quantise,
         .dequantise = dequantise,

@@ -1,8 +1,8 @@
 /* core/kernels/simd/quantised_lanes.h - included once for each width of LANES lanes of 16 bytes:
  * see quantised_depthwise.h. The set gives, with L for the lanes: lanes_L (the type), reals_L,
  * load_L(p), store_L(p, v), low8_L, high8_L, low16_L, high16_L (x86's unpacking within lanes),
- * dot_L(sum, x, w), finish_L(sum, scale, shift, lo, hi) to reals, round_L, pack_L(a, b, c, d) to
- * bytes. */
+ * dot_L(sum, x, w), finish_L(sum, scale, shift, lo, hi) to reals, round_L(v, zero), pack_L(a, b,
+ * c, d) to bytes. */
 
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)
@@ -19,6 +19,17 @@ static ALWAYS_INLINE L(lanes_) L(load_bytes_)(const uint8_t *p, size_t n)
     return L(load_)(part);
 }
 
+/* n channels' numbers of 32 bits from the four vectors in which they stand. */
+static ALWAYS_INLINE void L(unweave_)(const void *from, size_t n, void *to)
+{
+    uint32_t woven[4][L(WORDS_)], flat[L(BYTES_)];
+    memcpy(woven, from, sizeof woven);
+    for (size_t l = 0; l < LANES; l++)
+        for (size_t k = 0; k < 4; k++)
+            memcpy(flat + 16 * l + 4 * k, &woven[k][4 * l], 4 * sizeof **woven);
+    memcpy(to, flat, n * sizeof *flat);
+}
+
 /* Four vectors of sums of one pixel to its n channels. */
 static ALWAYS_INLINE void L(finish_pixel_)(const struct cb_quantised_depthwise *d, size_t at,
                                            size_t n, const L(lanes_) sum[4], size_t slot,
@@ -26,13 +37,18 @@ static ALWAYS_INLINE void L(finish_pixel_)(const struct cb_quantised_depthwise *
 {
     const struct cb_quantised_epilogue *post = &d->post;
     L(reals_) v[4];
+    if (d->sums) {
+        L(unweave_)(sum, n, d->sums + at);
+        return;
+    }
     UNROLL
     for (int k = 0; k < 4; k++)
         v[k] = L(finish_)(sum[k], post->scale + slot + (size_t)k * step,
                           post->shift + slot + (size_t)k * step, post->lo, post->hi);
     if (d->bytes) {
         const L(lanes_) bytes =
-            L(pack_)(L(round_)(v[0]), L(round_)(v[1]), L(round_)(v[2]), L(round_)(v[3]));
+            L(pack_)(L(round_)(v[0], post->zero), L(round_)(v[1], post->zero),
+                     L(round_)(v[2], post->zero), L(round_)(v[3], post->zero));
         if (n == L(BYTES_)) {
             L(store_)(d->bytes + at, bytes);
         } else {
@@ -42,12 +58,7 @@ static ALWAYS_INLINE void L(finish_pixel_)(const struct cb_quantised_depthwise *
         }
         return;
     }
-    float woven[4][L(WORDS_)], real[L(BYTES_)];
-    memcpy(woven, v, sizeof woven);
-    for (size_t l = 0; l < LANES; l++)
-        for (size_t k = 0; k < 4; k++)
-            memcpy(real + 16 * l + 4 * k, &woven[k][4 * l], 4 * sizeof(float));
-    memcpy(d->reals + at, real, n * sizeof(float));
+    L(unweave_)(v, n, d->reals + at);
 }
 
 /* Channels c .. c + n of m pixels, the lanes from `lane` on of a run of `lanes`. */
@@ -99,6 +110,7 @@ static void L(depthwise_run_)(const struct cb_quantised_depthwise *d, size_t run
         for (struct cb_quantised_depthwise one = *d; one.m > 0; one.m--) {
             L(depthwise_pixels_)(&one, 1, run, lanes, lane, false);
             one.rows++;
+            one.sums = one.sums ? one.sums + one.out_stride : NULL;
             one.bytes = one.bytes ? one.bytes + one.out_stride : NULL;
             one.reals = one.reals ? one.reals + one.out_stride : NULL;
         }

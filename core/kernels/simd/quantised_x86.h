@@ -43,9 +43,9 @@
                                 mm##_loadu_ps(shift);                                              \
         return mm##_min_ps(mm##_set1_ps(hi), mm##_max_ps(mm##_set1_ps(lo), v));                    \
     }                                                                                              \
-    static ALWAYS_INLINE lanes_##lanes round_##lanes(reals_##lanes v)                              \
+    static ALWAYS_INLINE lanes_##lanes round_##lanes(reals_##lanes v, int zero)                    \
     {                                                                                              \
-        return mm##_cvtps_epi32(v);                                                                \
+        return mm##_add_epi32(mm##_cvtps_epi32(v), mm##_set1_epi32(zero));                         \
     }                                                                                              \
     static ALWAYS_INLINE lanes_##lanes pack_##lanes(lanes_##lanes a, lanes_##lanes b,              \
                                                     lanes_##lanes c, lanes_##lanes d)              \

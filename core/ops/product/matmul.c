@@ -10,18 +10,10 @@
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/elementwise/clamp.h"
+#include "core/ops/product/matmul_shape.h"
 #include "core/ops/product/product.h"
 
 enum { A, B, BIAS, RESIDUAL };
-
-/* Matrices [m,k] and [k,n], `batch` of them along leading axes. */
-struct matmul {
-    size_t m, n, k, batches;
-    struct cb_shape batch; /* of y */
-    size_t a_step[CB_MAX_RANK],
-        b_step[CB_MAX_RANK]; /* matrices per step along each axis of batch */
-    size_t b_count;          /* matrices in b */
-};
 
 /* The leading axes of a shape of matrices. */
 static struct cb_shape batch_of(const struct cb_shape *s)
@@ -31,8 +23,8 @@ static struct cb_shape batch_of(const struct cb_shape *s)
     return batch;
 }
 
-/* false when the shapes do not multiply. */
-static bool find_sizes(const struct cb_shape *a, const struct cb_shape *b, struct matmul *out)
+bool cb_matmul_shape_find(const struct cb_shape *a, const struct cb_shape *b,
+                          struct cb_matmul_shape *out)
 {
     const struct cb_shape a_batch = batch_of(a), b_batch = batch_of(b);
     if (a->rank < 1 || b->rank < 1 ||
@@ -66,13 +58,13 @@ static struct cb_status check_extras(const struct cb_node *node, const struct cb
 
 static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], struct cb_arg out[])
 {
-    struct matmul s;
+    struct cb_matmul_shape s;
     char a[CB_SHAPE_TEXT], b[CB_SHAPE_TEXT];
     CB_TRY(cb_args_check(node, in));
     CB_TRY(cb_args_same_dtype(node, &in[0], &in[1]));
     if (in[0].dtype == CB_BOOL)
         return cb_fail(CB_ERR_MODEL, "%s: wants numbers, has bool", node->name);
-    if (!find_sizes(&in[0].shape, &in[1].shape, &s))
+    if (!cb_matmul_shape_find(&in[0].shape, &in[1].shape, &s))
         return cb_fail(CB_ERR_MODEL, "%s: %s and %s do not multiply", node->name,
                        cb_shape_text(&in[0].shape, a), cb_shape_text(&in[1].shape, b));
     struct cb_shape y = s.batch;
@@ -84,13 +76,11 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
     return cb_args_out(node, &out[0], in[0].dtype, &y);
 }
 
-/* With one matrix b, the matrices of a are the rows of one. */
-static struct matmul sizes_of(const struct cb_op_call *call)
+struct cb_matmul_shape cb_matmul_shape_of(const struct cb_shape *a, const struct cb_shape *b)
 {
-    const struct cb_shape *a = &call->in[0]->shape, *b = &call->in[1]->shape;
     const struct cb_shape a_batch = batch_of(a), b_batch = batch_of(b);
-    struct matmul s = { 0 };
-    find_sizes(a, b, &s);
+    struct cb_matmul_shape s = { 0 };
+    cb_matmul_shape_find(a, b, &s);
     s.b_count = cb_shape_count(&b_batch);
     s.batches = cb_shape_count(&s.batch);
     if (s.b_count == 1) {
@@ -103,8 +93,12 @@ static struct matmul sizes_of(const struct cb_op_call *call)
     return s;
 }
 
-/* The matrices of a and b that make matrix i of y. */
-static void find_matrices(const struct matmul *s, size_t i, size_t *a, size_t *b)
+static struct cb_matmul_shape sizes_of(const struct cb_op_call *call)
+{
+    return cb_matmul_shape_of(&call->in[0]->shape, &call->in[1]->shape);
+}
+
+void cb_matmul_shape_at(const struct cb_matmul_shape *s, size_t i, size_t *a, size_t *b)
 {
     *a = *b = 0;
     for (int k = s->batch.rank - 1; k >= 0; k--) {
@@ -121,7 +115,7 @@ static bool is_real(const struct cb_op_call *call)
 }
 
 /* The product of matrix `ia` of a and `ib` of b; data may be NULL when only sizes matter. */
-static struct cb_product product_of(const struct cb_op_call *call, const struct matmul *s,
+static struct cb_product product_of(const struct cb_op_call *call, const struct cb_matmul_shape *s,
                                     size_t ia, size_t ib)
 {
     const char *a = call->in[0]->data, *b = call->in[1]->data;
@@ -138,7 +132,7 @@ static struct cb_product product_of(const struct cb_op_call *call, const struct 
 }
 
 /* Bytes of one packed matrix of b. */
-static size_t matrix_bytes(const struct cb_op_call *call, const struct matmul *s)
+static size_t matrix_bytes(const struct cb_op_call *call, const struct cb_matmul_shape *s)
 {
     const struct cb_product p = product_of(call, s, 0, 0);
     return cb_product_packed_bytes(&p, call->kernels);
@@ -146,13 +140,13 @@ static size_t matrix_bytes(const struct cb_op_call *call, const struct matmul *s
 
 static size_t packed_bytes(const struct cb_op_call *call)
 {
-    const struct matmul s = sizes_of(call);
+    const struct cb_matmul_shape s = sizes_of(call);
     return is_real(call) ? s.b_count * matrix_bytes(call, &s) : 0;
 }
 
 static void pack(const struct cb_op_call *call, void *packed)
 {
-    const struct matmul s = sizes_of(call);
+    const struct cb_matmul_shape s = sizes_of(call);
     for (size_t i = 0; i < s.b_count; i++) {
         const struct cb_product p = product_of(call, &s, 0, i);
         cb_product_pack(&p, call, (char *)packed + i * matrix_bytes(call, &s));
@@ -161,12 +155,12 @@ static void pack(const struct cb_op_call *call, void *packed)
 
 static void forward_real(const struct cb_op_call *call)
 {
-    const struct matmul s = sizes_of(call);
+    const struct cb_matmul_shape s = sizes_of(call);
     const struct cb_tensor *bias = cb_args_in(call, BIAS), *residual = cb_args_in(call, RESIDUAL);
     const size_t bytes = matrix_bytes(call, &s);
     size_t a, b, in_scratch = SIZE_MAX;
     for (size_t i = 0; i < s.batches; i++) {
-        find_matrices(&s, i, &a, &b);
+        cb_matmul_shape_at(&s, i, &a, &b);
         const struct cb_product p = product_of(call, &s, a, b);
         struct cb_gemm gemm = { .m = s.m,
                                 .n = s.n,
@@ -192,11 +186,11 @@ static void forward_real(const struct cb_op_call *call)
 
 static void forward_whole(const struct cb_op_call *call)
 {
-    const struct matmul s = sizes_of(call);
+    const struct cb_matmul_shape s = sizes_of(call);
     const enum cb_dtype dtype = call->out[0]->dtype;
     size_t a, b;
     for (size_t i = 0; i < s.batches; i++) {
-        find_matrices(&s, i, &a, &b);
+        cb_matmul_shape_at(&s, i, &a, &b);
         const int64_t *left = call->in[0]->i + a * s.m * s.k,
                       *right = call->in[1]->i + b * s.k * s.n;
         for (size_t r = 0; r < s.m; r++)
@@ -236,7 +230,7 @@ static size_t masked_bytes(const struct cb_op_call *call)
 
 static size_t scratch(const struct cb_op_call *call, bool backward)
 {
-    const struct matmul s = sizes_of(call);
+    const struct cb_matmul_shape s = sizes_of(call);
     if (!is_real(call))
         return 0;
     if (!backward)
@@ -250,7 +244,7 @@ static size_t scratch(const struct cb_op_call *call, bool backward)
 
 static void backward(const struct cb_op_call *call)
 {
-    const struct matmul s = sizes_of(call);
+    const struct cb_matmul_shape s = sizes_of(call);
     void *rest = (char *)call->scratch + masked_bytes(call);
     if (!call->dout[0])
         return;
@@ -258,7 +252,7 @@ static void backward(const struct cb_op_call *call)
                                         call->node->attr.matmul.hi, call->scratch);
     size_t ia, ib;
     for (size_t i = 0; i < s.batches; i++) {
-        find_matrices(&s, i, &ia, &ib);
+        cb_matmul_shape_at(&s, i, &ia, &ib);
         const float *g = dy + i * s.m * s.n;
         const struct cb_product p = product_of(call, &s, ia, ib), a = product_for_a(&p, g),
                                 b = product_for_b(&p, g);

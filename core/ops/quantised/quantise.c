@@ -2,7 +2,8 @@
  * even; DequantizeLinear: y = (x - zero) * scale.
  *
  * ONNX QuantizeLinear-25, DequantizeLinear-25, for integers of 8 bits and more. scale and zero are
- * one number, one for each index along an axis, or one for each block along it. Inside a plan the
+ * one number, one for each index along an axis, or one for each block along it. Some of
+ * com.microsoft's operators add the zero before they round. Inside a plan the
  * whole numbers may be bytes (CB_QUINT8), then with one scale. */
 #include <math.h>
 
@@ -114,6 +115,7 @@ struct conversion {
     size_t axis_size, inner; /* x is [.., axis_size, inner]; 0: one scale */
     size_t block;            /* along the axis; 1: a number each */
     bool rows;               /* scale is one row along the axis, whatever stands before it */
+    bool zero_first;
     struct range range;
 };
 
@@ -130,6 +132,7 @@ static struct conversion conversion_of(const struct cb_op_call *call)
                                          ? (size_t)node->attr.quantise.block
                                          : 1,
                             .rows = node->attr.quantise.block == 0,
+                            .zero_first = node->attr.quantise.zero_first,
                             .range = range_of(call->out[0]->dtype) };
     if (cb_tensor_count(c.scale) > 1 || (c.zero && cb_tensor_count(c.zero) > 1)) {
         const int axis = cb_shape_axis(node->attr.quantise.axis, x->rank);
@@ -178,7 +181,8 @@ static int64_t quantise_one(const struct conversion *c, size_t i, size_t k)
     const double scale = (double)scale_of(c, k);
     const double v = cb_dtype_get(c->x->dtype)->is_float ? (double)(c->x->f[i] / scale_of(c, k))
                                                          : (double)c->x->i[i] / scale;
-    const double r = rint(v) + (double)zero_of(c, k);
+    const double zero = (double)zero_of(c, k);
+    const double r = c->zero_first ? rint((double)(float)(v + zero)) : rint(v) + zero;
     if (!(r > (double)c->range.lo)) /* and NaN */
         return c->range.lo;
     return r < (double)c->range.hi ? (int64_t)r : c->range.hi;
@@ -187,6 +191,15 @@ static int64_t quantise_one(const struct conversion *c, size_t i, size_t k)
 static void quantise_values(void *ctx, size_t begin, size_t end)
 {
     const struct conversion *c = ctx;
+    if (c->y->dtype == CB_QUINT8 && c->zero_first) {
+        const struct cb_quantum q = quantum_of(c);
+        for (size_t i = begin; i < end; i++) {
+            const float v = c->x->f[i] / q.scale + (float)q.zero;
+            const float within = v > 0 ? (v < 255 ? v : 255) : 0;
+            c->y->u8[i] = (uint8_t)(within + 0x1.8p23f - 0x1.8p23f); /* to even */
+        }
+        return;
+    }
     if (c->y->dtype == CB_QUINT8) {
         c->kernels->quantised.quantise(end - begin, c->x->f + begin, quantum_of(c),
                                        c->y->u8 + begin);

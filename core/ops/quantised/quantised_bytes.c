@@ -1,5 +1,6 @@
-/* core/ops/quantised/quantised_bytes.c - on bytes, element by element: the sum of two tensors of
- * one shape, and any function of one number as a table of its 256 values. */
+/* core/ops/quantised/quantised_bytes.c - on bytes, element by element: whole numbers as bytes and
+ * back, the sum of two tensors of one shape, and any function of one number as a table of its 256
+ * values. */
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/elementwise/walk.h"
@@ -10,6 +11,45 @@ static struct cb_status want_bytes(const struct cb_node *node, const struct cb_a
         return cb_fail(CB_ERR_MODEL, "%s: wants bytes, has %s", node->name,
                        cb_dtype_get(arg->dtype)->name);
     return cb_ok();
+}
+
+/* int8 or uint8 to bytes, or bytes to them; an int8 q is the byte q + 128. */
+static struct cb_status copy_infer(struct cb_node *node, const struct cb_arg in[],
+                                   struct cb_arg out[])
+{
+    const enum cb_dtype from = in[0].dtype, to = node->attr.cast.to;
+    CB_TRY(cb_args_check(node, in));
+    const enum cb_dtype whole = from == CB_QUINT8 ? to : from;
+    if ((from == CB_QUINT8) == (to == CB_QUINT8) || (whole != CB_INT8 && whole != CB_UINT8))
+        return cb_fail(CB_ERR_MODEL, "%s: wants bytes of int8 or uint8, has %s", node->name,
+                       cb_dtype_get(from)->name);
+    return cb_args_out(node, &out[0], to, &in[0].shape);
+}
+
+static void copy_values(void *ctx, size_t begin, size_t end)
+{
+    const struct cb_op_call *call = ctx;
+    const struct cb_tensor *x = call->in[0];
+    struct cb_tensor *y = call->out[0];
+    const int64_t shift = x->dtype == CB_INT8 || y->dtype == CB_INT8 ? 128 : 0;
+    if (y->dtype == CB_QUINT8)
+        for (size_t i = begin; i < end; i++)
+            y->u8[i] = (uint8_t)(x->i[i] + shift);
+    else
+        for (size_t i = begin; i < end; i++)
+            y->i[i] = x->u8[i] - shift;
+}
+
+static void copy_forward(const struct cb_op_call *call)
+{
+    cb_walk_range(call->threads, cb_tensor_count(call->out[0]), CB_WALK_GRAIN, copy_values,
+                  (void *)(uintptr_t)call);
+}
+
+static enum cb_dtype copy_result(const struct cb_node *node, const enum cb_dtype in[], int i)
+{
+    (void)in, (void)i;
+    return node->attr.cast.to;
 }
 
 static struct cb_status add_infer(struct cb_node *node, const struct cb_arg in[],
@@ -38,23 +78,32 @@ static void add_values(void *ctx, size_t begin, size_t end)
                                     a->call->out[0]->u8 + begin);
 }
 
-static float within(float v)
+/* A bound of reals as one of what a byte has room for, less the zero. */
+static float within(float v, struct cb_quantum y)
 {
-    return v > 0 ? (v < 255 ? v : 255) : 0;
+    const float least = (float)-y.zero, most = least + 255;
+    return v / y.scale > least ? (v / y.scale < most ? v / y.scale : most) : least;
 }
 
+/* With zero_first the numbers are taken as those of int8 or uint8, less the origin, and the zero is
+ * added before they are rounded: in ONNX Runtime's order, so that what lies half way goes where it
+ * goes there. */
 static void add_forward(const struct cb_op_call *call)
 {
     const union cb_attr *attr = &call->node->attr;
     const struct cb_quantum a = attr->quantised_add.a, b = attr->quantised_add.b,
                             y = attr->quantised_add.y;
+    const int origin = attr->quantised_add.origin;
+    const float first = attr->quantised_add.zero_first ? (float)(y.zero - origin) : 0;
     struct adding adding = { .call = call };
+    adding.add.origin = (float)origin;
     adding.add.scale_a = a.scale / y.scale;
     adding.add.scale_b = b.scale / y.scale;
-    adding.add.shift =
-        (float)y.zero - (float)a.zero * adding.add.scale_a - (float)b.zero * adding.add.scale_b;
-    adding.add.lo = within(attr->quantised_add.lo / y.scale + (float)y.zero);
-    adding.add.hi = within(attr->quantised_add.hi / y.scale + (float)y.zero);
+    adding.add.shift = first - ((float)(a.zero - origin) * adding.add.scale_a +
+                                (float)(b.zero - origin) * adding.add.scale_b);
+    adding.add.lo = within(attr->quantised_add.lo, y) + first;
+    adding.add.hi = within(attr->quantised_add.hi, y) + first;
+    adding.add.zero = attr->quantised_add.zero_first ? origin : y.zero;
     cb_walk_range(call->threads, cb_tensor_count(call->out[0]), CB_WALK_GRAIN, add_values, &adding);
 }
 
@@ -86,6 +135,11 @@ static void lookup_forward(const struct cb_op_call *call)
 }
 
 /* clang-format off */
+const struct cb_op_def cb_op_quantised_copy = {
+    .name = "QuantisedCopy", .min_in = 1, .max_in = 1, .max_out = 1,
+    .result = copy_result, .infer = copy_infer, .forward = copy_forward,
+};
+
 const struct cb_op_def cb_op_quantised_add = {
     .name = "QuantisedAdd", .min_in = 2, .max_in = 2, .max_out = 1, .in_place = true,
     .infer = add_infer, .forward = add_forward,

@@ -87,8 +87,8 @@ static void finish_pixel(const struct pool *p, const struct cb_span span[3], siz
                                ? span[0].padded * span[1].padded * span[2].padded
                                : count;
     const float unit = in.scale / (out.scale * (float)divisor);
-    k->mean_rows(count, p->grid.c, rows, unit,
-                 (float)out.zero - (float)count * (float)in.zero * unit, y);
+    const struct cb_quantised_mean mean = { -(int32_t)count * in.zero, unit, out.zero };
+    k->mean_rows(count, p->grid.c, rows, &mean, y);
 }
 
 static void run_line(void *ctx, size_t line, size_t worker)

@@ -91,6 +91,7 @@ struct block {
                 y[c * job->rows + r] = x[r * job->columns + c];                                    \
     }
 
+TRANSPOSE_BLOCK(transpose_block_8, uint8_t)
 TRANSPOSE_BLOCK(transpose_block_32, uint32_t)
 TRANSPOSE_BLOCK(transpose_block_64, uint64_t)
 
@@ -123,6 +124,8 @@ static void transpose_blocks(void *ctx, size_t begin, size_t end)
             b.r1 = least(b.r0 + BLOCK, job->rows);
             if (job->size == sizeof(uint32_t))
                 transpose_fours(job, base, &b);
+            else if (job->size == 1)
+                transpose_block_8(job, base, &b);
             else
                 transpose_block_64(job, base, &b);
         }

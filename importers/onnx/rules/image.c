@@ -23,12 +23,16 @@ static struct cb_status to_channels_last(struct cb_onnx_node *node, int x, int *
 }
 
 /* The rule's operator with input 0 and the first n_images outputs channels-last inside: y is made
- * from "y@nhwc". */
+ * from "y@nhwc". Some of com.microsoft are so from the start, and say so. */
 static struct cb_status add_image_op(struct cb_onnx_node *node, const union cb_attr *attr,
                                      int n_images)
 {
     const union cb_attr back = { .transpose = { .rank = CB_PERM_FROM_LAST } };
     int in[5], out[3]; /* no image operator has more */
+    bool last;
+    CB_TRY(cb_onnx_attr_flag(node, "channels_last", false, &last));
+    if (last)
+        return cb_onnx_add_same(node, attr);
     for (int i = 0; i < node->n_in; i++)
         in[i] = node->in[i];
     for (int i = 0; i < node->n_out; i++)

@@ -6,19 +6,37 @@
 #include "importers/onnx/attrs.h"
 #include "importers/onnx/rules/rules.h"
 
+#define MANY CB_MAX_ARGS
+
 /* clang-format off */
 static const struct cb_onnx_rule rules[] = {
     /* op_type                          since/until in out import                                   core operator */
-    { "BiasGelu",                         1, 1, 2, 2, 1, cb_onnx_import_bias_gelu,                  CB_OP_GELU },
-    { "EmbedLayerNormalization",          1, 1, 1, 9, 3, cb_onnx_import_embed_layer_norm,           CB_OP_MUL },
-    { "FastGelu",                         1, 1, 1, 2, 1, cb_onnx_import_fast_gelu,                  CB_OP_GELU },
-    { "FusedGemm",                        1, 1, 2, 3, 1, cb_onnx_import_fused_gemm,                 CB_OP_GEMM },
-    { "FusedMatMul",                      1, 1, 2, 2, 1, cb_onnx_import_fused_matmul,               CB_OP_MATMUL },
-    { "Gelu",                             1, 1, 1, 1, 1, cb_onnx_import_same,                       CB_OP_GELU },
-    { "QuickGelu",                        1, 1, 1, 1, 1, cb_onnx_import_quick_gelu,                 CB_OP_MUL },
-    { "SkipLayerNormalization",           1, 1, 3, 5, 4, cb_onnx_import_skip_layer_norm,            CB_OP_MUL },
-    { "SkipSimplifiedLayerNormalization", 1, 1, 3, 4, 4, cb_onnx_import_skip_simplified_layer_norm, CB_OP_MUL },
-    { "TransposeMatMul",                  1, 1, 2, 2, 1, cb_onnx_import_fused_matmul,               CB_OP_MATMUL },
+    { "BiasGelu",                         1, 1, 2, 2, 1, cb_onnx_import_bias_gelu,                 CB_OP_GELU },
+    { "DequantizeLinear",                 1, 1, 2, 3, 1, cb_onnx_import_dequantize,                CB_OP_DEQUANTIZE },
+    { "DynamicQuantizeMatMul",            1, 1, 3, 5, 1, cb_onnx_import_dynamic_quantize_matmul,   CB_OP_INTEGER_MATMUL },
+    { "EmbedLayerNormalization",          1, 1, 1, 9, 3, cb_onnx_import_embed_layer_norm,          CB_OP_MUL },
+    { "FastGelu",                         1, 1, 1, 2, 1, cb_onnx_import_fast_gelu,                 CB_OP_GELU },
+    { "FusedGemm",                        1, 1, 2, 3, 1, cb_onnx_import_fused_gemm,                CB_OP_GEMM },
+    { "FusedMatMul",                      1, 1, 2, 2, 1, cb_onnx_import_fused_matmul,              CB_OP_MATMUL },
+    { "Gelu",                             1, 1, 1, 1, 1, cb_onnx_import_same,                      CB_OP_GELU },
+    { "MatMulIntegerToFloat",             1, 1, 4, 7, 1, cb_onnx_import_matmul_integer_to_float,   CB_OP_INTEGER_MATMUL },
+    { "QGemm",                            1, 1, 6, 9, 1, cb_onnx_import_qgemm,                     CB_OP_QUANTIZE },
+    { "QLinearAdd",                       1, 1, 2, 8, 1, cb_onnx_import_qlinear_add,               CB_OP_QUANTIZE },
+    { "QLinearAveragePool",               1, 1, 2, 5, 1, cb_onnx_import_qlinear_average_pool,      CB_OP_QUANTIZE },
+    { "QLinearConcat",                    1, 1, 5, MANY, 1, cb_onnx_import_qlinear_concat,            CB_OP_QUANTIZE },
+    { "QLinearConv",                      1, 1, 2, 9, 1, cb_onnx_import_qlinear_conv,              CB_OP_QUANTIZE },
+    { "QLinearGlobalAveragePool",         1, 1, 2, 5, 1, cb_onnx_import_qlinear_global_pool,       CB_OP_QUANTIZE },
+    { "QLinearLeakyRelu",                 1, 1, 2, 5, 1, cb_onnx_import_qlinear_leaky_relu,        CB_OP_QUANTIZE },
+    { "QLinearMul",                       1, 1, 2, 8, 1, cb_onnx_import_qlinear_mul,               CB_OP_QUANTIZE },
+    { "QLinearReduceMean",                1, 1, 2, 5, 1, cb_onnx_import_qlinear_reduce_mean,       CB_OP_QUANTIZE },
+    { "QLinearSigmoid",                   1, 1, 2, 5, 1, cb_onnx_import_qlinear_sigmoid,           CB_OP_QUANTIZE },
+    { "QLinearSoftmax",                   1, 1, 2, 5, 1, cb_onnx_import_qlinear_softmax,           CB_OP_QUANTIZE },
+    { "QLinearWhere",                     1, 1, 9, 9, 1, cb_onnx_import_qlinear_where,             CB_OP_QUANTIZE },
+    { "QuantizeLinear",                   1, 1, 2, 3, 1, cb_onnx_import_quantize,                  CB_OP_QUANTIZE },
+    { "QuickGelu",                        1, 1, 1, 1, 1, cb_onnx_import_quick_gelu,                CB_OP_MUL },
+    { "SkipLayerNormalization",           1, 1, 3, 5, 4, cb_onnx_import_skip_layer_norm,           CB_OP_MUL },
+    { "SkipSimplifiedLayerNormalization", 1, 1, 3, 4, 4, cb_onnx_import_skip_simplified_layer_norm,CB_OP_MUL },
+    { "TransposeMatMul",                  1, 1, 2, 2, 1, cb_onnx_import_fused_matmul,              CB_OP_MATMUL },
 };
 /* clang-format on */
 

@@ -229,11 +229,6 @@ static struct cb_status normalize_last(struct cb_onnx_node *node, int x, bool ce
     return scale_and_shift(node, normal, gamma, beta, node->out[0]);
 }
 
-static int optional(const struct cb_onnx_node *node, int i)
-{
-    return cb_onnx_has(node, i) ? node->in[i] : -1;
-}
-
 /* The sum of x, skip and bias (-1: none), normalised; the sum itself is output 3. */
 static struct cb_status import_skip(struct cb_onnx_node *node, bool centered, int beta, int bias)
 {
@@ -257,13 +252,13 @@ static struct cb_status import_skip(struct cb_onnx_node *node, bool centered, in
 /* com.microsoft: input, skip, gamma, beta?, bias? */
 struct cb_status cb_onnx_import_skip_layer_norm(struct cb_onnx_node *node)
 {
-    return import_skip(node, true, optional(node, 3), optional(node, 4));
+    return import_skip(node, true, cb_onnx_optional(node, 3), cb_onnx_optional(node, 4));
 }
 
 /* com.microsoft: input, skip, gamma, bias? */
 struct cb_status cb_onnx_import_skip_simplified_layer_norm(struct cb_onnx_node *node)
 {
-    return import_skip(node, false, -1, optional(node, 3));
+    return import_skip(node, false, -1, cb_onnx_optional(node, 3));
 }
 
 /* Rows of `table` by `ids`. */
@@ -295,8 +290,9 @@ static struct cb_status add_positions(struct cb_onnx_node *node, int ids, int *o
 struct cb_status cb_onnx_import_embed_layer_norm(struct cb_onnx_node *node)
 {
     static const int needed[] = { 2, 3, 5, 6 };
-    const int ids = node->in[0], segments = optional(node, 1), mask = optional(node, 7);
-    int positions = optional(node, 8), word, position, segment, part, sum;
+    const int ids = node->in[0], segments = cb_onnx_optional(node, 1),
+              mask = cb_onnx_optional(node, 7);
+    int positions = cb_onnx_optional(node, 8), word, position, segment, part, sum;
     for (size_t i = 0; i < CB_COUNT_OF(needed); i++)
         if (!cb_onnx_has(node, needed[i]))
             return cb_fail(CB_ERR_MODEL, "input %d is missing", needed[i]);

@@ -56,5 +56,12 @@ cb_onnx_rule_fn cb_onnx_import_if, cb_onnx_import_loop, cb_onnx_import_scan, cb_
 
 /* rules/quantised.c */
 cb_onnx_rule_fn cb_onnx_import_quantize, cb_onnx_import_dequantize, cb_onnx_import_dynamic_quantize,
-    cb_onnx_import_qlinear_conv, cb_onnx_import_qlinear_matmul, cb_onnx_import_conv_integer,
-    cb_onnx_import_matmul_integer;
+    cb_onnx_import_qlinear_conv, cb_onnx_import_qlinear_matmul;
+
+/* rules/quantised_microsoft.c */
+cb_onnx_rule_fn cb_onnx_import_qlinear_sigmoid, cb_onnx_import_qlinear_leaky_relu,
+    cb_onnx_import_qlinear_average_pool, cb_onnx_import_qlinear_global_pool,
+    cb_onnx_import_qlinear_reduce_mean, cb_onnx_import_qlinear_softmax, cb_onnx_import_qlinear_add,
+    cb_onnx_import_qlinear_mul, cb_onnx_import_qlinear_concat, cb_onnx_import_qlinear_where,
+    cb_onnx_import_matmul_integer_to_float, cb_onnx_import_dynamic_quantize_matmul,
+    cb_onnx_import_qgemm;

@@ -198,3 +198,87 @@ Test(fuse_quantised, keeps_a_quantised_tensor_that_is_asked_for)
     cr_expect_eq(y.dtype, CB_UINT8);
     net_free(&net);
 }
+
+/* Dequantize of uint8 weights 0 .. 255 with one zero: less it they need 9 bits. */
+static int wide_weights(struct net *net, struct cb_shape shape, int64_t zero)
+{
+    const size_t n = cb_shape_count(&shape);
+    int64_t *q = cb_arena_alloc(&net->arena, n, sizeof *q);
+    const float scale = 0.003f;
+    const struct cb_shape one = { .rank = 0 };
+    for (size_t i = 0; i < n; i++)
+        q[i] = i ? (int64_t)cb_rng_below(&net->rng, 256) : 255;
+    const int in[3] = { constant(net, CB_UINT8, shape, q), constant(net, CB_FLOAT32, one, &scale),
+                        constant(net, CB_UINT8, one, &zero) };
+    return add(net, CB_OP_DEQUANTIZE, "w", CB_FLOAT32, 3, in);
+}
+
+/* A bias of int32 in units of `scale`. */
+static int whole_bias(struct net *net, int64_t count, float scale)
+{
+    int64_t *q = cb_arena_alloc(&net->arena, (size_t)count, sizeof *q);
+    for (int64_t i = 0; i < count; i++)
+        q[i] = (int64_t)cb_rng_below(&net->rng, 2000) - 1000;
+    const struct cb_shape shape = { 1, { count } }, one = { .rank = 0 };
+    const int in[2] = { constant(net, CB_INT32, shape, q), constant(net, CB_FLOAT32, one, &scale) };
+    return add(net, CB_OP_DEQUANTIZE, "b", CB_FLOAT32, 2, in);
+}
+
+static void expect_products(struct net *net, struct cb_shape shape, int products, int reals)
+{
+    static struct cb_engine engine;
+    const struct cb_tensor input = { .shape = shape, .dtype = CB_FLOAT32 };
+    engine = (struct cb_engine){ .kernels = cb_kernels_for(CB_ISA_GENERIC),
+                                 .plan_budget = (size_t)1 << 30 };
+    struct cb_plan *plan = net_plan(net, &engine, &(struct cb_plan_options){ .inputs = &input });
+    const struct cb_graph *g = cb_plan_graph(plan);
+    cr_expect_eq(count_ops(g, CB_OP_QUANTISED_CONV), products);
+    cr_expect_eq(count_ops(g, CB_OP_CONV) + count_ops(g, CB_OP_MATMUL) + count_ops(g, CB_OP_GEMM) +
+                     count_ops(g, CB_OP_ADD),
+                 reals);
+    cb_plan_destroy(plan);
+    const struct cb_tensor want = net_run(net, CB_ISA_GENERIC, 1, true, false);
+    for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++) {
+        const struct cb_tensor got = net_run(net, isa, 2, false, false);
+        cr_expect(error(&got, &want) < 0.02, "isa %d: %g", (int)isa, error(&got, &want));
+    }
+    net_free(net);
+}
+
+Test(fuse_quantised, weights_with_zeros_and_a_bias_of_whole_numbers)
+{
+    struct net net = net_begin(15);
+    const int64_t groups[] = { 1, 6 };
+    int a = pair(&net, net_input(&net, "x", (struct cb_shape){ 4, { 2, 6, 7, 5 } }), 0.008f, 131,
+                 CB_UINT8);
+    for (int i = 0; i < 2; i++) {
+        const int x = net_transpose(&net, "x@nhwc", a, true);
+        const int in[3] = {
+            x, wide_weights(&net, (struct cb_shape){ 4, { 6, 6 / groups[i], 3, 3 } }, i ? 0 : 200),
+            whole_bias(&net, 6, (i ? 0.02f : 0.008f) * 0.003f)
+        };
+        const int y = add(&net, CB_OP_CONV, "conv", CB_FLOAT32, 3, in);
+        struct cb_window *w = &net_last(&net)->attr.conv.window;
+        net_last(&net)->attr.conv.group = groups[i];
+        w->rank = 2;
+        w->kernel[0] = w->kernel[1] = 3;
+        w->pad_begin[0] = w->pad_end[1] = 1;
+        a = pair(&net, net_transpose(&net, "conv", y, false), i ? 0.1f : 0.02f, i ? 7 : 128,
+                 CB_UINT8);
+    }
+    cr_assert(cb_graph_add_output(&net.graph, a).code == CB_OK);
+    expect_products(&net, (struct cb_shape){ 4, { 2, 6, 7, 5 } }, 2, 0);
+}
+
+Test(fuse_quantised, a_product_of_any_rank_keeps_its_bias)
+{
+    struct net net = net_begin(16);
+    const int x = pair(&net, net_input(&net, "x", (struct cb_shape){ 3, { 2, 3, 9 } }), 0.008f, 131,
+                       CB_UINT8);
+    int y = net_op(&net, CB_OP_MATMUL, "product", x,
+                   weights(&net, (struct cb_shape){ 2, { 9, 5 } }, 1));
+    y = net_op(&net, CB_OP_ADD, "biased", y,
+               net_constant(&net, "b", (struct cb_shape){ 1, { 5 } }, 1, 3));
+    cr_assert(cb_graph_add_output(&net.graph, pair(&net, y, 0.02f, 40, CB_UINT8)).code == CB_OK);
+    expect_products(&net, (struct cb_shape){ 3, { 2, 3, 9 } }, 1, 0);
+}

@@ -46,6 +46,8 @@ static int32_t sum_of(const struct cb_quantised_tile *t, const struct cb_quantis
                       size_t i, size_t j)
 {
     int32_t sum = t->post.start[j];
+    if (t->row_sums)
+        sum -= t->row_sums[i] * t->post.w_zero[j];
     for (size_t tap = 0; tap < t->taps; tap++)
         for (size_t d = 0; d < t->groups * 4; d++)
             sum += t->rows[tap * k->mr + i][d] *
@@ -68,26 +70,34 @@ Test(quantised_tile, sums_are_exact_in_every_set_and_size)
             for (size_t n = 1; n <= k->nr; n += n < 3 || n + 4 > k->nr ? 1 : 3) {
                 const uint8_t *rows[3 * CB_QUANTISED_ROWS_MAX];
                 int32_t start[CB_QUANTISED_COLUMNS_MAX];
+                int32_t zeros[CB_QUANTISED_COLUMNS_MAX], row_sums[CB_QUANTISED_ROWS_MAX];
+                int32_t whole[CB_QUANTISED_ROWS_MAX * 40];
                 float scale[CB_QUANTISED_COLUMNS_MAX], shift[CB_QUANTISED_COLUMNS_MAX],
                     y[CB_QUANTISED_ROWS_MAX * 40];
                 for (size_t i = 0; i < 3 * k->mr; i++)
                     rows[i] = x + cb_rng_below(&rng, MOST - 64);
                 for (size_t j = 0; j < k->nr; j++) {
                     start[j] = (int32_t)cb_rng_below(&rng, 2000) - 1000;
+                    zeros[j] = (int32_t)cb_rng_below(&rng, 256) - 128;
                     scale[j] = 1;
                     shift[j] = 0;
                 }
+                for (size_t i = 0; i < m; i++)
+                    row_sums[i] = (int32_t)cb_rng_below(&rng, 9000);
                 memset(y, 0xff, sizeof y);
-                const struct cb_quantised_tile t = {
+                memset(whole, 0xff, sizeof whole);
+                struct cb_quantised_tile t = {
                     .m = m,
                     .n = n,
                     .taps = 1 + m % 3,
                     .groups = 1 + n % 5,
                     .rows = rows,
                     .panel = panel,
+                    .row_sums = n % 2 ? row_sums : NULL,
                     .reals = y,
                     .out_stride = 40,
                     .post = { .start = start,
+                              .w_zero = zeros,
                               .scale = scale,
                               .shift = shift,
                               .lo = -INFINITY,
@@ -100,6 +110,14 @@ Test(quantised_tile, sums_are_exact_in_every_set_and_size)
                                      "%s: %zu x %zu at %zu, %zu", k->name, m, n, i, j);
                 for (size_t i = 0; i < m; i++)
                     cr_assert(isnan(y[i * 40 + n]), "%s: written beyond column %zu", k->name, n);
+                t.reals = NULL;
+                t.sums = whole;
+                k->tile(&t);
+                for (size_t i = 0; i < m; i++) {
+                    for (size_t j = 0; j < n; j++)
+                        cr_assert_eq(whole[i * 40 + j], sum_of(&t, k, i, j));
+                    cr_assert_eq(whole[i * 40 + n], -1);
+                }
             }
     }
 }
@@ -134,7 +152,7 @@ Test(quantised_tile, epilogue_scales_adds_clamps_and_rounds)
             for (size_t j = 0; j < k->nr; j++) {
                 start[j] = (int32_t)cb_rng_below(&rng, 2000) - 1000;
                 scale[j] = cb_rng_uniform(&rng, 1e-4f, 4e-3f);
-                shift[j] = cb_rng_uniform(&rng, -20, 200);
+                shift[j] = cb_rng_uniform(&rng, -40, 200);
             }
             const struct cb_quantised_tile t = {
                 .m = m,
@@ -150,8 +168,9 @@ Test(quantised_tile, epilogue_scales_adds_clamps_and_rounds)
                           .shift = shift,
                           .residual = round % 2 ? residual : NULL,
                           .residual_scale = 0.37f,
-                          .lo = round % 3 ? 0 : 17,
-                          .hi = round % 5 ? 255 : 201 },
+                          .lo = (float)(round % 3 ? -round : 17 - round),
+                          .hi = (float)((round % 5 ? 255 : 201) - round),
+                          .zero = round },
             };
             k->tile(&t);
             for (size_t i = 0; i < m; i++)
@@ -159,7 +178,8 @@ Test(quantised_tile, epilogue_scales_adds_clamps_and_rounds)
                     double v = (double)sum_of(&t, k, i, j) * (double)scale[j] + (double)shift[j];
                     if (t.post.residual)
                         v += residual[i * 41 + j] * (double)0.37f;
-                    cr_assert(is_rounded(y[i * 41 + j], v, (double)t.post.lo, (double)t.post.hi),
+                    cr_assert(is_rounded(y[i * 41 + j], v + round, (double)t.post.lo + round,
+                                         (double)t.post.hi + round),
                               "%s: %d is no rounding of %g", k->name, y[i * 41 + j], v);
                 }
         }
@@ -182,6 +202,7 @@ Test(quantised_depthwise, every_set_and_count_of_channels)
             const size_t m = 1 + q % CB_QUANTISED_PIXELS, taps = q % 3 ? 12 : 4;
             const uint8_t *rows[12 * CB_QUANTISED_PIXELS];
             static int32_t start[256];
+            static int32_t whole[4 * 131];
             static float scale[256], shift[256], y[4 * 131];
             struct cb_rng rng = cb_rng_seed(9 + q);
             fill_bytes(&rng, MOST, x);
@@ -194,19 +215,24 @@ Test(quantised_depthwise, every_set_and_count_of_channels)
                 shift[c] = 0;
             }
             memset(y, 0xff, sizeof y);
-            k->depthwise(&(struct cb_quantised_depthwise){ .m = m,
-                                                           .taps = taps,
-                                                           .channels = channels,
-                                                           .rows = rows,
-                                                           .w = w,
-                                                           .w_stride = room * 4,
-                                                           .reals = y,
-                                                           .out_stride = 131,
-                                                           .post = { .start = start,
-                                                                     .scale = scale,
-                                                                     .shift = shift,
-                                                                     .lo = -INFINITY,
-                                                                     .hi = INFINITY } });
+            memset(whole, 0xff, sizeof whole);
+            struct cb_quantised_depthwise d = { .m = m,
+                                                .taps = taps,
+                                                .channels = channels,
+                                                .rows = rows,
+                                                .w = w,
+                                                .w_stride = room * 4,
+                                                .reals = y,
+                                                .out_stride = 131,
+                                                .post = { .start = start,
+                                                          .scale = scale,
+                                                          .shift = shift,
+                                                          .lo = -INFINITY,
+                                                          .hi = INFINITY } };
+            k->depthwise(&d);
+            d.reals = NULL;
+            d.sums = whole;
+            k->depthwise(&d);
             for (size_t i = 0; i < m; i++) {
                 for (size_t c = 0; c < channels; c++) {
                     const size_t slot = cb_quantised_slot(channels, c);
@@ -216,9 +242,11 @@ Test(quantised_depthwise, every_set_and_count_of_channels)
                                w[t / 4 * room * 4 + slot * 4 + t % 4];
                     cr_assert_eq((int32_t)y[i * 131 + c], sum, "%s: channel %zu of %zu", k->name, c,
                                  channels);
+                    cr_assert_eq(whole[i * 131 + c], sum);
                 }
                 cr_assert(isnan(y[i * 131 + channels]), "%s: %zu channels, written beyond", k->name,
                           channels);
+                cr_assert_eq(whole[i * 131 + channels], -1);
             }
         }
 }
@@ -257,12 +285,14 @@ Test(quantised_rows, maxima_and_means_of_every_set)
                         best = rows[t][c] > best ? rows[t][c] : best;
                     cr_assert_eq(y[c], best, "%s: channel %zu of %zu", k->name, c, channels);
                 }
-                k->mean_rows(count, channels, rows, 0.3f, -11.25f, y);
+                const struct cb_quantised_mean mean = { -61, 0.3f, (int)channels };
+                k->mean_rows(count, channels, rows, &mean, y);
                 for (size_t c = 0; c < channels; c++) {
                     uint32_t sum = 0;
                     for (size_t t = 0; t < count; t++)
                         sum += rows[t][c];
-                    cr_assert(is_rounded(y[c], sum * (double)0.3f - 11.25, 0, 255),
+                    cr_assert(is_rounded(y[c], ((double)sum - 61) * (double)0.3f + (double)channels,
+                                         0, 255),
                               "%s: mean %zu of %zu", k->name, c, channels);
                 }
             }
@@ -277,17 +307,72 @@ Test(quantised_rows, sums_of_two_tensors)
     for (int s = 0; s < n_sets; s++)
         for (size_t n = 0; n <= 100; n += 1 + n / 7) {
             struct cb_rng rng = cb_rng_seed(n);
-            const struct cb_quantised_add add = { 0.7f, 0.55f, -31.4f, 12, 240 };
+            const struct cb_quantised_add add = { 8, 0.7f, 0.55f, -31.4f, -9, 219, 21 };
             fill_bytes(&rng, n, a);
             fill_bytes(&rng, n, b);
             y[n] = 77;
             kernels[s].quantised.add(n, a, b, &add, y);
             for (size_t i = 0; i < n; i++)
                 cr_assert(is_rounded(y[i],
-                                     a[i] * (double)0.7f + b[i] * (double)0.55f - (double)31.4f, 12,
-                                     240),
+                                     (a[i] - 8) * (double)0.7f + (b[i] - 8) * (double)0.55f -
+                                         (double)10.4f,
+                                     12, 240),
                           "%s: element %zu of %zu", kernels[s].quantised.name, i, n);
             cr_assert_eq(y[n], 77);
+        }
+}
+
+/* 0.5 and 1.5 go to the even neighbour before a zero that is odd is added. */
+Test(quantised_rows, half_way_is_decided_without_the_zero)
+{
+    static const uint8_t a[4] = { 1, 3, 5, 7 }, none[4] = { 0 }, want[4] = { 3, 5, 5, 7 };
+    const uint8_t *rows[1] = { a };
+    const struct cb_quantised_add add = { 0, 0.5f, 1, 0, -3, 252, 3 };
+    const struct cb_quantised_mean mean = { 0, 0.5f, 3 };
+    struct cb_kernels kernels[SETS];
+    const int n_sets = sets(kernels);
+    for (int s = 0; s < n_sets; s++) {
+        const struct cb_quantised_kernels *k = &kernels[s].quantised;
+        static const int32_t start[CB_QUANTISED_COLUMNS_MAX] = { 1, 3, 5, 7 };
+        static const int8_t panel[4 * CB_QUANTISED_COLUMNS_MAX] __attribute__((aligned(64)));
+        static float scale[CB_QUANTISED_COLUMNS_MAX], shift[CB_QUANTISED_COLUMNS_MAX];
+        uint8_t y[4];
+        for (int i = 0; i < 4; i++)
+            scale[i] = 0.5f;
+        k->add(4, a, none, &add, y);
+        cr_expect_eq(memcmp(y, want, 4), 0, "%s: sum", k->name);
+        k->mean_rows(1, 4, rows, &mean, y);
+        cr_expect_eq(memcmp(y, want, 4), 0, "%s: mean", k->name);
+        const struct cb_quantised_epilogue post = {
+            .start = start, .scale = scale, .shift = shift, .lo = -3, .hi = 252, .zero = 3
+        };
+        k->tile(&(struct cb_quantised_tile){ .m = 1,
+                                             .n = 4,
+                                             .taps = 1,
+                                             .groups = 1,
+                                             .rows = rows,
+                                             .panel = panel,
+                                             .bytes = y,
+                                             .out_stride = 4,
+                                             .post = post });
+        cr_expect_eq(memcmp(y, want, 4), 0, "%s: tile", k->name);
+    }
+}
+
+Test(quantised_rows, sums_of_bytes)
+{
+    static uint8_t x[700];
+    struct cb_kernels kernels[SETS];
+    const int n_sets = sets(kernels);
+    struct cb_rng rng = cb_rng_seed(12);
+    fill_bytes(&rng, 700, x);
+    for (int s = 0; s < n_sets; s++)
+        for (size_t n = 0; n <= 700; n += 1 + n / 11) {
+            int32_t sum = 0;
+            for (size_t i = 0; i < n; i++)
+                sum += x[i];
+            cr_assert_eq(kernels[s].quantised.sum(n, x), sum, "%s: %zu", kernels[s].quantised.name,
+                         n);
         }
 }
 

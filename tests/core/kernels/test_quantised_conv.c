@@ -14,9 +14,9 @@ static size_t below(struct cb_rng *rng, size_t n)
     return (size_t)cb_rng_below(rng, n);
 }
 
-/* The sum of (x - zero) * w under the kernel of output pixel o, output channel m; padding is zero.
- */
-static int64_t sum_at(const struct cb_quantised_conv *c, const int8_t *w, size_t n,
+/* The sum of (x - zero) * (w - w_zero) under the kernel of output pixel o, output channel m;
+ * padding is zero. */
+static int64_t sum_at(const struct cb_quantised_conv *c, const int8_t *w, int64_t w_zero, size_t n,
                       const size_t o[3], size_t m)
 {
     const struct cb_conv_shape *s = c->shape;
@@ -35,14 +35,14 @@ static int64_t sum_at(const struct cb_quantised_conv *c, const int8_t *w, size_t
         const size_t pixel = ((n * s->in[0] + at[0]) * s->in[1] + at[1]) * s->in[2] + at[2];
         for (size_t i = 0; inside && i < cin; i++)
             sum += (int64_t)(c->x[pixel * s->cin + first + i] - c->x_quantum.zero) *
-                   w[(m * cin + i) * taps + t];
+                   (w[(m * cin + i) * taps + t] - w_zero);
     }
     return sum;
 }
 
 struct checked {
     struct cb_conv_shape s;
-    bool residual, real;
+    bool residual, real, sums, zeros, whole;
     struct cb_act act;
 };
 
@@ -75,35 +75,50 @@ static void check(enum cb_isa isa, size_t threads, const struct checked *k, uint
     int8_t *w = cb_arena_alloc(&a, s->cout * each, 1);
     float *w_scale = cb_arena_alloc(&a, s->cout, sizeof(float));
     float *bias = cb_arena_alloc(&a, s->cout, sizeof(float));
-    void *packed = cb_arena_alloc(&a, cb_quantised_conv_packed_bytes(&kernels, s), 1);
+    int64_t *w_zero = cb_arena_alloc(&a, s->cout, sizeof *w_zero);
+    int64_t *whole = cb_arena_alloc(&a, s->cout, sizeof *whole);
+    void *packed = cb_arena_alloc(&a, cb_quantised_conv_packed_bytes(&kernels, s, k->zeros), 1);
     for (size_t i = 0; i < in; i++)
         x[i] = (uint8_t)below(&rng, 256);
     for (size_t i = 0; i < count; i++)
         residual[i] = (uint8_t)below(&rng, 256);
     for (size_t i = 0; i < s->cout * each; i++)
-        w[i] = (int8_t)below(&rng, 256);
+        w[i] = below(&rng, 9) ? (int8_t)below(&rng, 256) : INT8_MAX;
     for (size_t i = 0; i < s->cout; i++) {
         w_scale[i] = cb_rng_uniform(&rng, 0.001f, 0.01f);
         bias[i] = cb_rng_uniform(&rng, -2, 2);
+        w_zero[i] = (int64_t)below(&rng, 3) - 1 ? (int64_t)below(&rng, 256) - 128 : -128;
+        whole[i] = (int64_t)below(&rng, 20000) - 10000;
     }
-    cb_quantised_conv_pack(&kernels, s, w, packed);
+    cb_quantised_conv_pack(&kernels, s, w, k->zeros ? w_zero : NULL, packed);
+    c.zeros = k->zeros;
+    c.whole = k->whole ? whole : NULL;
     c.x = x;
     c.packed = packed;
     c.w_scale = w_scale;
     c.bias = seed % 4 ? bias : NULL;
     c.residual = k->residual ? residual : NULL;
-    if (k->real)
+    if (k->sums)
+        c.sums = cb_arena_alloc(&a, count, sizeof(int32_t));
+    else if (k->real)
         c.reals = cb_arena_alloc(&a, count, sizeof(float));
     else
         c.bytes = cb_arena_alloc(&a, count, 1);
-    c.scratch = cb_arena_alloc(&a, cb_quantised_conv_scratch_bytes(&kernels, s, threads), 1);
+    c.scratch =
+        cb_arena_alloc(&a, cb_quantised_conv_scratch_bytes(&kernels, s, k->zeros, threads), 1);
     cb_quantised_conv_run(&kernels, &c);
     for (size_t i = 0; i < count; i++) {
         const size_t m = i % s->cout, p = i / s->cout, plane = p / s->out[2] / s->out[1];
         const size_t o[3] = { plane % s->out[0], p / s->out[2] % s->out[1], p % s->out[2] };
+        const int64_t sum = sum_at(&c, w, k->zeros ? w_zero[m] : 0, plane / s->out[0], o, m) +
+                            (k->whole ? whole[m] : 0);
+        if (k->sums) {
+            cr_assert_eq(c.sums[i], sum, "%s seed %d: sum %zu", kernels.quantised.name, (int)seed,
+                         i);
+            continue;
+        }
         double v =
-            (double)sum_at(&c, w, plane / s->out[0], o, m) * (double)0.021f * (double)w_scale[m] +
-            (c.bias ? (double)bias[m] : 0);
+            (double)sum * (double)0.021f * (double)w_scale[m] + (c.bias ? (double)bias[m] : 0);
         if (c.residual)
             v += (residual[i] - c.residual_quantum.zero) * (double)0.13f;
         v = activated(k->act, fmin(fmax(v, (double)c.lo), (double)c.hi));
@@ -146,6 +161,9 @@ Test(quantised_conv, is_the_definition_rounded_on_every_isa)
         k.s.cout = form == 3 ? k.s.group : k.s.group * (1 + below(&rng, 45));
         k.residual = form != 3 && below(&rng, 2);
         k.real = below(&rng, 3) == 0;
+        k.sums = below(&rng, 4) == 0;
+        k.zeros = below(&rng, 2);
+        k.whole = below(&rng, 2);
         if (!k.residual && below(&rng, 3) == 0)
             k.act = (struct cb_act){ .kind = CB_ACT_SILU };
         for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++)
@@ -166,7 +184,9 @@ Test(quantised_conv, product_of_one_row_and_many)
                                           .kernel = { 1, 1, 1 },
                                           .stride = { 1, 1, 1 },
                                           .dilation = { 1, 1, 1 } },
-                                   .real = seed > 3 };
+                                   .real = seed > 3,
+                                   .sums = seed == 6,
+                                   .zeros = seed % 3 == 0 };
         for (enum cb_isa isa = CB_ISA_GENERIC; isa <= cb_isa_best(); isa++)
             check(isa, 2, &k, seed);
     }

@@ -91,8 +91,15 @@ static void draw_attr(struct cb_rng *rng, struct cb_node *node)
     case CB_OP_DEQUANTIZE:
         a->quantise.axis = draw_axis(rng);
         a->quantise.block = cb_rng_below(rng, 2) ? 0 : draw_number(rng);
-        a->quantise.to = cb_rng_below(rng, 4) ? CB_DTYPE_NONE
-                                              : (enum cb_dtype)cb_rng_below(rng, CB_DTYPE_COUNT + 1);
+        a->quantise.to = cb_rng_below(rng, 4)
+                             ? CB_DTYPE_NONE
+                             : (enum cb_dtype)cb_rng_below(rng, CB_DTYPE_COUNT + 1);
+        break;
+    case CB_OP_INTEGER_CONV:
+        a->conv.group = cb_rng_below(rng, 4) ? 1 : draw_number(rng);
+        a->conv.window.pad_begin[0] = draw_number(rng), a->conv.window.stride[0] = draw_number(rng);
+        if (cb_rng_below(rng, 2))
+            a->conv.window = cb_attr_default(node->op).conv.window;
         break;
     case CB_OP_TILE: a->tile.repeats = draw_list(rng); break;
     case CB_OP_SHAPE: a->shape.start = draw_number(rng), a->shape.end = draw_number(rng); break;
@@ -148,8 +155,13 @@ static bool run_random(enum cb_op op, uint64_t seed)
     const struct cb_op_def *def = cb_op_get(op);
     const int most = def->max_in < 4 ? def->max_in : 4;
     const int n_in = def->min_in + (int)cb_rng_below(&rng, (uint64_t)(most - def->min_in) + 1);
-    const struct cb_shape shape = draw_shape(&rng);
-    const enum cb_dtype dtype = op == CB_OP_WHERE ? CB_BOOL : draw_dtype(&rng);
+    struct cb_shape shape = draw_shape(&rng);
+    const bool bytes = op == CB_OP_INTEGER_CONV || op == CB_OP_INTEGER_MATMUL;
+    const enum cb_dtype dtype = op == CB_OP_WHERE ? CB_BOOL : bytes ? CB_INT8 : draw_dtype(&rng);
+    if (op == CB_OP_INTEGER_CONV && cb_rng_below(&rng, 4)) { /* else hardly any filter fits */
+        shape.rank = 3;
+        shape.dim[2] = shape.dim[1];
+    }
     draw_attr(&rng, &c.node);
     for (int i = 0; i < n_in; i++) {
         const bool scale = op == CB_OP_DEQUANTIZE && i == 1;

@@ -186,3 +186,22 @@ Test(transpose, refuses_what_is_no_permutation)
     expect_refusal(2, (const int[]){ 0, 2 }, "node: wants each axis once, has 2 in place 1");
     expect_refusal(2, (const int[]){ -1, 0 }, "node: wants each axis once, has -1 in place 0");
 }
+
+Test(transpose, moves_bytes)
+{
+    static uint8_t bytes[2 * 37 * 67];
+    struct op_case c = op_case_make(CB_OP_TRANSPOSE);
+    set_perm(&c, 3, (const int[]){ 0, 2, 1 });
+    op_case_random(&c, OP_SHAPE(2, 37, 67), OP_UNIFORM);
+    c.in[0].dtype = CB_QUINT8;
+    c.in[0].data = bytes;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 31 >> 3);
+    op_case_run(&c);
+    cr_expect_eq(c.out[0].dtype, CB_QUINT8);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        const size_t n = i / (37 * 67), column = i / 37 % 67, row = i % 37;
+        cr_assert_eq(c.out[0].u8[i], bytes[(n * 37 + row) * 67 + column], "%zu", i);
+    }
+    op_case_free(&c);
+}
