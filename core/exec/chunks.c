@@ -91,9 +91,10 @@ static bool is_apart_of_kind(const struct chunking *c, const struct cb_node *n)
         return spares_images(&a->reduce.axes, in_rank);
     switch (n->op) {
     case CB_OP_CONV:
+    case CB_OP_CONV_TRANSPOSE: return is_fixed(c, n->in[1]) && each_apart(c, n, rank, 1);
     case CB_OP_MATMUL:
         return is_fixed(c, n->in[1]) && each_apart(c, n, rank, 1) &&
-               (n->op == CB_OP_CONV || shape_of(c, n->in[1])->rank == 2);
+               shape_of(c, n->in[1])->rank == 2;
     case CB_OP_CONV_CHAIN: return is_chain_apart(c, n);
     case CB_OP_GEMM: return !a->gemm.trans_a && is_fixed(c, n->in[1]) && each_apart(c, n, rank, 1);
     case CB_OP_MAX_POOL:

@@ -19,6 +19,7 @@ static const union cb_attr defaults[CB_OP_COUNT] = {
     [CB_OP_CONV_CHAIN] = { .chain = { .window = WINDOW,
                                       .lo = { -INFINITY, -INFINITY, -INFINITY },
                                       .hi = { INFINITY, INFINITY, INFINITY } } },
+    [CB_OP_CONV_TRANSPOSE] = { .conv_transpose = { .window = WINDOW, .group = 1, .sizes = NOT_GIVEN } },
     [CB_OP_MAX_POOL] = POOL,
     [CB_OP_AVERAGE_POOL] = POOL,
     [CB_OP_BATCH_NORM] = { .batch_norm = { .epsilon = 1e-5f, .momentum = 0.9f, NO_ACT } },

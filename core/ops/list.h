@@ -9,6 +9,7 @@
     /* spatial: windows over [N, spatial..., C]; conv_chain is made by a pass alone */ \
     X(CONV, conv) \
     X(CONV_CHAIN, conv_chain) \
+    X(CONV_TRANSPOSE, conv_transpose) \
     X(MAX_POOL, max_pool) \
     X(AVERAGE_POOL, average_pool) \
     X(GLOBAL_AVERAGE_POOL, global_average_pool) \

@@ -63,6 +63,11 @@ union cb_attr {
         float lo[3], hi[3];                /* of each stage (conv_chain.h), as those of conv */
         struct cb_act act[3];
     } chain;                  /* x, w, bias?, expand?, bias?, project?, bias?, residual? */
+    struct {
+        struct cb_window window;
+        int64_t group, more[CB_MAX_SPATIAL]; /* more: output_padding */
+        struct cb_list sizes;                /* wanted ones of y; not given: they follow */
+    } conv_transpose;         /* x, w, bias? */
     struct { struct cb_window window; bool count_include_pad, column_major; } pool; /* x -> y, indices? */
     struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
     struct { float alpha, beta, bias; int64_t size; } lrn;

@@ -105,6 +105,20 @@ struct cb_status cb_onnx_import_conv(struct cb_onnx_node *node)
     return add_image_op(node, &attr, 1);
 }
 
+struct cb_status cb_onnx_import_conv_transpose(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_CONV_TRANSPOSE);
+    struct cb_list more;
+    int rank = -1;
+    CB_TRY(read_window(node, &attr.conv_transpose.window));
+    CB_TRY(read_numbers(node, "output_padding", 0, 1, &rank, &more));
+    for (int i = 0; i < more.count && i < CB_MAX_SPATIAL; i++)
+        attr.conv_transpose.more[i] = more.v[i];
+    CB_TRY(cb_onnx_attr_list(node, "output_shape", &attr.conv_transpose.sizes));
+    CB_TRY(cb_onnx_attr_int(node, "group", 1, &attr.conv_transpose.group));
+    return add_image_op(node, &attr, 1);
+}
+
 struct cb_status cb_onnx_import_pool(struct cb_onnx_node *node)
 {
     union cb_attr attr = cb_attr_default(node->rule->op);

@@ -10,6 +10,7 @@ const struct cb_onnx_rule *cb_onnx_rule_find(const char *op_type, int64_t opset)
 /* rules/image.c */
 cb_onnx_rule_fn cb_onnx_import_conv, cb_onnx_import_pool, cb_onnx_import_global_pool,
     cb_onnx_import_lrn, cb_onnx_import_batch_norm;
+cb_onnx_rule_fn cb_onnx_import_conv_transpose;
 
 /* rules/math.c */
 cb_onnx_rule_fn cb_onnx_import_same, cb_onnx_import_unary, cb_onnx_import_selu_1,

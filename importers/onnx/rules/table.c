@@ -34,6 +34,7 @@ static const struct cb_onnx_rule rules[] = {
     { "ConstantOfShape",           9,  NEWEST, 1, 1,    1,    cb_onnx_import_constant_of_shape,   CB_OP_CONSTANT_OF_SHAPE },
     { "Conv",                      1,  NEWEST, 2, 3,    1,    cb_onnx_import_conv,                CB_OP_CONV },
     { "ConvInteger",               10, NEWEST, 2, 4,    1,    cb_onnx_import_conv_integer,        CB_OP_CONV },
+    { "ConvTranspose",             1,  NEWEST, 2, 3,    1,    cb_onnx_import_conv_transpose,      CB_OP_CONV_TRANSPOSE },
     { "Cos",                       7,  NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_COS },
     { "DequantizeLinear",          10, NEWEST, 2, 3,    1,    cb_onnx_import_dequantize,          CB_OP_DEQUANTIZE },
     { "Div",                       1,  6,      2, 2,    1,    cb_onnx_import_binary_1,            CB_OP_DIV },
