@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/exec/plan_internal.h"
+#include "core/ops/spatial/resize_axis.h"
 
 /* Of one node's activations: more come from further away than the second-level cache. */
 #define CACHE_BYTES ((size_t)3 << 19)
@@ -109,6 +110,7 @@ static bool is_apart_of_kind(const struct chunking *c, const struct cb_node *n)
     case CB_OP_CONCAT: return cb_shape_axis(a->axis.axis, in_rank) > 0;
     case CB_OP_TRANSPOSE: return a->transpose.rank == in_rank && a->transpose.perm[0] == 0;
     case CB_OP_PAD: return a->pad.begin.v[0] == 0 && a->pad.end.v[0] == 0;
+    case CB_OP_RESIZE: return !cb_resize_changes(a, 0, c->images, c->images);
     default: return cb_op_get(n->op)->view;
     }
 }

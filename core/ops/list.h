@@ -14,6 +14,8 @@
     X(AVERAGE_POOL, average_pool) \
     X(GLOBAL_AVERAGE_POOL, global_average_pool) \
     X(GLOBAL_MAX_POOL, global_max_pool) \
+    /* spatial: any axes */ \
+    X(RESIZE, resize) \
     /* norm: batch_norm, lrn channels last too */ \
     X(BATCH_NORM, batch_norm) \
     X(LRN, lrn) \

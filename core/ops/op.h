@@ -28,6 +28,16 @@ enum cb_op {
 enum cb_auto_pad { CB_PAD_EXPLICIT, CB_PAD_VALID, CB_PAD_SAME_UPPER, CB_PAD_SAME_LOWER };
 enum cb_pad_mode { CB_PAD_CONSTANT, CB_PAD_REFLECT, CB_PAD_EDGE, CB_PAD_WRAP };
 
+/* Resize: where between the pixels of x those of y lie, and which of x is the nearest (SIMPLE: the one below, and
+ * above where y is smaller: opset 10). FIT: wanted sizes are bounds that the sides keep their ratio within. */
+enum cb_resize_mode { CB_RESIZE_NEAREST, CB_RESIZE_LINEAR, CB_RESIZE_CUBIC };
+enum cb_resize_place {
+    CB_PLACE_HALF_PIXEL, CB_PLACE_HALF_PIXEL_SYMMETRIC, CB_PLACE_PYTORCH_HALF_PIXEL, CB_PLACE_ALIGN_CORNERS,
+    CB_PLACE_ASYMMETRIC, CB_PLACE_TF_HALF_PIXEL_FOR_NN, CB_PLACE_TF_CROP_AND_RESIZE
+};
+enum cb_resize_round { CB_ROUND_PREFER_FLOOR, CB_ROUND_PREFER_CEIL, CB_ROUND_FLOOR, CB_ROUND_CEIL, CB_ROUND_SIMPLE };
+enum cb_resize_fit { CB_FIT_STRETCH, CB_FIT_NOT_LARGER, CB_FIT_NOT_SMALLER };
+
 /* Ranks of a Transpose that infer turns into a permutation once it knows the input's rank (below 3: as it stands):
  * the importer puts these around image operators. */
 #define CB_PERM_TO_LAST (-1)   /* [N,C,spatial...] -> [N,spatial...,C] */
@@ -70,6 +80,17 @@ union cb_attr {
     } conv_transpose;         /* x, w, bias? */
     struct { struct cb_window window; bool count_include_pad, column_major; } pool; /* x -> y, indices? */
     struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
+    struct {
+        enum cb_resize_mode mode;
+        enum cb_resize_place place;
+        enum cb_resize_round round;
+        enum cb_resize_fit fit;
+        bool antialias, exclude_outside;
+        float cubic, outside;              /* the cubic's coefficient; what stands outside of a roi's x */
+        struct cb_list axes, sizes;
+        int n_scales, n_roi;               /* -1: not given; once infer has seen x, one per axis of it, as sizes */
+        double scale[CB_MAX_RANK], roi[2][CB_MAX_RANK];
+    } resize;                 /* x, [roi]?, [scales]?, [sizes]? ; sizes and scales by inputs: one of them */
     struct { float alpha, beta, bias; int64_t size; } lrn;
     struct { float epsilon; int axes; bool centered; } layer_norm; /* x, scale?, bias? ; over the last `axes` axes */
     struct { float alpha, beta; bool trans_a, trans_b; float lo, hi; struct cb_act act; } gemm; /* a, b, c? ; "act" and act */

@@ -12,6 +12,9 @@ cb_onnx_rule_fn cb_onnx_import_conv, cb_onnx_import_pool, cb_onnx_import_global_
     cb_onnx_import_lrn, cb_onnx_import_batch_norm;
 cb_onnx_rule_fn cb_onnx_import_conv_transpose;
 
+/* rules/resize.c */
+cb_onnx_rule_fn cb_onnx_import_resize, cb_onnx_import_upsample, cb_onnx_import_upsample_1;
+
 /* rules/math.c */
 cb_onnx_rule_fn cb_onnx_import_same, cb_onnx_import_unary, cb_onnx_import_selu_1,
     cb_onnx_import_gelu, cb_onnx_import_swish, cb_onnx_import_clip_1, cb_onnx_import_cast,
