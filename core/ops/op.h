@@ -80,6 +80,7 @@ union cb_attr {
     } conv_transpose;         /* x, w, bias? */
     struct { struct cb_window window; bool count_include_pad, column_major; } pool; /* x -> y, indices? */
     struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
+    struct { int64_t size; bool channels_first; } blocks;  /* DEPTH_TO_SPACE, SPACE_TO_DEPTH; mode CRD */
     struct {
         enum cb_resize_mode mode;
         enum cb_resize_place place;

@@ -129,6 +129,19 @@ struct cb_status cb_onnx_import_pool(struct cb_onnx_node *node)
     return add_image_op(node, &attr, 2);
 }
 
+struct cb_status cb_onnx_import_blocks(struct cb_onnx_node *node)
+{
+    static const char *const modes[] = { "DCR", "CRD" };
+    union cb_attr attr = cb_attr_default(node->rule->op);
+    int mode = 0;
+    CB_TRY(cb_onnx_attr_wanted(node, "blocksize"));
+    CB_TRY(cb_onnx_attr_int(node, "blocksize", 1, &attr.blocks.size));
+    if (node->rule->op == CB_OP_DEPTH_TO_SPACE)
+        CB_TRY(cb_onnx_attr_word(node, "mode", modes, 2, &mode));
+    attr.blocks.channels_first = mode == 1;
+    return add_image_op(node, &attr, 1);
+}
+
 struct cb_status cb_onnx_import_global_pool(struct cb_onnx_node *node)
 {
     return add_image_op(node, NULL, 1);
