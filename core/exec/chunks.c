@@ -100,6 +100,7 @@ static bool is_apart_of_kind(const struct chunking *c, const struct cb_node *n)
     case CB_OP_GEMM: return !a->gemm.trans_a && is_fixed(c, n->in[1]) && each_apart(c, n, rank, 1);
     case CB_OP_DEPTH_TO_SPACE:
     case CB_OP_SPACE_TO_DEPTH:
+    case CB_OP_LP_POOL:
     case CB_OP_MAX_POOL:
     case CB_OP_AVERAGE_POOL:
     case CB_OP_GLOBAL_AVERAGE_POOL:

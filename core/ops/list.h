@@ -12,6 +12,8 @@
     X(CONV_TRANSPOSE, conv_transpose) \
     X(MAX_POOL, max_pool) \
     X(AVERAGE_POOL, average_pool) \
+    X(LP_POOL, lp_pool) \
+    X(MAX_UNPOOL, max_unpool) \
     X(DEPTH_TO_SPACE, depth_to_space) \
     X(SPACE_TO_DEPTH, space_to_depth) \
     X(GLOBAL_AVERAGE_POOL, global_average_pool) \

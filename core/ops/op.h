@@ -78,8 +78,11 @@ union cb_attr {
         int64_t group, more[CB_MAX_SPATIAL]; /* more: output_padding */
         struct cb_list sizes;                /* wanted ones of y; not given: they follow */
     } conv_transpose;         /* x, w, bias? */
-    struct { struct cb_window window; bool count_include_pad, column_major; } pool; /* x -> y, indices? */
+    struct { struct cb_window window; bool count_include_pad, column_major; float p; } pool; /* x -> y, indices? ;
+                                 p: of LP_POOL, whose window of rank 0 is all of x */
     struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
+    struct { struct cb_window window; struct cb_list sizes; int64_t pooled[CB_MAX_SPATIAL]; } unpool; /* x, indices,
+                                 [sizes]? ; sizes [N, C, spatial...]; pooled: infer's, what the window gives */
     struct { int64_t size; bool channels_first; } blocks;  /* DEPTH_TO_SPACE, SPACE_TO_DEPTH; mode CRD */
     struct {
         enum cb_resize_mode mode;

@@ -2,6 +2,7 @@
  * so each gets a Transpose before it and one after it. A pass moves and cancels them once shapes
  * are known. */
 #include <math.h>
+#include <string.h>
 
 #include "importers/onnx/attrs.h"
 #include "importers/onnx/rules/rules.h"
@@ -22,10 +23,10 @@ static struct cb_status to_channels_last(struct cb_onnx_node *node, int x, int *
     return cb_ok();
 }
 
-/* The rule's operator with input 0 and the first n_images outputs channels-last inside: y is made
- * from "y@nhwc". */
-static struct cb_status add_image_op(struct cb_onnx_node *node, const union cb_attr *attr,
-                                     int n_images)
+/* The rule's operator with its first images_in inputs and images_out outputs channels-last inside:
+ * y is made from "y@nhwc". */
+static struct cb_status add_images_op(struct cb_onnx_node *node, const union cb_attr *attr,
+                                      int images_in, int images_out)
 {
     const union cb_attr back = { .transpose = { .rank = CB_PERM_FROM_LAST } };
     int in[5], out[3]; /* no image operator has more */
@@ -33,17 +34,25 @@ static struct cb_status add_image_op(struct cb_onnx_node *node, const union cb_a
         in[i] = node->in[i];
     for (int i = 0; i < node->n_out; i++)
         out[i] = node->out[i];
-    CB_TRY(to_channels_last(node, node->in[0], &in[0]));
-    for (int i = 0; i < node->n_out && i < n_images; i++)
+    for (int i = 0; i < images_in; i++)
+        CB_TRY(to_channels_last(node, node->in[i], &in[i]));
+    for (int i = 0; i < node->n_out && i < images_out; i++)
         if (node->out[i] >= 0)
             CB_TRY(cb_onnx_temp(node, node->out[i], "nhwc", &out[i]));
     CB_TRY(cb_onnx_add(node, node->rule->op, attr, (struct cb_onnx_args){ node->n_in, in },
                        (struct cb_onnx_args){ node->n_out, out }));
-    for (int i = 0; i < node->n_out && i < n_images; i++)
+    for (int i = 0; i < node->n_out && i < images_out; i++)
         if (node->out[i] >= 0)
             CB_TRY(cb_onnx_add(node, CB_OP_TRANSPOSE, &back, CB_ONNX_ARGS(out[i]),
                                CB_ONNX_ARGS(node->out[i])));
     return cb_ok();
+}
+
+/* One image in. */
+static struct cb_status add_image_op(struct cb_onnx_node *node, const union cb_attr *attr,
+                                     int images_out)
+{
+    return add_images_op(node, attr, 1, images_out);
 }
 
 /* A list of the window: `want` numbers of at least `least` (any count while want is -1, which sets
@@ -127,6 +136,32 @@ struct cb_status cb_onnx_import_pool(struct cb_onnx_node *node)
     CB_TRY(cb_onnx_attr_flag(node, "count_include_pad", false, &attr.pool.count_include_pad));
     CB_TRY(cb_onnx_attr_flag(node, "storage_order", false, &attr.pool.column_major));
     return add_image_op(node, &attr, 2);
+}
+
+struct cb_status cb_onnx_import_max_unpool(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_MAX_UNPOOL);
+    CB_TRY(cb_onnx_attr_wanted(node, "kernel_shape"));
+    CB_TRY(read_window(node, &attr.unpool.window));
+    return add_images_op(node, &attr, 2, 1);
+}
+
+/* LpPool, and GlobalLpPool, which has no window. p was a real number in their first versions. */
+struct cb_status cb_onnx_import_lp_pool(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_LP_POOL);
+    const Onnx__AttributeProto *p = cb_onnx_attr_find(node, "p");
+    int64_t whole = 2;
+    if (p && p->has_f)
+        attr.pool.p = p->f;
+    else
+        CB_TRY(cb_onnx_attr_int(node, "p", 2, &whole));
+    if (!p || !p->has_f)
+        attr.pool.p = (float)whole;
+    if (strcmp(node->rule->op_type, "LpPool") == 0)
+        CB_TRY(cb_onnx_attr_wanted(node, "kernel_shape"));
+    CB_TRY(read_window(node, &attr.pool.window));
+    return add_image_op(node, &attr, 1);
 }
 
 struct cb_status cb_onnx_import_blocks(struct cb_onnx_node *node)
