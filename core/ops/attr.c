@@ -23,6 +23,8 @@ static const union cb_attr defaults[CB_OP_COUNT] = {
     [CB_OP_MAX_POOL] = POOL,
     [CB_OP_AVERAGE_POOL] = POOL,
     [CB_OP_MAX_UNPOOL] = { .unpool = { .window = WINDOW, .sizes = NOT_GIVEN } },
+    [CB_OP_GRID_SAMPLE] = { .sample = { .mode = CB_RESIZE_LINEAR } },
+    [CB_OP_AFFINE_GRID] = { .affine_grid = { .size = NOT_GIVEN } },
     [CB_OP_LP_POOL] = { .pool = { .window = WINDOW, .p = 2 } },
     [CB_OP_RESIZE] = { .resize = { .cubic = -0.75f, .axes = NOT_GIVEN, .sizes = NOT_GIVEN,
                                    .n_scales = -1, .n_roi = -1 } },

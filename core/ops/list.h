@@ -14,6 +14,8 @@
     X(AVERAGE_POOL, average_pool) \
     X(LP_POOL, lp_pool) \
     X(MAX_UNPOOL, max_unpool) \
+    X(GRID_SAMPLE, grid_sample) \
+    X(AFFINE_GRID, affine_grid) \
     X(DEPTH_TO_SPACE, depth_to_space) \
     X(SPACE_TO_DEPTH, space_to_depth) \
     X(GLOBAL_AVERAGE_POOL, global_average_pool) \

@@ -83,6 +83,9 @@ union cb_attr {
     struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
     struct { struct cb_window window; struct cb_list sizes; int64_t pooled[CB_MAX_SPATIAL]; } unpool; /* x, indices,
                                  [sizes]? ; sizes [N, C, spatial...]; pooled: infer's, what the window gives */
+    struct { enum cb_resize_mode mode; enum cb_pad_mode padding; bool align_corners; } sample; /* x, grid ; padding:
+                                 CONSTANT is 0, EDGE is ONNX's border */
+    struct { struct cb_list size; bool align_corners; } affine_grid; /* theta, [size] */
     struct { int64_t size; bool channels_first; } blocks;  /* DEPTH_TO_SPACE, SPACE_TO_DEPTH; mode CRD */
     struct {
         enum cb_resize_mode mode;

@@ -146,6 +146,33 @@ struct cb_status cb_onnx_import_max_unpool(struct cb_onnx_node *node)
     return add_images_op(node, &attr, 2, 1);
 }
 
+/* The modes' names until version 16 say that there are two axes. */
+struct cb_status cb_onnx_import_grid_sample(struct cb_onnx_node *node)
+{
+    static const char *const modes[] = { "linear", "bilinear", "nearest", "cubic", "bicubic" };
+    static const enum cb_resize_mode kinds[] = { CB_RESIZE_LINEAR, CB_RESIZE_LINEAR,
+                                                 CB_RESIZE_NEAREST, CB_RESIZE_CUBIC,
+                                                 CB_RESIZE_CUBIC };
+    static const char *const paddings[] = { "zeros", "border", "reflection" };
+    static const enum cb_pad_mode padding_kinds[] = { CB_PAD_CONSTANT, CB_PAD_EDGE,
+                                                      CB_PAD_REFLECT };
+    union cb_attr attr = cb_attr_default(CB_OP_GRID_SAMPLE);
+    int mode, padding;
+    CB_TRY(cb_onnx_attr_word(node, "mode", modes, 5, &mode));
+    CB_TRY(cb_onnx_attr_word(node, "padding_mode", paddings, 3, &padding));
+    CB_TRY(cb_onnx_attr_flag(node, "align_corners", false, &attr.sample.align_corners));
+    attr.sample.mode = kinds[mode];
+    attr.sample.padding = padding_kinds[padding];
+    return add_image_op(node, &attr, 1);
+}
+
+struct cb_status cb_onnx_import_affine_grid(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_AFFINE_GRID);
+    CB_TRY(cb_onnx_attr_flag(node, "align_corners", false, &attr.affine_grid.align_corners));
+    return cb_onnx_add_same(node, &attr);
+}
+
 /* LpPool, and GlobalLpPool, which has no window. p was a real number in their first versions. */
 struct cb_status cb_onnx_import_lp_pool(struct cb_onnx_node *node)
 {

@@ -11,7 +11,8 @@ const struct cb_onnx_rule *cb_onnx_rule_find(const char *op_type, int64_t opset)
 cb_onnx_rule_fn cb_onnx_import_conv, cb_onnx_import_pool, cb_onnx_import_global_pool,
     cb_onnx_import_lrn, cb_onnx_import_batch_norm;
 cb_onnx_rule_fn cb_onnx_import_conv_transpose, cb_onnx_import_blocks,
-    cb_onnx_import_lp_pool, cb_onnx_import_max_unpool;
+    cb_onnx_import_lp_pool, cb_onnx_import_max_unpool,
+    cb_onnx_import_grid_sample, cb_onnx_import_affine_grid;
 
 /* rules/resize.c */
 cb_onnx_rule_fn cb_onnx_import_resize, cb_onnx_import_upsample, cb_onnx_import_upsample_1;
