@@ -86,6 +86,9 @@ union cb_attr {
     struct { enum cb_resize_mode mode; enum cb_pad_mode padding; bool align_corners; } sample; /* x, grid ; padding:
                                  CONSTANT is 0, EDGE is ONNX's border */
     struct { struct cb_list size; bool align_corners; } affine_grid; /* theta, [size] */
+    struct { int64_t bins[2], samples; float scale; bool max, half_pixel; } roi; /* x, rois, images (MAX_ROI_POOL:
+                                 x, rois) ; samples 0: as many as pixels */
+    struct { struct cb_window window; struct cb_list image, block; } col2im; /* x, [image], [block] */
     struct { int64_t size; bool channels_first; } blocks;  /* DEPTH_TO_SPACE, SPACE_TO_DEPTH; mode CRD */
     struct {
         enum cb_resize_mode mode;

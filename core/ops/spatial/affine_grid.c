@@ -31,7 +31,8 @@ static struct cb_status infer(struct cb_node *node, const struct cb_arg in[], st
     return cb_args_out(node, &out[0], in[THETA].dtype, &grid);
 }
 
-/* Place `at` of n, from -1 to 1: at the pixels' centres, or with the outer ones at the ends. */
+/* Place `at` of n, from -1 to 1: at the pixels' centres, or with the outer ones at the ends (a
+ * single one at the first). */
 static float centre(const struct cb_op_call *call, size_t at, size_t n)
 {
     if (!call->node->attr.affine_grid.align_corners)

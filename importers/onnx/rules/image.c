@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "importers/onnx/attrs.h"
+#include "importers/onnx/rules/images.h"
 #include "importers/onnx/rules/rules.h"
 
 /* x with its channels last; made once for all nodes that read x. */
@@ -23,10 +24,8 @@ static struct cb_status to_channels_last(struct cb_onnx_node *node, int x, int *
     return cb_ok();
 }
 
-/* The rule's operator with its first images_in inputs and images_out outputs channels-last inside:
- * y is made from "y@nhwc". */
-static struct cb_status add_images_op(struct cb_onnx_node *node, const union cb_attr *attr,
-                                      int images_in, int images_out)
+struct cb_status cb_onnx_add_images(struct cb_onnx_node *node, const union cb_attr *attr,
+                                    int images_in, int images_out)
 {
     const union cb_attr back = { .transpose = { .rank = CB_PERM_FROM_LAST } };
     int in[5], out[3]; /* no image operator has more */
@@ -52,7 +51,7 @@ static struct cb_status add_images_op(struct cb_onnx_node *node, const union cb_
 static struct cb_status add_image_op(struct cb_onnx_node *node, const union cb_attr *attr,
                                      int images_out)
 {
-    return add_images_op(node, attr, 1, images_out);
+    return cb_onnx_add_images(node, attr, 1, images_out);
 }
 
 /* A list of the window: `want` numbers of at least `least` (any count while want is -1, which sets
@@ -74,8 +73,7 @@ static struct cb_status read_numbers(const struct cb_onnx_node *node, const char
     return cb_ok();
 }
 
-/* kernel_shape, strides, dilations, pads, auto_pad, ceil_mode. */
-static struct cb_status read_window(const struct cb_onnx_node *node, struct cb_window *w)
+struct cb_status cb_onnx_read_window(const struct cb_onnx_node *node, struct cb_window *w)
 {
     static const char *const auto_pads[] = { "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER" };
     static const enum cb_auto_pad kinds[] = { CB_PAD_EXPLICIT, CB_PAD_VALID, CB_PAD_SAME_UPPER,
@@ -107,7 +105,7 @@ static struct cb_status read_window(const struct cb_onnx_node *node, struct cb_w
 struct cb_status cb_onnx_import_conv(struct cb_onnx_node *node)
 {
     union cb_attr attr = cb_attr_default(CB_OP_CONV);
-    CB_TRY(read_window(node, &attr.conv.window));
+    CB_TRY(cb_onnx_read_window(node, &attr.conv.window));
     CB_TRY(cb_onnx_attr_int(node, "group", 1, &attr.conv.group));
     if (attr.conv.group < 1 || attr.conv.group > INT32_MAX)
         return cb_fail(CB_ERR_MODEL, "group is %lld", (long long)attr.conv.group);
@@ -119,7 +117,7 @@ struct cb_status cb_onnx_import_conv_transpose(struct cb_onnx_node *node)
     union cb_attr attr = cb_attr_default(CB_OP_CONV_TRANSPOSE);
     struct cb_list more;
     int rank = -1;
-    CB_TRY(read_window(node, &attr.conv_transpose.window));
+    CB_TRY(cb_onnx_read_window(node, &attr.conv_transpose.window));
     CB_TRY(read_numbers(node, "output_padding", 0, 1, &rank, &more));
     for (int i = 0; i < more.count && i < CB_MAX_SPATIAL; i++)
         attr.conv_transpose.more[i] = more.v[i];
@@ -132,7 +130,7 @@ struct cb_status cb_onnx_import_pool(struct cb_onnx_node *node)
 {
     union cb_attr attr = cb_attr_default(node->rule->op);
     CB_TRY(cb_onnx_attr_wanted(node, "kernel_shape"));
-    CB_TRY(read_window(node, &attr.pool.window));
+    CB_TRY(cb_onnx_read_window(node, &attr.pool.window));
     CB_TRY(cb_onnx_attr_flag(node, "count_include_pad", false, &attr.pool.count_include_pad));
     CB_TRY(cb_onnx_attr_flag(node, "storage_order", false, &attr.pool.column_major));
     return add_image_op(node, &attr, 2);
@@ -142,8 +140,8 @@ struct cb_status cb_onnx_import_max_unpool(struct cb_onnx_node *node)
 {
     union cb_attr attr = cb_attr_default(CB_OP_MAX_UNPOOL);
     CB_TRY(cb_onnx_attr_wanted(node, "kernel_shape"));
-    CB_TRY(read_window(node, &attr.unpool.window));
-    return add_images_op(node, &attr, 2, 1);
+    CB_TRY(cb_onnx_read_window(node, &attr.unpool.window));
+    return cb_onnx_add_images(node, &attr, 2, 1);
 }
 
 /* The modes' names until version 16 say that there are two axes. */
@@ -187,7 +185,7 @@ struct cb_status cb_onnx_import_lp_pool(struct cb_onnx_node *node)
         attr.pool.p = (float)whole;
     if (strcmp(node->rule->op_type, "LpPool") == 0)
         CB_TRY(cb_onnx_attr_wanted(node, "kernel_shape"));
-    CB_TRY(read_window(node, &attr.pool.window));
+    CB_TRY(cb_onnx_read_window(node, &attr.pool.window));
     return add_image_op(node, &attr, 1);
 }
 

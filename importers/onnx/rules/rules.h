@@ -17,6 +17,10 @@ cb_onnx_rule_fn cb_onnx_import_conv_transpose, cb_onnx_import_blocks,
 /* rules/resize.c */
 cb_onnx_rule_fn cb_onnx_import_resize, cb_onnx_import_upsample, cb_onnx_import_upsample_1;
 
+/* rules/region.c */
+cb_onnx_rule_fn cb_onnx_import_roi_align, cb_onnx_import_max_roi_pool, cb_onnx_import_col2im,
+    cb_onnx_import_center_crop_pad, cb_onnx_import_fused_conv;
+
 /* rules/math.c */
 cb_onnx_rule_fn cb_onnx_import_same, cb_onnx_import_unary, cb_onnx_import_selu_1,
     cb_onnx_import_gelu, cb_onnx_import_swish, cb_onnx_import_clip_1, cb_onnx_import_cast,

@@ -146,6 +146,10 @@ Test(affine_grid, moves_centres_by_hand)
     op_case_expect_shape(&c, 0, OP_SHAPE(1, 1, 2, 2));
     op_case_expect_floats(&c, 0, 1e-6, OP_FLOATS(0, 0, 1, 0));
     op_case_free(&c);
+    c = affine(true, 1, 1);
+    op_case_run(&c);
+    op_case_expect_floats(&c, 0, 1e-6, OP_FLOATS(0.5, 0));
+    op_case_free(&c);
     c = affine(true, 3, 2);
     op_case_run(&c);
     op_case_expect_floats(&c, 0, 1e-6,
