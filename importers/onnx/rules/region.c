@@ -137,3 +137,12 @@ struct cb_status cb_onnx_import_fused_conv(struct cb_onnx_node *node)
     }
     return cb_onnx_add(node, op, &attr, CB_ONNX_ARGS(sum), CB_ONNX_ARGS(node->out[0]));
 }
+
+/* com.microsoft NhwcMaxPool-1: of bytes, channels last as the core has them. */
+struct cb_status cb_onnx_import_nhwc_max_pool(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_MAX_POOL);
+    CB_TRY(cb_onnx_attr_wanted(node, "kernel_shape"));
+    CB_TRY(cb_onnx_read_window(node, &attr.pool.window));
+    return cb_onnx_add_same(node, &attr);
+}

@@ -19,7 +19,7 @@ cb_onnx_rule_fn cb_onnx_import_resize, cb_onnx_import_upsample, cb_onnx_import_u
 
 /* rules/region.c */
 cb_onnx_rule_fn cb_onnx_import_roi_align, cb_onnx_import_max_roi_pool, cb_onnx_import_col2im,
-    cb_onnx_import_center_crop_pad, cb_onnx_import_fused_conv;
+    cb_onnx_import_center_crop_pad, cb_onnx_import_fused_conv, cb_onnx_import_nhwc_max_pool;
 
 /* rules/math.c */
 cb_onnx_rule_fn cb_onnx_import_same, cb_onnx_import_unary, cb_onnx_import_selu_1,
