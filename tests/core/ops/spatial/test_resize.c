@@ -127,7 +127,7 @@ Test(resize, reads_roi_scales_sizes_and_axes)
     c = op_case_make(CB_OP_RESIZE);
     op_case_add_wholes(&c, CB_INT32, OP_SHAPE(2, 2), OP_WHOLES(1, 2, 3, 4));
     op_case_absent(&c);
-    op_case_add(&c, OP_SHAPE(0), NULL); /* empty: not given */
+    op_case_add(&c, OP_SHAPE(0), OP_FLOATS(0)); /* empty: not given */
     op_case_add_wholes(&c, CB_INT64, OP_SHAPE(2), OP_WHOLES(1, 4));
     op_case_run(&c);
     op_case_expect_shape(&c, 0, OP_SHAPE(1, 4));
