@@ -303,14 +303,18 @@ static void forward_rows(void *ctx, size_t begin, size_t end)
 {
     const struct pass *p = ctx;
     const struct cb_resize_axis *a = p->axis;
+    size_t o = begin / a->out, j = begin % a->out; /* rows may be short: no division for each */
     for (size_t row = begin; row < end; row++) {
-        const size_t j = row % a->out;
-        const float *from = p->from + (row / a->out * a->in + a->first[j]) * a->inner;
+        const float *from = p->from + (o * a->in + a->first[j]) * a->inner;
         const float *weight = a->weight + j * a->count;
         if (a->inner < NARROW)
             sum_narrow(a, weight, from, p->to + row * a->inner);
         else
             sum_row(p, weight, from, p->to + row * a->inner);
+        if (++j == a->out) {
+            j = 0;
+            o++;
+        }
     }
 }
 
