@@ -146,7 +146,7 @@ static void run(const struct job *job)
     if (job->kind == BYTES)
         cb_quantised_conv_run(job->kernels, &job->bytes);
     else if (job->kind == BACKWARD_DATA)
-        cb_conv_backward_data(job->kernels, job->threads, call->shape, call->y, job->w,
+        cb_conv_backward_data(job->kernels, job->threads, call->shape, call->y, job->w, NULL,
                               call->scratch, job->dx);
     else if (job->kind == BACKWARD_WEIGHTS)
         cb_conv_backward_weights(job->kernels, job->threads, call->shape, call->x, call->y,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/exec/plan_internal.h"
+#include "core/ops/spatial/resize_axis.h"
 
 /* Of one node's activations: more come from further away than the second-level cache. */
 #define CACHE_BYTES ((size_t)3 << 19)
@@ -91,11 +92,15 @@ static bool is_apart_of_kind(const struct chunking *c, const struct cb_node *n)
         return spares_images(&a->reduce.axes, in_rank);
     switch (n->op) {
     case CB_OP_CONV:
+    case CB_OP_CONV_TRANSPOSE: return is_fixed(c, n->in[1]) && each_apart(c, n, rank, 1);
     case CB_OP_MATMUL:
         return is_fixed(c, n->in[1]) && each_apart(c, n, rank, 1) &&
-               (n->op == CB_OP_CONV || shape_of(c, n->in[1])->rank == 2);
+               shape_of(c, n->in[1])->rank == 2;
     case CB_OP_CONV_CHAIN: return is_chain_apart(c, n);
     case CB_OP_GEMM: return !a->gemm.trans_a && is_fixed(c, n->in[1]) && each_apart(c, n, rank, 1);
+    case CB_OP_DEPTH_TO_SPACE:
+    case CB_OP_SPACE_TO_DEPTH:
+    case CB_OP_LP_POOL:
     case CB_OP_MAX_POOL:
     case CB_OP_AVERAGE_POOL:
     case CB_OP_GLOBAL_AVERAGE_POOL:
@@ -108,6 +113,7 @@ static bool is_apart_of_kind(const struct chunking *c, const struct cb_node *n)
     case CB_OP_CONCAT: return cb_shape_axis(a->axis.axis, in_rank) > 0;
     case CB_OP_TRANSPOSE: return a->transpose.rank == in_rank && a->transpose.perm[0] == 0;
     case CB_OP_PAD: return a->pad.begin.v[0] == 0 && a->pad.end.v[0] == 0;
+    case CB_OP_RESIZE: return !cb_resize_changes(a, 0, c->images, c->images);
     default: return cb_op_get(n->op)->view;
     }
 }

@@ -77,7 +77,12 @@ size_t cb_conv_backward_scratch_bytes(const struct cb_kernels *, const struct cb
                                       size_t threads);
 void cb_conv_backward_data(const struct cb_kernels *, struct cb_threads *,
                            const struct cb_conv_shape *, const float *dy, const float *w,
-                           void *scratch, float *dx);
+                           const void *packed, void *scratch, float *dx);
+/* The form of w that backward_data takes as `packed` (NULL: it makes it anew in its scratch); 0
+ * bytes: none. w may be unaligned here. A transposed convolution keeps its weights so. */
+size_t cb_conv_backward_packed_bytes(const struct cb_kernels *, const struct cb_conv_shape *);
+void cb_conv_backward_pack(const struct cb_kernels *, struct cb_threads *,
+                           const struct cb_conv_shape *, const void *w, void *packed);
 void cb_conv_backward_weights(const struct cb_kernels *, struct cb_threads *,
                               const struct cb_conv_shape *, const float *x, const float *dy,
                               void *scratch, float *dw);

@@ -57,14 +57,26 @@ static void data_of_image(void *ctx, size_t image, size_t worker)
 
 void cb_conv_backward_data(const struct cb_kernels *kernels, struct cb_threads *threads,
                            const struct cb_conv_shape *s, const float *dy, const float *w,
-                           void *scratch, float *dx)
+                           const void *packed, void *scratch, float *dx)
 {
     if (kernels->isa != CB_ISA_GENERIC) {
-        cb_conv_data_run(kernels, threads, s, dy, w, scratch, dx);
+        cb_conv_data_run(kernels, threads, s, dy, w, packed, scratch, dx);
         return;
     }
     struct backward b = { .s = s, .w = w, .dy = dy, .dx = dx };
     cb_threads_for(threads, s->n, data_of_image, &b);
+}
+
+size_t cb_conv_backward_packed_bytes(const struct cb_kernels *kernels,
+                                     const struct cb_conv_shape *s)
+{
+    return kernels->isa == CB_ISA_GENERIC ? 0 : cb_conv_data_packed_bytes(kernels, s);
+}
+
+void cb_conv_backward_pack(const struct cb_kernels *kernels, struct cb_threads *threads,
+                           const struct cb_conv_shape *s, const void *w, void *packed)
+{
+    cb_conv_data_pack(kernels, threads, s, w, packed);
 }
 
 /* dw[o, c, t] += sum over output pixels: dy[out, o] * x[in, c]. */

@@ -9,6 +9,7 @@
 #include "core/kernels/gemm.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { CHANNELS = 16 }; /* of a task that turns weights: what it reads lies together */
 
@@ -86,21 +87,35 @@ static struct rest rest_of(const struct cb_conv_shape *s, size_t number)
     return r;
 }
 
-/* What lies in the scratch, one after the other. */
+/* What lies in the scratch, one after the other; of the weights only where they are not packed. */
 struct sizes {
-    size_t weights, packed, run, result;
+    size_t turned, packed, run, result;
 };
+
+static const struct cb_conv_algorithm *algorithm_of(const struct cb_kernels *kernels,
+                                                    const struct rest *r)
+{
+    return cb_conv_choose(kernels, &r->shape);
+}
+
+/* The product's weights are packed as they lie. */
+static size_t turned_bytes(const struct cb_conv_algorithm *a, const struct cb_conv_shape *s)
+{
+    return a == &cb_conv_product
+               ? 0
+               : cb_size_bytes(s->cout * (s->cin / s->group), cb_conv_taps(s) * sizeof(float));
+}
 
 static struct sizes sizes_of(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
                              size_t threads)
 {
     struct sizes z = { 0 };
-    z.weights = cb_size_bytes(s->cout * (s->cin / s->group), cb_conv_taps(s) * sizeof(float));
     for (size_t i = 0; i < all_rests(s); i++) {
         const struct rest r = rest_of(s, i);
         if (!r.any)
             continue;
-        const struct cb_conv_algorithm *a = cb_conv_choose(kernels, &r.shape);
+        const struct cb_conv_algorithm *a = algorithm_of(kernels, &r);
+        z.turned = cb_size_max(z.turned, turned_bytes(a, &r.shape));
         z.packed = cb_size_max(z.packed, cb_size_bytes(a->packed_bytes(kernels, &r.shape), 1));
         z.run = cb_size_max(z.run, cb_size_bytes(a->scratch_bytes(kernels, &r.shape, threads), 1));
         if (all_rests(s) > 1)
@@ -114,14 +129,14 @@ size_t cb_conv_data_scratch_bytes(const struct cb_kernels *kernels, const struct
                                   size_t threads)
 {
     const struct sizes z = sizes_of(kernels, s, threads);
-    return cb_size_add(cb_size_add(z.weights, z.packed), cb_size_add(z.run, z.result));
+    return cb_size_add(cb_size_add(z.turned, z.packed), cb_size_add(z.run, z.result));
 }
 
 struct data {
     const struct cb_kernels *kernels;
     const struct cb_conv_shape *s;
-    const float *w;
-    float *weights, *result, *dx; /* weights, result: of the rest in hand */
+    const char *w;               /* maybe unaligned */
+    float *turned, *result, *dx; /* turned, result: of the rest in hand */
     struct rest rest;
 };
 
@@ -136,17 +151,20 @@ static size_t tap_of(const struct axis *a, size_t i)
 }
 
 /* One filter's taps for one channel, those of the rest in hand, in reverse. */
-static void turn_taps(const struct data *d, const float *w, float *to)
+static void turn_taps(const struct data *d, size_t first, float *to)
 {
     const struct axis *a = d->rest.axis;
     const size_t k1 = d->s->kernel[1], k2 = d->s->kernel[2];
     for (size_t t0 = a[0].count; t0-- > 0;)
         for (size_t t1 = a[1].count; t1-- > 0;)
-            for (size_t t2 = a[2].count; t2-- > 0;)
-                *to++ = w[(tap_of(a, t0) * k1 + tap_of(a + 1, t1)) * k2 + tap_of(a + 2, t2)];
+            for (size_t t2 = a[2].count; t2-- > 0; to++) {
+                const size_t tap =
+                    (tap_of(a, t0) * k1 + tap_of(a + 1, t1)) * k2 + tap_of(a + 2, t2);
+                memcpy(to, d->w + (first + tap) * sizeof *to, sizeof *to);
+            }
 }
 
-/* weights[c][o][taps in reverse] = w[o][c][taps] for some input channels c of a group. */
+/* turned[c][o][taps in reverse] = w[o][c][taps] for some input channels c of a group. */
 static void turn_weights(void *ctx, size_t i, size_t worker)
 {
     (void)worker;
@@ -158,8 +176,8 @@ static void turn_weights(void *ctx, size_t i, size_t worker)
     const size_t end = cb_size_min(begin + CHANNELS, cin);
     for (size_t o = 0; o < cout; o++)
         for (size_t c = begin; c < end; c++)
-            turn_taps(d, d->w + ((group * cout + o) * cin + c) * taps,
-                      d->weights + ((group * cin + c) * cout + o) * taps_left);
+            turn_taps(d, ((group * cout + o) * cin + c) * taps,
+                      d->turned + ((group * cin + c) * cout + o) * taps_left);
 }
 
 static void pack_weights(struct data *d, struct cb_threads *threads,
@@ -169,13 +187,14 @@ static void pack_weights(struct data *d, struct cb_threads *threads,
     const struct axis *axis = d->rest.axis;
     const size_t taps = cb_conv_taps(s);
     const size_t line = axis[0].first * s->kernel[1] + axis[1].first;
+    const size_t first = line * s->kernel[2] + axis[2].first;
     if (a == &cb_conv_product) { /* one tap: w as it lies is the matrix */
-        cb_gemm_pack(d->kernels, threads, s->cout, s->cin,
-                     d->w + line * s->kernel[2] + axis[2].first, s->cin * taps, taps, packed);
+        cb_gemm_pack(d->kernels, threads, s->cout, s->cin, d->w + first * sizeof(float),
+                     s->cin * taps, taps, packed);
         return;
     }
     cb_threads_for(threads, s->group * channel_blocks(s), turn_weights, d);
-    a->pack(d->kernels, &d->rest.shape, threads, d->weights, NULL, packed);
+    a->pack(d->kernels, &d->rest.shape, threads, d->turned, NULL, packed);
 }
 
 /* Adds one line of the result to its pixels of dx. */
@@ -194,13 +213,11 @@ static void add_line(void *ctx, size_t line, size_t worker)
         d->kernels->axpy(s->cin, 1, from, to);
 }
 
-static void run_rest(struct data *d, struct cb_threads *threads, const float *dy, void *packed,
-                     void *scratch)
+static void run_rest(const struct data *d, struct cb_threads *threads, const float *dy,
+                     const void *packed, void *scratch)
 {
     const struct cb_conv_shape *s = &d->rest.shape;
-    const struct cb_conv_algorithm *a = cb_conv_choose(d->kernels, s);
     const bool whole = all_rests(d->s) == 1; /* its pixels are those of dx, in their order */
-    pack_weights(d, threads, a, packed);
     const struct cb_conv_call call = {
         .shape = s,
         .x = dy,
@@ -211,28 +228,66 @@ static void run_rest(struct data *d, struct cb_threads *threads, const float *dy
         .scratch = scratch,
         .threads = threads,
     };
-    a->run(d->kernels, &call);
+    algorithm_of(d->kernels, &d->rest)->run(d->kernels, &call);
     if (!whole)
-        cb_threads_for(threads, cb_conv_lines(s), add_line, d);
+        cb_threads_for(threads, cb_conv_lines(s), add_line, (void *)(uintptr_t)d);
 }
 
 void cb_conv_data_run(const struct cb_kernels *kernels, struct cb_threads *threads,
-                      const struct cb_conv_shape *s, const float *dy, const float *w, void *scratch,
-                      float *dx)
+                      const struct cb_conv_shape *s, const float *dy, const float *w,
+                      const void *packed, void *scratch, float *dx)
 {
     const struct sizes z = sizes_of(kernels, s, cb_threads_count(threads));
-    char *at = scratch, *packed = at + z.weights, *run = packed + z.packed;
+    char *at = scratch, *run = at + (packed ? 0 : z.turned + z.packed);
+    const char *next = packed;
     struct data d = {
         .kernels = kernels,
         .s = s,
-        .w = w,
-        .weights = (float *)(void *)at,
+        .w = (const char *)w,
+        .turned = (float *)(void *)at,
         .result = (float *)(void *)(run + z.run),
         .dx = dx,
     };
     for (size_t i = 0; i < all_rests(s); i++) {
         d.rest = rest_of(s, i);
-        if (d.rest.any)
-            run_rest(&d, threads, dy, packed, run);
+        if (!d.rest.any)
+            continue;
+        const struct cb_conv_algorithm *a = algorithm_of(kernels, &d.rest);
+        if (!packed)
+            pack_weights(&d, threads, a, at + z.turned);
+        run_rest(&d, threads, dy, packed ? next : at + z.turned, run);
+        if (packed)
+            next += cb_size_bytes(a->packed_bytes(kernels, &d.rest.shape), 1);
     }
+}
+
+/* Packed, the rests lie one after the other; behind them is room to turn the largest one's. */
+size_t cb_conv_data_packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
+{
+    size_t bytes = sizes_of(kernels, s, 1).turned;
+    for (size_t i = 0; i < all_rests(s); i++) {
+        const struct rest r = rest_of(s, i);
+        if (r.any)
+            bytes = cb_size_add(
+                bytes,
+                cb_size_bytes(algorithm_of(kernels, &r)->packed_bytes(kernels, &r.shape), 1));
+    }
+    return bytes;
+}
+
+void cb_conv_data_pack(const struct cb_kernels *kernels, struct cb_threads *threads,
+                       const struct cb_conv_shape *s, const void *w, void *packed)
+{
+    const size_t turned = sizes_of(kernels, s, 1).turned;
+    char *at = packed, *end = at + cb_conv_data_packed_bytes(kernels, s) - turned;
+    struct data d = { .kernels = kernels, .s = s, .w = w, .turned = (float *)(void *)end };
+    for (size_t i = 0; i < all_rests(s); i++) {
+        d.rest = rest_of(s, i);
+        if (!d.rest.any)
+            continue;
+        const struct cb_conv_algorithm *a = algorithm_of(kernels, &d.rest);
+        pack_weights(&d, threads, a, at);
+        at += cb_size_bytes(a->packed_bytes(kernels, &d.rest.shape), 1);
+    }
+    memset(end, 0, turned); /* the block is kept in a file, which must not differ from run to run */
 }

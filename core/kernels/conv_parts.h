@@ -92,7 +92,11 @@ void cb_conv_fill_rows(const struct cb_conv_shape *s, const struct cb_conv_input
 size_t cb_conv_data_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *,
                                   size_t threads);
 void cb_conv_data_run(const struct cb_kernels *, struct cb_threads *, const struct cb_conv_shape *,
-                      const float *dy, const float *w, void *scratch, float *dx);
+                      const float *dy, const float *w, const void *packed, void *scratch,
+                      float *dx);
+size_t cb_conv_data_packed_bytes(const struct cb_kernels *, const struct cb_conv_shape *);
+void cb_conv_data_pack(const struct cb_kernels *, struct cb_threads *, const struct cb_conv_shape *,
+                       const void *w, void *packed);
 size_t cb_conv_weights_scratch_bytes(const struct cb_kernels *, const struct cb_conv_shape *,
                                      size_t threads);
 void cb_conv_weights_run(const struct cb_kernels *, struct cb_threads *,

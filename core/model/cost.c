@@ -12,6 +12,13 @@ static uint64_t conv_depth(const struct cb_graph *graph, const struct cb_node *n
     return cb_shape_span(w, 1, w->rank);
 }
 
+/* Every element of x has a term in as many sums as its filter has numbers. */
+static uint64_t conv_transpose_macs(const struct cb_graph *graph, const struct cb_node *node)
+{
+    const struct cb_shape *w = shape_of(graph, node->in[1]); /* [C, M/group, kernel...] */
+    return cb_shape_count(shape_of(graph, node->in[0])) * cb_shape_span(w, 1, w->rank);
+}
+
 static uint64_t gemm_depth(const struct cb_graph *graph, const struct cb_node *node)
 {
     return (uint64_t)shape_of(graph, node->in[0])->dim[node->attr.gemm.trans_a ? 0 : 1];
@@ -49,6 +56,8 @@ uint64_t cb_cost_macs(const struct cb_graph *graph, const struct cb_node *node)
 {
     if (node->op == CB_OP_CONV_CHAIN)
         return chain_macs(graph, node);
+    if (node->op == CB_OP_CONV_TRANSPOSE)
+        return conv_transpose_macs(graph, node);
     for (size_t i = 0; i < CB_COUNT_OF(rows); i++)
         if (rows[i].op == node->op)
             return cb_shape_count(shape_of(graph, node->out[0])) * rows[i].depth(graph, node);

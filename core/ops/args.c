@@ -153,6 +153,18 @@ struct cb_status cb_args_number(const struct cb_node *node, const struct cb_arg 
     return cb_ok();
 }
 
+struct cb_status cb_args_numbers(const struct cb_node *node, const struct cb_arg in[], int i,
+                                 const char *what, int max, int *count, double *out)
+{
+    if (!cb_args_given(node, in, i))
+        return cb_ok();
+    CB_TRY(want_known(node, &in[i], what, max));
+    *count = (int)cb_shape_count(&in[i].shape);
+    for (int k = 0; k < *count; k++)
+        out[k] = cb_args_number_at(in[i].known, (size_t)k);
+    return cb_ok();
+}
+
 int64_t cb_args_int_at(const struct cb_tensor *known, size_t k)
 {
     int64_t value;

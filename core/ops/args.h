@@ -50,6 +50,11 @@ CB_MUST_USE struct cb_status cb_args_pads(const struct cb_node *node, const stru
 CB_MUST_USE struct cb_status cb_args_number(const struct cb_node *node, const struct cb_arg in[],
                                             int i, const char *what, double *out);
 
+/* At most `max` numbers; *count is how many. */
+CB_MUST_USE struct cb_status cb_args_numbers(const struct cb_node *node, const struct cb_arg in[],
+                                             int i, const char *what, int max, int *count,
+                                             double *out);
+
 /* Element k of a known tensor. */
 int64_t cb_args_int_at(const struct cb_tensor *known, size_t k);
 double cb_args_number_at(const struct cb_tensor *known, size_t k);

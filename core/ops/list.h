@@ -9,10 +9,22 @@
     /* spatial: windows over [N, spatial..., C]; conv_chain is made by a pass alone */ \
     X(CONV, conv) \
     X(CONV_CHAIN, conv_chain) \
+    X(CONV_TRANSPOSE, conv_transpose) \
     X(MAX_POOL, max_pool) \
     X(AVERAGE_POOL, average_pool) \
+    X(LP_POOL, lp_pool) \
+    X(MAX_UNPOOL, max_unpool) \
+    X(GRID_SAMPLE, grid_sample) \
+    X(AFFINE_GRID, affine_grid) \
+    X(ROI_ALIGN, roi_align) \
+    X(MAX_ROI_POOL, max_roi_pool) \
+    X(DEPTH_TO_SPACE, depth_to_space) \
+    X(SPACE_TO_DEPTH, space_to_depth) \
     X(GLOBAL_AVERAGE_POOL, global_average_pool) \
     X(GLOBAL_MAX_POOL, global_max_pool) \
+    /* spatial: any axes */ \
+    X(RESIZE, resize) \
+    X(COL2IM, col2im) \
     /* norm: batch_norm, lrn channels last too */ \
     X(BATCH_NORM, batch_norm) \
     X(LRN, lrn) \

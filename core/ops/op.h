@@ -28,6 +28,16 @@ enum cb_op {
 enum cb_auto_pad { CB_PAD_EXPLICIT, CB_PAD_VALID, CB_PAD_SAME_UPPER, CB_PAD_SAME_LOWER };
 enum cb_pad_mode { CB_PAD_CONSTANT, CB_PAD_REFLECT, CB_PAD_EDGE, CB_PAD_WRAP };
 
+/* Resize: where between the pixels of x those of y lie, and which of x is the nearest (SIMPLE: the one below, and
+ * above where y is smaller: opset 10). FIT: wanted sizes are bounds that the sides keep their ratio within. */
+enum cb_resize_mode { CB_RESIZE_NEAREST, CB_RESIZE_LINEAR, CB_RESIZE_CUBIC };
+enum cb_resize_place {
+    CB_PLACE_HALF_PIXEL, CB_PLACE_HALF_PIXEL_SYMMETRIC, CB_PLACE_PYTORCH_HALF_PIXEL, CB_PLACE_ALIGN_CORNERS,
+    CB_PLACE_ASYMMETRIC, CB_PLACE_TF_HALF_PIXEL_FOR_NN, CB_PLACE_TF_CROP_AND_RESIZE
+};
+enum cb_resize_round { CB_ROUND_PREFER_FLOOR, CB_ROUND_PREFER_CEIL, CB_ROUND_FLOOR, CB_ROUND_CEIL, CB_ROUND_SIMPLE };
+enum cb_resize_fit { CB_FIT_STRETCH, CB_FIT_NOT_LARGER, CB_FIT_NOT_SMALLER };
+
 /* Ranks of a Transpose that infer turns into a permutation once it knows the input's rank (where it is too small,
  * the input stays as it stands): the importer puts the first two around image operators. */
 #define CB_PERM_TO_LAST (-1)   /* [N,C,spatial...] -> [N,spatial...,C] */
@@ -65,8 +75,34 @@ union cb_attr {
         float lo[3], hi[3];                /* of each stage (conv_chain.h), as those of conv */
         struct cb_act act[3];
     } chain;                  /* x, w, bias?, expand?, bias?, project?, bias?, residual? */
-    struct { struct cb_window window; bool count_include_pad, column_major; } pool; /* x -> y, indices? */
+    struct {
+        struct cb_window window;
+        int64_t group, more[CB_MAX_SPATIAL]; /* more: output_padding */
+        struct cb_list sizes;                /* wanted ones of y; not given: they follow */
+    } conv_transpose;         /* x, w, bias? */
+    struct { struct cb_window window; bool count_include_pad, column_major; float p; } pool; /* x -> y, indices? ;
+                                 p: of LP_POOL, whose window of rank 0 is all of x */
     struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
+    struct { struct cb_window window; struct cb_list sizes; int64_t pooled[CB_MAX_SPATIAL]; } unpool; /* x, indices,
+                                 [sizes]? ; sizes [N, C, spatial...]; pooled: infer's, what the window gives */
+    struct { enum cb_resize_mode mode; enum cb_pad_mode padding; bool align_corners; } sample; /* x, grid ; padding:
+                                 CONSTANT is 0, EDGE is ONNX's border */
+    struct { struct cb_list size; bool align_corners; } affine_grid; /* theta, [size] */
+    struct { int64_t bins[2], samples; float scale; bool max, half_pixel; } roi; /* x, rois, images (MAX_ROI_POOL:
+                                 x, rois) ; samples 0: as many as pixels */
+    struct { struct cb_window window; struct cb_list image, block; } col2im; /* x, [image], [block] */
+    struct { int64_t size; bool channels_first; } blocks;  /* DEPTH_TO_SPACE, SPACE_TO_DEPTH; mode CRD */
+    struct {
+        enum cb_resize_mode mode;
+        enum cb_resize_place place;
+        enum cb_resize_round round;
+        enum cb_resize_fit fit;
+        bool antialias, exclude_outside;
+        float cubic, outside;              /* the cubic's coefficient; what stands outside of a roi's x */
+        struct cb_list axes, sizes;
+        int n_scales, n_roi;               /* -1: not given; once infer has seen x, one per axis of it, as sizes */
+        double scale[CB_MAX_RANK], roi[2][CB_MAX_RANK];
+    } resize;                 /* x, [roi]?, [scales]?, [sizes]? ; sizes and scales by inputs: one of them */
     struct { float alpha, beta, bias; int64_t size; } lrn;
     struct { float epsilon; int axes; bool centered; } layer_norm; /* x, scale?, bias? ; over the last `axes` axes */
     struct { float alpha, beta; bool trans_a, trans_b; float lo, hi; struct cb_act act; } gemm; /* a, b, c? ; "act" and act */

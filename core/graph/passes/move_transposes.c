@@ -25,7 +25,7 @@ struct sweep {
 };
 
 /* What an operator does with axes. */
-enum rule { STAYS, ELEMENTWISE, AXIS, REDUCTION, PADDING, SLICING, VIEW };
+enum rule { STAYS, ELEMENTWISE, AXIS, REDUCTION, PADDING, SLICING, RESIZING, VIEW };
 
 static bool is_binary(const struct cb_node *node)
 {
@@ -52,6 +52,7 @@ static enum rule rule_of(const struct cb_node *node)
     case CB_OP_LOG_SOFTMAX: return node->attr.softmax.flatten ? STAYS : AXIS;
     case CB_OP_PAD: return PADDING;
     case CB_OP_SLICE: return SLICING;
+    case CB_OP_RESIZE: return RESIZING;
     case CB_OP_RESHAPE:
     case CB_OP_FLATTEN:
     case CB_OP_SQUEEZE:
@@ -215,6 +216,14 @@ static void map_per_axis(struct cb_list *list, const int *perm)
         list->v[perm[i]] = old.v[i];
 }
 
+static void map_scales(double scale[CB_MAX_RANK], int count, const int *perm)
+{
+    double old[CB_MAX_RANK];
+    memcpy(old, scale, sizeof old);
+    for (int i = 0; i < count; i++)
+        scale[perm[i]] = old[i];
+}
+
 /* Attributes that name axes now name the origin's. False when this form of the node must stay. */
 static bool map_attributes(struct cb_node *node, enum rule rule, int rank, const int *perm)
 {
@@ -240,6 +249,12 @@ static bool map_attributes(struct cb_node *node, enum rule rule, int rank, const
         if (node->attr.slice.axes.count <= 0)
             return false;
         map_axes(&node->attr.slice.axes, rank, perm);
+        return true;
+    case RESIZING:
+        map_per_axis(&node->attr.resize.sizes, perm);
+        map_scales(node->attr.resize.scale, rank, perm);
+        map_scales(node->attr.resize.roi[0], rank, perm);
+        map_scales(node->attr.resize.roi[1], rank, perm);
         return true;
     default: return false;
     }

@@ -257,7 +257,8 @@ static void backward(const struct cb_op_call *call)
     const float *g =
         cb_clamp_gradient(call, call->node->attr.conv.lo, call->node->attr.conv.hi, call->scratch);
     if (dx)
-        cb_conv_backward_data(call->kernels, call->threads, &s, g, call->in[W]->f, rest, dx->f);
+        cb_conv_backward_data(call->kernels, call->threads, &s, g, call->in[W]->f, NULL, rest,
+                              dx->f);
     if (dw)
         cb_conv_backward_weights(call->kernels, call->threads, &s, call->in[X]->f, g, rest, dw->f);
     for (size_t i = 0, n = cb_tensor_count(call->out[0]); db && i < n; i += s.cout)

@@ -1,7 +1,8 @@
-/* core/ops/spatial/pool.c - MaxPool and AveragePool, channels last: x and y [N, spatial..., C].
+/* core/ops/spatial/pool.c - MaxPool, AveragePool and LpPool, channels last: x and y [N, spatial...,
+ * C].
  *
- * ONNX MaxPool-22, AveragePool-22. Padding is never read: a window is the list of the pixels
- * that it has inside the input. */
+ * ONNX MaxPool-22, AveragePool-22, LpPool-22, GlobalLpPool-22. Padding is never read: a window is
+ * the list of the pixels that it has inside the input. */
 #include <math.h>
 #include <string.h>
 
@@ -37,6 +38,24 @@ static struct cb_status average_infer(struct cb_node *node, const struct cb_arg 
 {
     CB_TRY(cb_args_check(node, in));
     CB_TRY(cb_args_want_float(node, &in[0]));
+    return infer(node, in, &out[0]);
+}
+
+static struct cb_status lp_infer(struct cb_node *node, const struct cb_arg in[],
+                                 struct cb_arg out[])
+{
+    struct cb_window *w = &node->attr.pool.window;
+    const struct cb_shape *x = &in[0].shape;
+    CB_TRY(cb_args_check(node, in));
+    CB_TRY(cb_args_want_float(node, &in[0]));
+    if (!(node->attr.pool.p > 0) || !isfinite(node->attr.pool.p))
+        return cb_fail(CB_ERR_MODEL, "%s: wants p above 0, has %g", node->name,
+                       (double)node->attr.pool.p);
+    if (!w->rank && x->rank > 2 && x->rank <= CB_MAX_SPATIAL + 2) {
+        w->rank = x->rank - 2;
+        for (int i = 0; i < w->rank; i++)
+            w->kernel[i] = x->dim[1 + i];
+    }
     return infer(node, in, &out[0]);
 }
 
@@ -279,6 +298,34 @@ static void average_forward(const struct cb_op_call *call)
     for_lines(call, average_line);
 }
 
+/* ---- LpPool: y = (sum of |x|^p)^(1/p) ---- */
+
+static void lp_pixel(const struct pool *p, size_t n, const struct window *w, size_t at)
+{
+    (void)n;
+    const float power = p->call->node->attr.pool.p;
+    const bool one = !(power < 1 || power > 1), two = !(power < 2 || power > 2);
+    float *y = p->call->out[0]->f + at;
+    memset(y, 0, p->grid.c * sizeof *y);
+    for (size_t t = 0; t < w->count; t++) {
+        const float *x = p->call->in[0]->f + w->offset[t];
+        for (size_t c = 0; c < p->grid.c; c++)
+            y[c] += one ? fabsf(x[c]) : two ? x[c] * x[c] : powf(fabsf(x[c]), power);
+    }
+    for (size_t c = 0; !one && c < p->grid.c; c++)
+        y[c] = two ? sqrtf(y[c]) : powf(y[c], 1 / power);
+}
+
+static void lp_line(void *ctx, size_t line, size_t worker)
+{
+    for_line(ctx, line, worker, lp_pixel);
+}
+
+static void lp_forward(const struct cb_op_call *call)
+{
+    for_lines(call, lp_line);
+}
+
 /* ---- backward: a task is a block of channels of one image: no two write the same place ---- */
 
 /* fn(p, window, offset of the output pixel, first channel, channels) */
@@ -336,6 +383,21 @@ static void average_gradient(const struct pool *p, const struct window *w, size_
                                p->call->din[0]->f + w->offset[t] + c);
 }
 
+/* dx = dy * sign(x) * (|x| / y)^(p - 1). */
+static void lp_gradient(const struct pool *p, const struct window *w, size_t at, size_t c,
+                        size_t count)
+{
+    const float power = p->call->node->attr.pool.p - 1;
+    const float *y = p->call->out[0]->f + at + c, *dy = p->call->dout[0]->f + at + c;
+    for (size_t t = 0; t < w->count; t++) {
+        const float *x = p->call->in[0]->f + w->offset[t] + c;
+        float *dx = p->call->din[0]->f + w->offset[t] + c;
+        for (size_t i = 0; i < count; i++)
+            if (x[i] < 0 || x[i] > 0)
+                dx[i] += dy[i] * copysignf(powf(fabsf(x[i]) / y[i], power), x[i]);
+    }
+}
+
 static void max_block(void *ctx, size_t task, size_t worker)
 {
     for_block(ctx, task, worker, max_gradient);
@@ -346,6 +408,11 @@ static void average_block(void *ctx, size_t task, size_t worker)
     for_block(ctx, task, worker, average_gradient);
 }
 
+static void lp_block(void *ctx, size_t task, size_t worker)
+{
+    for_block(ctx, task, worker, lp_gradient);
+}
+
 static void max_backward(const struct cb_op_call *call)
 {
     for_blocks(call, max_block);
@@ -354,6 +421,11 @@ static void max_backward(const struct cb_op_call *call)
 static void average_backward(const struct cb_op_call *call)
 {
     for_blocks(call, average_block);
+}
+
+static void lp_backward(const struct cb_op_call *call)
+{
+    for_blocks(call, lp_block);
 }
 
 static enum cb_dtype max_result(const struct cb_node *node, const enum cb_dtype in[], int i)
@@ -385,4 +457,16 @@ const struct cb_op_def cb_op_average_pool = {
     .takes_stride = average_takes_stride,
     .forward = average_forward,
     .backward = average_backward,
+};
+
+const struct cb_op_def cb_op_lp_pool = {
+    .name = "LpPool",
+    .min_in = 1,
+    .max_in = 1,
+    .max_out = 1,
+    .infer = lp_infer,
+    .scratch = scratch,
+    .takes_stride = average_takes_stride,
+    .forward = lp_forward,
+    .backward = lp_backward,
 };

@@ -99,9 +99,9 @@ static struct cb_status infer_axis(const struct cb_node *node, struct cb_window 
     return cb_ok();
 }
 
-struct cb_status cb_window_infer(const struct cb_node *node, struct cb_window *window,
-                                 const struct cb_shape *in, const struct cb_shape *filter,
-                                 int64_t out[CB_MAX_SPATIAL])
+/* Rank and kernel, which the filter may give. */
+static struct cb_status infer_kernel(const struct cb_node *node, struct cb_window *window,
+                                     const struct cb_shape *in, const struct cb_shape *filter)
 {
     const bool from_filter = filter && !window->rank;
     CB_TRY(check_rank(node, window, in));
@@ -115,8 +115,66 @@ struct cb_status cb_window_infer(const struct cb_node *node, struct cb_window *w
             return cb_fail(CB_ERR_MODEL,
                            "%s: kernel of axis %d is %" PRId64 ", its filter has %" PRId64,
                            node->name, i, window->kernel[i], filter->dim[2 + i]);
-        CB_TRY(infer_axis(node, window, i, in->dim[1 + i], &out[i]));
     }
+    return cb_ok();
+}
+
+struct cb_status cb_window_infer(const struct cb_node *node, struct cb_window *window,
+                                 const struct cb_shape *in, const struct cb_shape *filter,
+                                 int64_t out[CB_MAX_SPATIAL])
+{
+    CB_TRY(infer_kernel(node, window, in, filter));
+    for (int i = 0; i < window->rank; i++)
+        CB_TRY(infer_axis(node, window, i, in->dim[1 + i], &out[i]));
+    return cb_ok();
+}
+
+/* What the padding of a wanted size is in all goes to both ends; an odd one has its larger part at
+ * the end only where auto_pad says so. */
+static void split_padding(struct cb_window *w, int axis, int64_t total)
+{
+    const int64_t smaller = total > 0 ? total / 2 : 0, larger = total > 0 ? total - smaller : 0;
+    const bool upper = w->auto_pad == CB_PAD_SAME_UPPER;
+    w->pad_begin[axis] = upper ? smaller : larger;
+    w->pad_end[axis] = upper ? larger : smaller;
+}
+
+static struct cb_status infer_transposed_axis(const struct cb_node *node, struct cb_window *w,
+                                              int axis, int64_t in, int64_t more, int64_t *out)
+{
+    const bool same = w->auto_pad == CB_PAD_SAME_UPPER || w->auto_pad == CB_PAD_SAME_LOWER;
+    if (w->auto_pad != CB_PAD_EXPLICIT)
+        w->pad_begin[axis] = w->pad_end[axis] = 0;
+    CB_TRY(check_sizes(node, w, axis));
+    if (more < 0 || more > MAX_SIZE)
+        return cb_fail(CB_ERR_MODEL,
+                       "%s: output padding of axis %d wants 0 to %" PRId64 ", has %" PRId64,
+                       node->name, axis, MAX_SIZE, more);
+    const int64_t extent = (w->kernel[axis] - 1) * w->dilation[axis] + 1;
+    const int64_t full = (in - 1) * w->stride[axis] + extent + more;
+    if (*out > MAX_SIZE)
+        return cb_fail(CB_ERR_MODEL, "%s: size of axis %d wants at most %" PRId64 ", has %" PRId64,
+                       node->name, axis, MAX_SIZE, *out);
+    if (*out > 0 || same)
+        split_padding(w, axis, full - (*out > 0 ? *out : in * w->stride[axis]));
+    const int64_t n = *out > 0 ? *out : full - w->pad_begin[axis] - w->pad_end[axis];
+    if (n < 1)
+        return cb_fail(CB_ERR_MODEL,
+                       "%s: paddings of %" PRId64 " and %" PRId64 " leave nothing of axis %d of "
+                       "%" PRId64,
+                       node->name, w->pad_begin[axis], w->pad_end[axis], axis, full);
+    *out = n;
+    return cb_ok();
+}
+
+struct cb_status cb_window_infer_transposed(const struct cb_node *node, struct cb_window *window,
+                                            const struct cb_shape *in,
+                                            const struct cb_shape *filter, const int64_t *more,
+                                            int64_t out[CB_MAX_SPATIAL])
+{
+    CB_TRY(infer_kernel(node, window, in, filter));
+    for (int i = 0; i < window->rank; i++)
+        CB_TRY(infer_transposed_axis(node, window, i, in->dim[1 + i], more[i], &out[i]));
     return cb_ok();
 }
 

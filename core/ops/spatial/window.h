@@ -16,6 +16,14 @@ CB_MUST_USE struct cb_status cb_window_infer(const struct cb_node *node, struct 
                                              const struct cb_shape *filter,
                                              int64_t out[CB_MAX_SPATIAL]);
 
+/* The same where the window lays its taps into the output (ConvTranspose-22, MaxUnpool-22):
+ * `filter` [C, M/group, kernel...]; `more` is added to each size at its end; an `out` above 0 is a
+ * wanted size: pads follow from it. */
+CB_MUST_USE struct cb_status
+cb_window_infer_transposed(const struct cb_node *node, struct cb_window *window,
+                           const struct cb_shape *in, const struct cb_shape *filter,
+                           const int64_t *more, int64_t out[CB_MAX_SPATIAL]);
+
 /* A window over exactly three axes: missing ones come first, with size 1. */
 struct cb_grid {
     size_t n, c;

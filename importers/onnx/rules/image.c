@@ -2,8 +2,10 @@
  * so each gets a Transpose before it and one after it. A pass moves and cancels them once shapes
  * are known. */
 #include <math.h>
+#include <string.h>
 
 #include "importers/onnx/attrs.h"
+#include "importers/onnx/rules/images.h"
 #include "importers/onnx/rules/rules.h"
 
 /* x with its channels last; made once for all nodes that read x. */
@@ -22,10 +24,9 @@ static struct cb_status to_channels_last(struct cb_onnx_node *node, int x, int *
     return cb_ok();
 }
 
-/* The rule's operator with input 0 and the first n_images outputs channels-last inside: y is made
- * from "y@nhwc". Some of com.microsoft are so from the start, and say so. */
-static struct cb_status add_image_op(struct cb_onnx_node *node, const union cb_attr *attr,
-                                     int n_images)
+/* Some operators of com.microsoft are channels-last from the start, and say so. */
+struct cb_status cb_onnx_add_images(struct cb_onnx_node *node, const union cb_attr *attr,
+                                    int images_in, int images_out)
 {
     const union cb_attr back = { .transpose = { .rank = CB_PERM_FROM_LAST } };
     int in[5], out[3]; /* no image operator has more */
@@ -37,17 +38,25 @@ static struct cb_status add_image_op(struct cb_onnx_node *node, const union cb_a
         in[i] = node->in[i];
     for (int i = 0; i < node->n_out; i++)
         out[i] = node->out[i];
-    CB_TRY(to_channels_last(node, node->in[0], &in[0]));
-    for (int i = 0; i < node->n_out && i < n_images; i++)
+    for (int i = 0; i < images_in; i++)
+        CB_TRY(to_channels_last(node, node->in[i], &in[i]));
+    for (int i = 0; i < node->n_out && i < images_out; i++)
         if (node->out[i] >= 0)
             CB_TRY(cb_onnx_temp(node, node->out[i], "nhwc", &out[i]));
     CB_TRY(cb_onnx_add(node, node->rule->op, attr, (struct cb_onnx_args){ node->n_in, in },
                        (struct cb_onnx_args){ node->n_out, out }));
-    for (int i = 0; i < node->n_out && i < n_images; i++)
+    for (int i = 0; i < node->n_out && i < images_out; i++)
         if (node->out[i] >= 0)
             CB_TRY(cb_onnx_add(node, CB_OP_TRANSPOSE, &back, CB_ONNX_ARGS(out[i]),
                                CB_ONNX_ARGS(node->out[i])));
     return cb_ok();
+}
+
+/* One image in. */
+static struct cb_status add_image_op(struct cb_onnx_node *node, const union cb_attr *attr,
+                                     int images_out)
+{
+    return cb_onnx_add_images(node, attr, 1, images_out);
 }
 
 /* A list of the window: `want` numbers of at least `least` (any count while want is -1, which sets
@@ -69,8 +78,7 @@ static struct cb_status read_numbers(const struct cb_onnx_node *node, const char
     return cb_ok();
 }
 
-/* kernel_shape, strides, dilations, pads, auto_pad, ceil_mode. */
-static struct cb_status read_window(const struct cb_onnx_node *node, struct cb_window *w)
+struct cb_status cb_onnx_read_window(const struct cb_onnx_node *node, struct cb_window *w)
 {
     static const char *const auto_pads[] = { "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER" };
     static const enum cb_auto_pad kinds[] = { CB_PAD_EXPLICIT, CB_PAD_VALID, CB_PAD_SAME_UPPER,
@@ -102,10 +110,24 @@ static struct cb_status read_window(const struct cb_onnx_node *node, struct cb_w
 struct cb_status cb_onnx_import_conv(struct cb_onnx_node *node)
 {
     union cb_attr attr = cb_attr_default(CB_OP_CONV);
-    CB_TRY(read_window(node, &attr.conv.window));
+    CB_TRY(cb_onnx_read_window(node, &attr.conv.window));
     CB_TRY(cb_onnx_attr_int(node, "group", 1, &attr.conv.group));
     if (attr.conv.group < 1 || attr.conv.group > INT32_MAX)
         return cb_fail(CB_ERR_MODEL, "group is %lld", (long long)attr.conv.group);
+    return add_image_op(node, &attr, 1);
+}
+
+struct cb_status cb_onnx_import_conv_transpose(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_CONV_TRANSPOSE);
+    struct cb_list more;
+    int rank = -1;
+    CB_TRY(cb_onnx_read_window(node, &attr.conv_transpose.window));
+    CB_TRY(read_numbers(node, "output_padding", 0, 1, &rank, &more));
+    for (int i = 0; i < more.count && i < CB_MAX_SPATIAL; i++)
+        attr.conv_transpose.more[i] = more.v[i];
+    CB_TRY(cb_onnx_attr_list(node, "output_shape", &attr.conv_transpose.sizes));
+    CB_TRY(cb_onnx_attr_int(node, "group", 1, &attr.conv_transpose.group));
     return add_image_op(node, &attr, 1);
 }
 
@@ -113,10 +135,76 @@ struct cb_status cb_onnx_import_pool(struct cb_onnx_node *node)
 {
     union cb_attr attr = cb_attr_default(node->rule->op);
     CB_TRY(cb_onnx_attr_wanted(node, "kernel_shape"));
-    CB_TRY(read_window(node, &attr.pool.window));
+    CB_TRY(cb_onnx_read_window(node, &attr.pool.window));
     CB_TRY(cb_onnx_attr_flag(node, "count_include_pad", false, &attr.pool.count_include_pad));
     CB_TRY(cb_onnx_attr_flag(node, "storage_order", false, &attr.pool.column_major));
     return add_image_op(node, &attr, 2);
+}
+
+struct cb_status cb_onnx_import_max_unpool(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_MAX_UNPOOL);
+    CB_TRY(cb_onnx_attr_wanted(node, "kernel_shape"));
+    CB_TRY(cb_onnx_read_window(node, &attr.unpool.window));
+    return cb_onnx_add_images(node, &attr, 2, 1);
+}
+
+/* The modes' names until version 16 say that there are two axes. */
+struct cb_status cb_onnx_import_grid_sample(struct cb_onnx_node *node)
+{
+    static const char *const modes[] = { "linear", "bilinear", "nearest", "cubic", "bicubic" };
+    static const enum cb_resize_mode kinds[] = { CB_RESIZE_LINEAR, CB_RESIZE_LINEAR,
+                                                 CB_RESIZE_NEAREST, CB_RESIZE_CUBIC,
+                                                 CB_RESIZE_CUBIC };
+    static const char *const paddings[] = { "zeros", "border", "reflection" };
+    static const enum cb_pad_mode padding_kinds[] = { CB_PAD_CONSTANT, CB_PAD_EDGE,
+                                                      CB_PAD_REFLECT };
+    union cb_attr attr = cb_attr_default(CB_OP_GRID_SAMPLE);
+    int mode, padding;
+    CB_TRY(cb_onnx_attr_word(node, "mode", modes, 5, &mode));
+    CB_TRY(cb_onnx_attr_word(node, "padding_mode", paddings, 3, &padding));
+    CB_TRY(cb_onnx_attr_flag(node, "align_corners", false, &attr.sample.align_corners));
+    attr.sample.mode = kinds[mode];
+    attr.sample.padding = padding_kinds[padding];
+    return add_image_op(node, &attr, 1);
+}
+
+struct cb_status cb_onnx_import_affine_grid(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_AFFINE_GRID);
+    CB_TRY(cb_onnx_attr_flag(node, "align_corners", false, &attr.affine_grid.align_corners));
+    return cb_onnx_add_same(node, &attr);
+}
+
+/* LpPool, and GlobalLpPool, which has no window. p was a real number in their first versions. */
+struct cb_status cb_onnx_import_lp_pool(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_LP_POOL);
+    const Onnx__AttributeProto *p = cb_onnx_attr_find(node, "p");
+    int64_t whole = 2;
+    if (p && p->has_f)
+        attr.pool.p = p->f;
+    else
+        CB_TRY(cb_onnx_attr_int(node, "p", 2, &whole));
+    if (!p || !p->has_f)
+        attr.pool.p = (float)whole;
+    if (strcmp(node->rule->op_type, "LpPool") == 0)
+        CB_TRY(cb_onnx_attr_wanted(node, "kernel_shape"));
+    CB_TRY(cb_onnx_read_window(node, &attr.pool.window));
+    return add_image_op(node, &attr, 1);
+}
+
+struct cb_status cb_onnx_import_blocks(struct cb_onnx_node *node)
+{
+    static const char *const modes[] = { "DCR", "CRD" };
+    union cb_attr attr = cb_attr_default(node->rule->op);
+    int mode = 0;
+    CB_TRY(cb_onnx_attr_wanted(node, "blocksize"));
+    CB_TRY(cb_onnx_attr_int(node, "blocksize", 1, &attr.blocks.size));
+    if (node->rule->op == CB_OP_DEPTH_TO_SPACE)
+        CB_TRY(cb_onnx_attr_word(node, "mode", modes, 2, &mode));
+    attr.blocks.channels_first = mode == 1;
+    return add_image_op(node, &attr, 1);
 }
 
 struct cb_status cb_onnx_import_global_pool(struct cb_onnx_node *node)

@@ -27,6 +27,16 @@ CB_MUST_USE struct cb_status cb_onnx_add_activation(struct cb_onnx_node *node, c
 /* rules/image.c */
 cb_onnx_rule_fn cb_onnx_import_conv, cb_onnx_import_pool, cb_onnx_import_global_pool,
     cb_onnx_import_lrn, cb_onnx_import_batch_norm;
+cb_onnx_rule_fn cb_onnx_import_conv_transpose, cb_onnx_import_blocks,
+    cb_onnx_import_lp_pool, cb_onnx_import_max_unpool,
+    cb_onnx_import_grid_sample, cb_onnx_import_affine_grid;
+
+/* rules/resize.c */
+cb_onnx_rule_fn cb_onnx_import_resize, cb_onnx_import_upsample, cb_onnx_import_upsample_1;
+
+/* rules/region.c */
+cb_onnx_rule_fn cb_onnx_import_roi_align, cb_onnx_import_max_roi_pool, cb_onnx_import_col2im,
+    cb_onnx_import_center_crop_pad, cb_onnx_import_fused_conv, cb_onnx_import_nhwc_max_pool;
 
 /* rules/math.c */
 cb_onnx_rule_fn cb_onnx_import_same, cb_onnx_import_unary, cb_onnx_import_selu_1,

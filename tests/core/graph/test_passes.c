@@ -237,6 +237,14 @@ static void axis_case(int which, struct net *net)
         y = net_op(net, CB_OP_MUL, "excited", y, net_op(net, CB_OP_SIGMOID, "gate", squeezed, -1));
         break;
     }
+    case 6: {
+        y = net_op(net, CB_OP_RESIZE, "resized", y, -1);
+        union cb_attr *a = &net_last(net)->attr;
+        a->resize.mode = CB_RESIZE_LINEAR;
+        a->resize.axes = (struct cb_list){ 2, { 3, 2 } };
+        a->resize.sizes = (struct cb_list){ 2, { 9, 3 } };
+        break;
+    }
     default:
         y = net_op(net, CB_OP_TRANSPOSE, "reversed", net_op(net, CB_OP_TRANSPOSE, "there", y, -1),
                    -1);
@@ -248,7 +256,7 @@ static void axis_case(int which, struct net *net)
 
 Test(passes, transposes_move_through_operators_that_name_axes)
 {
-    for (int which = 0; which < 7; which++) {
+    for (int which = 0; which < 8; which++) {
         struct net net = net_begin(8);
         axis_case(which, &net);
         struct cb_plan *plan = plan_of(&net, true);

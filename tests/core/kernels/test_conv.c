@@ -360,7 +360,7 @@ static void compare_derivatives(struct cb_arena *arena, struct cb_threads *threa
         float *got_dx = floats(arena, in_size(&s)), *got_dw = floats(arena, weight_size(&s));
         memcpy(got_dx, dx, in_size(&s) * sizeof(float));
         memcpy(got_dw, dw, weight_size(&s) * sizeof(float));
-        cb_conv_backward_data(&k, threads, &s, dy, w, scratch, got_dx);
+        cb_conv_backward_data(&k, threads, &s, dy, w, NULL, scratch, got_dx);
         cb_conv_backward_weights(&k, threads, &s, x, dy, scratch, got_dw);
         for (size_t i = 0; i < 64; i++)
             cr_assert(scratch[bytes + i] == 0x7f, "%s writes past its scratch", k.name);
@@ -409,7 +409,7 @@ static void check_against_forward(struct cb_arena *arena, uint64_t seed)
         .post = { .lo = -INFINITY, .hi = INFINITY },
     };
     run(arena, &k, cb_conv_choose(&k, &s), call, w, NULL);
-    cb_conv_backward_data(&k, NULL, &s, v, w, NULL, dx);
+    cb_conv_backward_data(&k, NULL, &s, v, w, NULL, NULL, dx);
     cb_conv_backward_weights(&k, NULL, &s, u, v, NULL, dw);
     double loss = 0, by_x = 0, by_w = 0, scale = 1;
     for (size_t i = 0; i < out; i++) {

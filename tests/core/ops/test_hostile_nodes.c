@@ -2,6 +2,7 @@
  * The cases' guards and the sanitizers find what is written or read outside. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <math.h>
 
 #include "tests/support/op_case.h"
 
@@ -44,6 +45,28 @@ static void draw_transpose(struct cb_rng *rng, struct cb_node *node)
     node->attr.transpose.rank = (int)cb_rng_below(rng, 7) - 2;
     for (int i = 0; i < CB_MAX_RANK; i++)
         node->attr.transpose.perm[i] = cb_rng_below(rng, 3) ? i : draw_axis(rng);
+}
+
+static void draw_resize(struct cb_rng *rng, struct cb_node *node)
+{
+    static const double numbers[] = { 0.5, 1, 1.5, 2, 1e-9, 1e9, -1, NAN };
+    union cb_attr *a = &node->attr;
+    a->resize.mode = (enum cb_resize_mode)cb_rng_below(rng, 3);
+    a->resize.place = (enum cb_resize_place)cb_rng_below(rng, 7);
+    a->resize.round = (enum cb_resize_round)cb_rng_below(rng, 5);
+    a->resize.fit = (enum cb_resize_fit)cb_rng_below(rng, 3);
+    a->resize.antialias = cb_rng_below(rng, 2);
+    a->resize.exclude_outside = cb_rng_below(rng, 2);
+    a->resize.sizes = draw_list(rng);
+    a->resize.axes.count = cb_rng_below(rng, 4) ? -1 : 1;
+    a->resize.axes.v[0] = draw_number(rng);
+    a->resize.n_scales = (int)cb_rng_below(rng, 5) - 1;
+    a->resize.n_roi = cb_rng_below(rng, 4) ? a->resize.sizes.count : (int)cb_rng_below(rng, 4) - 1;
+    for (int i = 0; i < CB_MAX_RANK; i++) {
+        a->resize.scale[i] = numbers[cb_rng_below(rng, cb_rng_below(rng, 4) ? 4 : 8)];
+        a->resize.roi[0][i] = numbers[cb_rng_below(rng, 7)];
+        a->resize.roi[1][i] = numbers[cb_rng_below(rng, 7)];
+    }
 }
 
 static void draw_attr(struct cb_rng *rng, struct cb_node *node)
@@ -101,6 +124,7 @@ static void draw_attr(struct cb_rng *rng, struct cb_node *node)
         if (cb_rng_below(rng, 2))
             a->conv.window = cb_attr_default(node->op).conv.window;
         break;
+    case CB_OP_RESIZE: draw_resize(rng, node); break;
     case CB_OP_TILE: a->tile.repeats = draw_list(rng); break;
     case CB_OP_SHAPE: a->shape.start = draw_number(rng), a->shape.end = draw_number(rng); break;
     case CB_OP_CONSTANT_OF_SHAPE: a->fill.dims = draw_list(rng); break;
@@ -178,6 +202,14 @@ static bool run_random(enum cb_op op, uint64_t seed)
     }
     op_case_free(&c);
     return accepted;
+}
+
+Test(hostile_nodes, resize_nothing_that_they_should_not, .timeout = 120)
+{
+    int accepted = 0;
+    for (uint64_t seed = 1; seed <= 6000; seed++)
+        accepted += run_random(CB_OP_RESIZE, seed);
+    cr_expect(accepted > 50, "only %d cases say anything", accepted);
 }
 
 Test(hostile_nodes, do_no_harm, .timeout = 120)

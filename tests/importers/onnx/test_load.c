@@ -91,13 +91,13 @@ Test(onnx_load, an_output_may_be_an_input_or_a_constant)
 Test(onnx_load, names_all_that_is_not_supported)
 {
     struct loading l = load_text(
-        MODEL(11, "1{1\"x\" 2\"a\" 3\"up1\" 4\"Resize\"} 1{1\"a\" 2\"b\" 3\"up2\" 4\"Resize\"}"
-                  "1{1\"b\" 2\"c\" 3\"fused\" 4\"FusedConv\" 7\"com.microsoft\"}"
+        MODEL(11, "1{1\"x\" 2\"a\" 3\"up1\" 4\"Upscale\"} 1{1\"a\" 2\"b\" 3\"up2\" 4\"Upscale\"}"
+                  "1{1\"b\" 2\"c\" 3\"fused\" 4\"FusedThing\" 7\"com.microsoft\"}"
                   "1{1\"c\" 2\"d\" 3\"cond\" 4\"If\" 5{1\"then_branch\" 6{1{4\"Relu\"}}}}"
                   "1{1\"d\" 2\"e\" 3\"cast\" 4\"Cast\" 5{1\"to\" 3:8 20:2}}"
                   "5{1:1 2:17 8\"f8\" 9#00}" IN("x", DIM(1)) OUT("e")));
-    static const char *const wanted[] = { "Resize (opset 11) at up1 and 1 more",
-                                          "com.microsoft.FusedConv",
+    static const char *const wanted[] = { "Upscale (opset 11) at up1 and 1 more",
+                                          "com.microsoft.FusedThing",
                                           "fused",
                                           "If (opset 11): the condition is computed ('c')",
                                           "Cast (opset 11): type string",

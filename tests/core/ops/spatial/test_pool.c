@@ -147,6 +147,74 @@ ParameterizedTest(size_t *form, pool, gradient_agrees_with_finite_differences)
     gradcheck(&both, 1e-3);
 }
 
+static const float powers[] = { 1, 2, 3, 2.5f };
+
+static struct op_case lp_case(size_t form, size_t power)
+{
+    struct op_case c = case_of(CB_OP_LP_POOL, &forms[form]);
+    c.node.attr.pool.p = powers[power];
+    return c;
+}
+
+static struct criterion_test_params lp_cases(void)
+{
+    static size_t index[CB_COUNT_OF(forms) * CB_COUNT_OF(powers)];
+    for (size_t i = 0; i < CB_COUNT_OF(index); i++)
+        index[i] = i;
+    return cr_make_param_array(size_t, index, CB_COUNT_OF(index));
+}
+
+ParameterizedTestParameters(lp_pool, sums_what_an_average_has_of_powers)
+{
+    return lp_cases();
+}
+
+/* The average of |x|^p times the number of its terms. */
+ParameterizedTest(size_t *i, lp_pool, sums_what_an_average_has_of_powers)
+{
+    const size_t form = *i / CB_COUNT_OF(powers), power = *i % CB_COUNT_OF(powers);
+    struct op_case c = lp_case(form, power), sum = case_of(CB_OP_AVERAGE_POOL, &forms[form]);
+    sum.node.attr.pool.count_include_pad = false;
+    for (size_t k = 0; k < cb_tensor_count(&sum.in[0]); k++)
+        sum.in[0].f[k] = powf(fabsf(c.in[0].f[k]), powers[power]);
+    op_case_run(&c);
+    op_case_run(&sum);
+    for (size_t k = 0; k < cb_tensor_count(&c.out[0]); k++) {
+        const struct answer a = answer_at(&sum, k);
+        const double want = pow(a.sum, 1 / (double)powers[power]);
+        cr_assert(epsilon_eq(dbl, c.out[0].f[k], want, 1e-4 * (1 + want)), "[%d]", (int)k);
+    }
+    op_case_expect_same_on_every_isa(&c, 1e-10);
+    op_case_free(&c);
+    op_case_free(&sum);
+}
+
+ParameterizedTestParameters(lp_pool, gradient_agrees_with_finite_differences)
+{
+    return lp_cases();
+}
+
+ParameterizedTest(size_t *i, lp_pool, gradient_agrees_with_finite_differences)
+{
+    struct op_case c = lp_case(*i / CB_COUNT_OF(powers), *i % CB_COUNT_OF(powers));
+    gradcheck(&c, 5e-3); /* the root bends */
+    op_case_free(&c);
+}
+
+Test(lp_pool, takes_all_of_x_without_a_window)
+{
+    struct op_case c = op_case_make(CB_OP_LP_POOL);
+    op_case_add(&c, OP_SHAPE(2, 2, 1, 2), OP_FLOATS(3, 1, -4, 2, 0, 0, 5, -12));
+    op_case_run(&c);
+    op_case_expect_shape(&c, 0, OP_SHAPE(2, 1, 1, 2));
+    op_case_expect_floats(&c, 0, 1e-6, OP_FLOATS(5, sqrtf(5), 5, 12));
+    op_case_clear(&c);
+    op_case_backward(&c); /* nothing flows to what is 0 */
+    cr_expect(eq(flt, c.din[0].f[4], 0));
+    cr_expect(epsilon_eq(flt, c.din[0].f[2], c.dout[0].f[0] * -0.8f, 1e-6f));
+    op_case_free(&c);
+}
+
 Test(average_pool, clips_the_divisor_of_the_last_window)
 {
     struct op_case c = op_case_make(CB_OP_AVERAGE_POOL);
@@ -226,6 +294,11 @@ Test(pool, says_why_it_refuses)
                            "pool5: a window of 9 does not fit axis 0 of 4 padded by 0 and 0");
     c.in[0].dtype = CB_INT64;
     op_case_expect_refusal(&c, CB_ERR_MODEL, "pool5: wants real numbers, has int64");
+    c.node.op = CB_OP_LP_POOL;
+    c.in[0].dtype = CB_FLOAT32;
+    c.node.attr.pool.p = 0;
+    op_case_expect_refusal(&c, CB_ERR_MODEL, "pool5: wants p above 0, has 0");
+    c.in[0].dtype = CB_INT64;
     c.node.op = CB_OP_MAX_POOL;
     op_case_expect_refusal(&c, CB_ERR_MODEL, "pool5: wants real numbers, int8 or uint8, has int64");
     op_case_free(&c);

@@ -1,0 +1,148 @@
+/* importers/onnx/rules/region.c - operators on parts of images, and Conv with what follows it. */
+#include "importers/onnx/attrs.h"
+#include "importers/onnx/rules/images.h"
+#include "importers/onnx/rules/rules.h"
+
+struct cb_status cb_onnx_import_roi_align(struct cb_onnx_node *node)
+{
+    static const char *const modes[] = { "avg", "max" };
+    static const char *const places[] = { "half_pixel", "output_half_pixel" };
+    union cb_attr attr = cb_attr_default(CB_OP_ROI_ALIGN);
+    int mode, place = 1; /* of version 10 */
+    CB_TRY(cb_onnx_attr_word(node, "mode", modes, 2, &mode));
+    if (node->rule->since >= 16)
+        CB_TRY(cb_onnx_attr_word(node, "coordinate_transformation_mode", places, 2, &place));
+    CB_TRY(cb_onnx_attr_int(node, "output_height", 1, &attr.roi.bins[0]));
+    CB_TRY(cb_onnx_attr_int(node, "output_width", 1, &attr.roi.bins[1]));
+    CB_TRY(cb_onnx_attr_int(node, "sampling_ratio", 0, &attr.roi.samples));
+    CB_TRY(cb_onnx_attr_float(node, "spatial_scale", 1.0f, &attr.roi.scale));
+    attr.roi.max = mode == 1;
+    attr.roi.half_pixel = place == 0;
+    return cb_onnx_add_images(node, &attr, 1, 1);
+}
+
+struct cb_status cb_onnx_import_max_roi_pool(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_MAX_ROI_POOL);
+    struct cb_list bins;
+    CB_TRY(cb_onnx_attr_list(node, "pooled_shape", &bins));
+    if (bins.count != 2)
+        return cb_fail(CB_ERR_MODEL, "pooled_shape wants 2 numbers, has %d", bins.count);
+    CB_TRY(cb_onnx_attr_float(node, "spatial_scale", 1.0f, &attr.roi.scale));
+    attr.roi.bins[0] = bins.v[0];
+    attr.roi.bins[1] = bins.v[1];
+    return cb_onnx_add_images(node, &attr, 1, 1);
+}
+
+struct cb_status cb_onnx_import_col2im(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_COL2IM);
+    CB_TRY(cb_onnx_read_window(node, &attr.col2im.window));
+    return cb_onnx_add_same(node, &attr);
+}
+
+/* A Pad, whose pads may be negative: of size - dims, half (towards 0) before, the rest behind. All
+ * of it but the Pad is known once x's shape is. */
+struct cb_status cb_onnx_import_center_crop_pad(struct cb_onnx_node *node)
+{
+    const int x = node->in[0], size = node->in[1];
+    const union cb_attr first = { .axis = { .axis = 0 } };
+    struct cb_list axes;
+    int dims, named, numbers = -1, missing, two, begin, end, pads;
+    CB_TRY(cb_onnx_attr_list(node, "axes", &axes));
+    CB_TRY(cb_onnx_temp(node, size, "dims", &dims));
+    CB_TRY(cb_onnx_add(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(x), CB_ONNX_ARGS(dims)));
+    named = dims;
+    if (axes.count >= 0) {
+        CB_TRY(cb_onnx_add_ints(node, "axes", axes.count, axes.v, &numbers));
+        CB_TRY(cb_onnx_temp(node, size, "named", &named));
+        CB_TRY(cb_onnx_add(node, CB_OP_GATHER, &first, CB_ONNX_ARGS(dims, numbers),
+                           CB_ONNX_ARGS(named)));
+    }
+    CB_TRY(cb_onnx_temp(node, size, "missing", &missing));
+    CB_TRY(cb_onnx_temp(node, size, "begin", &begin));
+    CB_TRY(cb_onnx_temp(node, size, "end", &end));
+    CB_TRY(cb_onnx_temp(node, size, "pads", &pads));
+    CB_TRY(cb_onnx_add_scalar(node, "two", CB_INT64, 2, &two));
+    CB_TRY(cb_onnx_add(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(size, named), CB_ONNX_ARGS(missing)));
+    CB_TRY(cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(missing, two), CB_ONNX_ARGS(begin)));
+    CB_TRY(cb_onnx_add(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(missing, begin), CB_ONNX_ARGS(end)));
+    CB_TRY(cb_onnx_add(node, CB_OP_CONCAT, &first, CB_ONNX_ARGS(begin, end), CB_ONNX_ARGS(pads)));
+    return cb_onnx_add(node, CB_OP_PAD, NULL, CB_ONNX_ARGS(x, pads, -1, numbers),
+                       CB_ONNX_ARGS(node->out[0]));
+}
+
+/* ---- FusedConv ---- */
+
+/* The activation's operator with its numbers; IDENTITY for none. */
+static struct cb_status read_activation(const struct cb_onnx_node *node, enum cb_op *op,
+                                        union cb_attr *attr)
+{
+    static const struct {
+        const char *name;
+        enum cb_op op;
+        size_t numbers;
+    } kinds[] = { { "", CB_OP_IDENTITY, 0 },
+                  { "Relu", CB_OP_RELU, 0 },
+                  { "Sigmoid", CB_OP_SIGMOID, 0 },
+                  { "Tanh", CB_OP_TANH, 0 },
+                  { "Clip", CB_OP_CLIP, 2 },
+                  { "LeakyRelu", CB_OP_LEAKY_RELU, 1 },
+                  { "HardSigmoid", CB_OP_HARD_SIGMOID, 2 } };
+    const char *names[CB_COUNT_OF(kinds)];
+    const Onnx__AttributeProto *numbers = cb_onnx_attr_find(node, "activation_params");
+    const size_t n = numbers ? numbers->n_floats : 0;
+    int kind;
+    for (size_t i = 0; i < CB_COUNT_OF(kinds); i++)
+        names[i] = kinds[i].name;
+    CB_TRY(cb_onnx_attr_word(node, "activation", names, CB_COUNT_OF(kinds), &kind));
+    *op = kinds[kind].op;
+    *attr = cb_attr_default(*op);
+    if (n < kinds[kind].numbers)
+        return n ? cb_fail(CB_ERR_MODEL, "%s wants %zu activation_params, has %zu",
+                           kinds[kind].name, kinds[kind].numbers, n)
+                 : cb_ok();
+    if (*op == CB_OP_CLIP) {
+        attr->clip.lo = (double)numbers->floats[0];
+        attr->clip.hi = (double)numbers->floats[1];
+    } else if (kinds[kind].numbers) {
+        attr->unary.alpha = numbers->floats[0];
+        attr->unary.beta = kinds[kind].numbers > 1 ? numbers->floats[1] : attr->unary.beta;
+    }
+    return cb_ok();
+}
+
+/* com.microsoft FusedConv-1: activation(conv(x, w, bias?) + z?), as ONNX Runtime writes it: what it
+ * fused, taken apart; passes fuse it again. */
+struct cb_status cb_onnx_import_fused_conv(struct cb_onnx_node *node)
+{
+    struct cb_onnx_rule rule = *node->rule;
+    struct cb_onnx_node conv = *node;
+    enum cb_op op;
+    union cb_attr attr;
+    int sum, summed;
+    CB_TRY(read_activation(node, &op, &attr));
+    CB_TRY(cb_onnx_temp(node, node->out[0], "conv", &sum));
+    rule.op = CB_OP_CONV;
+    conv.rule = &rule;
+    conv.n_in = node->n_in < 3 ? node->n_in : 3;
+    conv.n_out = 1;
+    conv.out = &sum;
+    CB_TRY(cb_onnx_import_conv(&conv));
+    if (cb_onnx_has(node, 3)) {
+        CB_TRY(cb_onnx_temp(node, node->out[0], "sum", &summed));
+        CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(sum, node->in[3]),
+                           CB_ONNX_ARGS(summed)));
+        sum = summed;
+    }
+    return cb_onnx_add(node, op, &attr, CB_ONNX_ARGS(sum), CB_ONNX_ARGS(node->out[0]));
+}
+
+/* com.microsoft NhwcMaxPool-1: of bytes, channels last as the core has them. */
+struct cb_status cb_onnx_import_nhwc_max_pool(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_MAX_POOL);
+    CB_TRY(cb_onnx_attr_wanted(node, "kernel_shape"));
+    CB_TRY(cb_onnx_read_window(node, &attr.pool.window));
+    return cb_onnx_add_same(node, &attr);
+}
