@@ -133,6 +133,57 @@ struct cb_status cb_onnx_import_pad_1(struct cb_onnx_node *node)
     return cb_onnx_add_same(node, &attr);
 }
 
+/* Arithmetic on sizes: one operator into a new value. */
+static struct cb_status size_step(struct cb_onnx_node *node, enum cb_op op, int a, int b, int *out)
+{
+    CB_TRY(cb_onnx_temp(node, node->out[0], cb_op_get(op)->name, out));
+    return cb_onnx_add(node, op, NULL, CB_ONNX_ARGS(a, b), CB_ONNX_ARGS(*out));
+}
+
+/* x cut to the middle `take` elements along the axes. */
+static struct cb_status add_center(struct cb_onnx_node *node, int have, int take, int axes,
+                                   int *out)
+{
+    int two, surplus, start, end;
+    CB_TRY(cb_onnx_add_scalar(node, "two", CB_INT64, 2, &two));
+    CB_TRY(size_step(node, CB_OP_SUB, have, take, &surplus));
+    CB_TRY(size_step(node, CB_OP_DIV, surplus, two, &start));
+    CB_TRY(size_step(node, CB_OP_ADD, start, take, &end));
+    CB_TRY(cb_onnx_temp(node, node->out[0], "center", out));
+    return cb_onnx_add(node, CB_OP_SLICE, NULL, CB_ONNX_ARGS(node->in[0], start, end, axes),
+                       CB_ONNX_ARGS(*out));
+}
+
+/* CenterCropPad-18: along each of the axes the middle of x, or x in the middle of zeros; an odd one
+ * out is at the end. */
+struct cb_status cb_onnx_import_center_crop_pad(struct cb_onnx_node *node)
+{
+    const union cb_attr to_whole = { .cast = { CB_INT64 } };
+    const union cb_attr joined = { .axis = { 0 } };
+    struct cb_list list;
+    int want, have, take, missing, two, before, after, pads, axes = -1, center;
+    CB_TRY(cb_onnx_attr_list(node, "axes", &list));
+    CB_TRY(cb_onnx_temp(node, node->out[0], "want", &want));
+    CB_TRY(cb_onnx_add(node, CB_OP_CAST, &to_whole, CB_ONNX_ARGS(node->in[1]), CB_ONNX_ARGS(want)));
+    CB_TRY(cb_onnx_temp(node, node->out[0], "have", &have));
+    CB_TRY(cb_onnx_add(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(have)));
+    if (list.count >= 0) {
+        CB_TRY(cb_onnx_add_ints(node, "axes", list.count, list.v, &axes));
+        CB_TRY(size_step(node, CB_OP_GATHER, have, axes, &have));
+    }
+    CB_TRY(size_step(node, CB_OP_MIN, have, want, &take));
+    CB_TRY(add_center(node, have, take, axes, &center));
+    CB_TRY(cb_onnx_add_scalar(node, "half", CB_INT64, 2, &two));
+    CB_TRY(size_step(node, CB_OP_SUB, want, take, &missing));
+    CB_TRY(size_step(node, CB_OP_DIV, missing, two, &before));
+    CB_TRY(size_step(node, CB_OP_SUB, missing, before, &after));
+    CB_TRY(cb_onnx_temp(node, node->out[0], "pads", &pads));
+    CB_TRY(
+        cb_onnx_add(node, CB_OP_CONCAT, &joined, CB_ONNX_ARGS(before, after), CB_ONNX_ARGS(pads)));
+    return cb_onnx_add(node, CB_OP_PAD, NULL, CB_ONNX_ARGS(center, pads, -1, axes),
+                       CB_ONNX_ARGS(node->out[0]));
+}
+
 /* Tile-1: `tiles` copies along `axis`, both inputs. */
 struct cb_status cb_onnx_import_tile_1(struct cb_onnx_node *node)
 {
