@@ -30,6 +30,7 @@ static const union cb_attr defaults[CB_OP_COUNT] = {
     [CB_OP_CLIP] = { .clip = { .lo = -INFINITY, .hi = INFINITY } },
     [CB_OP_HARD_SIGMOID] = { .unary = { .alpha = 0.2f, .beta = 0.5f } },
     [CB_OP_HARD_SWISH] = { .unary = { .alpha = 1.0f / 6, .beta = 0.5f } },
+    [CB_OP_DROPOUT] = { .dropout = { .ratio = 0.5 } },
     [CB_OP_ELU] = { .unary = { .alpha = 1.0f } },
     [CB_OP_SELU] = { .unary = { .alpha = 1.67326319217681884765625f,
                                 .beta = 1.05070102214813232421875f } },

@@ -63,6 +63,7 @@
     X(NOT, not) \
     X(BITWISE_NOT, bitwise_not) \
     X(IDENTITY, identity) \
+    X(DROPOUT, dropout) \
     X(CAST, cast) \
     /* elementwise: inputs with broadcasting */ \
     X(ADD, add) \

@@ -74,6 +74,7 @@ union cb_attr {
     struct { float alpha, beta; bool approximate; } unary;
     struct { double lo, hi; } clip;                                          /* x, [lo]?, [hi]? */
     struct { enum cb_dtype to; } cast;
+    struct { double ratio, training; } dropout;       /* x, [ratio]?, [training]? ; 0 one of them */
     struct { bool aligned; int axis; bool fmod; float lo, hi; } binary; /* a, b ; ADD has act. aligned: opset < 7,
                                                                b's dims stand at `axis` of a (-1: at its end) */
     struct { struct cb_list axes; bool keep_dims, noop_if_empty; } reduce;   /* x, [axes]? */

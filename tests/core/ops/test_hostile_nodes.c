@@ -66,7 +66,7 @@ static void draw_attr(struct cb_rng *rng, struct cb_node *node)
     case CB_OP_GATHER_ND:
     case CB_OP_SCATTER_ELEMENTS:
     case CB_OP_SCATTER_ND:
-        a->places.axis = draw_axis(rng), a->places.batch_dims = draw_axis(rng) / 2;
+        a->places.axis = draw_axis(rng), a->places.batch_dims = draw_axis(rng) / 3;
         a->places.how = (enum cb_scatter)cb_rng_below(rng, CB_SCATTER_MIN + 2);
         break;
     case CB_OP_TOP_K: a->top_k.axis = draw_axis(rng), a->top_k.k = draw_number(rng); break;
@@ -198,8 +198,10 @@ static bool run_random(enum cb_op op, uint64_t seed)
     draw_attr(&rng, &c.node);
     for (int i = 0; i < n_in; i++) {
         const bool scale = op == CB_OP_DEQUANTIZE && i == 1;
+        const bool indices = op >= CB_OP_GATHER && op <= CB_OP_REVERSE_SEQUENCE && i == 1;
         draw_input(&rng, &c, draw_input_shape(&rng, &c.node, i, shape),
                    scale                   ? CB_FLOAT32
+                   : indices               ? CB_INT64
                    : cb_rng_below(&rng, 8) ? dtype
                                            : draw_dtype(&rng));
     }
