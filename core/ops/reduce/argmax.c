@@ -1,6 +1,8 @@
 /* core/ops/reduce/argmax.c - ArgMax and ArgMin: where along an axis the extreme lies, its first or
  * its last place. Hardmax: 1 at the first place of the greatest, 0 elsewhere; before opset 13 all
  * axes from `axis` on are one. */
+#include <math.h>
+
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/elementwise/walk.h"
@@ -36,13 +38,13 @@ static struct cb_status arg_infer(struct cb_node *node, const struct cb_arg in[]
     return cb_args_out(node, &out[0], CB_INT64, &y);
 }
 
-/* True when element a comes before b, by value. */
+/* True when element a comes before b, by value; NaN comes before all others. */
 static bool exceeds(const struct arg_job *job, size_t a, size_t b)
 {
     const struct cb_tensor *x = job->x;
     const size_t more = job->least ? b : a, other = job->least ? a : b;
     if (cb_dtype_get(x->dtype)->is_float)
-        return x->f[more] > x->f[other];
+        return x->f[more] > x->f[other] || (isnan(x->f[a]) && !isnan(x->f[b]));
     if (x->dtype == CB_UINT64)
         return (uint64_t)x->i[more] > (uint64_t)x->i[other];
     return x->i[more] > x->i[other];
