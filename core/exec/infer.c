@@ -17,6 +17,11 @@ static bool is_parameter_slot(const struct cb_node *n, int k)
     return k < 32 && (cb_op_get(n->op)->params >> k & 1);
 }
 
+static bool is_known_slot(const struct cb_node *n, int k)
+{
+    return is_parameter_slot(n, k) || (k < 32 && (cb_op_get(n->op)->sizes >> k & 1));
+}
+
 /* Its result depends on the input's shape alone. */
 static bool reads_shape_only(const struct cb_node *n)
 {
@@ -52,7 +57,7 @@ static void mark_parameters(const struct cb_graph *g, bool *flags)
         for (int k = 0; k < n->n_out; k++)
             needed |= n->out[k] >= 0 && flags[n->out[k]];
         for (int k = 0; k < n->n_in; k++)
-            if (n->in[k] >= 0 && (is_parameter_slot(n, k) || (needed && !reads_shape_only(n))))
+            if (n->in[k] >= 0 && (is_known_slot(n, k) || (needed && !reads_shape_only(n))))
                 flags[n->in[k]] = true;
     }
 }
@@ -100,7 +105,7 @@ static struct cb_status collect(struct inference *f, const struct cb_node *n, bo
         *all_known &= !f->plan->wanted[v];
         f->tensors[k].data = (void *)(uintptr_t)f->plan->graph.values[v].data;
         /* Of large weights infer wants nothing but the shape, and they are not to be copied. */
-        if (is_parameter_slot(n, k) || cb_tensor_count(&f->tensors[k]) <= SMALL_ELEMENTS)
+        if (is_known_slot(n, k) || cb_tensor_count(&f->tensors[k]) <= SMALL_ELEMENTS)
             CB_TRY(aligned_tensor(f->plan, v, &f->tensors[k]));
         if (is_aligned(f->tensors[k].data, f->tensors[k].dtype))
             f->in[k].known = &f->tensors[k];
@@ -195,7 +200,7 @@ static struct cb_status infer_node(struct inference *f, struct cb_node *n, bool 
     bool all_known;
     CB_TRY(collect(f, n, &all_known));
     for (int k = 0; k < n->n_in; k++)
-        if (is_parameter_slot(n, k) && n->in[k] >= 0 && !f->in[k].known)
+        if (is_known_slot(n, k) && n->in[k] >= 0 && !f->in[k].known)
             return cb_fail(
                 CB_ERR_UNSUPPORTED,
                 "%s: %s wants '%s' known when the plan is made, but it is computed from data",

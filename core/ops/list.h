@@ -62,8 +62,20 @@
     X(MISH, mish) \
     X(SIN, sin) \
     X(COS, cos) \
+    X(TAN, tan) \
+    X(ASIN, asin) \
+    X(ACOS, acos) \
+    X(ATAN, atan) \
+    X(SINH, sinh) \
+    X(COSH, cosh) \
+    X(ASINH, asinh) \
+    X(ACOSH, acosh) \
+    X(ATANH, atanh) \
+    X(SHRINK, shrink) \
     X(NOT, not) \
+    X(BITWISE_NOT, bitwise_not) \
     X(IDENTITY, identity) \
+    X(DROPOUT, dropout) \
     X(CAST, cast) \
     /* elementwise: inputs with broadcasting */ \
     X(ADD, add) \
@@ -80,6 +92,11 @@
     X(LESS, less) \
     X(GREATER_EQUAL, greater_equal) \
     X(LESS_EQUAL, less_equal) \
+    X(BITWISE_AND, bitwise_and) \
+    X(BITWISE_OR, bitwise_or) \
+    X(BITWISE_XOR, bitwise_xor) \
+    X(SHIFT_LEFT, shift_left) \
+    X(SHIFT_RIGHT, shift_right) \
     X(AND, and) \
     X(OR, or) \
     X(XOR, xor) \
@@ -97,6 +114,10 @@
     X(REDUCE_SUM_SQUARE, reduce_sum_square) \
     X(ARG_MAX, arg_max) \
     X(ARG_MIN, arg_min) \
+    X(HARDMAX, hardmax) \
+    X(TOP_K, top_k) \
+    X(CUM_SUM, cum_sum) \
+    X(CUM_PROD, cum_prod) \
     X(SOFTMAX, softmax) \
     X(LOG_SOFTMAX, log_softmax) \
     /* shape, view.c: the same elements under another shape */ \
@@ -113,6 +134,15 @@
     X(EXPAND, expand) \
     X(TILE, tile) \
     X(GATHER, gather) \
+    X(GATHER_ELEMENTS, gather_elements) \
+    X(GATHER_ND, gather_nd) \
+    X(SCATTER_ELEMENTS, scatter_elements) \
+    X(SCATTER_ND, scatter_nd) \
+    X(TRILU, trilu) \
+    X(REVERSE_SEQUENCE, reverse_sequence) \
+    X(ONE_HOT, one_hot) \
+    X(NON_ZERO, non_zero) \
+    X(UNIQUE, unique) \
     /* shape, shape_ops.c: numbers about shapes, made when the plan is made */ \
     X(SHAPE, shape) \
     X(SIZE, size) \

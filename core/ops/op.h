@@ -26,6 +26,7 @@ enum cb_op {
 };
 
 enum cb_auto_pad { CB_PAD_EXPLICIT, CB_PAD_VALID, CB_PAD_SAME_UPPER, CB_PAD_SAME_LOWER };
+enum cb_scatter { CB_SCATTER_SET, CB_SCATTER_ADD, CB_SCATTER_MUL, CB_SCATTER_MAX, CB_SCATTER_MIN };
 enum cb_pad_mode { CB_PAD_CONSTANT, CB_PAD_REFLECT, CB_PAD_EDGE, CB_PAD_WRAP };
 
 /* Resize: where between the pixels of x those of y lie, and which of x is the nearest (SIMPLE: the one below, and
@@ -111,6 +112,7 @@ union cb_attr {
     struct { float alpha, beta; bool approximate; } unary;
     struct { double lo, hi; } clip;                                          /* x, [lo]?, [hi]? */
     struct { enum cb_dtype to; } cast;                /* QUANTISED_COPY too */
+    struct { double ratio, training; } dropout;       /* x, [ratio]?, [training]? ; 0 one of them */
     struct { bool aligned; int axis; bool fmod; float lo, hi; } binary; /* a, b ; ADD has act. aligned: opset < 7,
                                                                b's dims stand at `axis` of a (-1: at its end) */
     struct { struct cb_list axes; bool keep_dims, noop_if_empty; } reduce;   /* x, [axes]? */
@@ -124,6 +126,13 @@ union cb_attr {
     struct { struct cb_list starts, ends, axes, steps; } slice; /* x, [starts], [ends], [axes]?, [steps]? */
     struct { struct cb_list begin, end, axes; enum cb_pad_mode mode; double value; } pad; /* x, [pads], [value]?, [axes]?;
                                                              begin, end per axis once infer has seen the input */
+    struct { int axis, batch_dims; enum cb_scatter how; } places; /* x, indices, updates? : GATHER_ELEMENTS, .. SCATTER_ND */
+    struct { int axis; int64_t k; bool smallest; } top_k;                    /* x, [k]? -> values, indices? */
+    struct { int64_t k; bool lower, square; } trilu;  /* x, [k]? ; square: other matrices are refused */
+    struct { int axis; double depth; } one_hot;       /* indices, [depth]?, values */
+    struct { int axis; bool exclusive, reverse; } cumulate;                  /* x, [axis]? */
+    struct { int batch_axis, time_axis; } sequence;   /* x, lengths */
+    struct { int axis; bool flat, unsorted; } unique; /* x -> y, first?, inverse?, counts? ; flat: of all elements */
     struct { struct cb_list repeats; } tile;                                 /* x, [repeats] */
     struct { int64_t start, end; } shape;             /* end INT64_MAX: the rank */
     struct { struct cb_list dims; enum cb_dtype dtype; double value; } fill; /* [dims] */
@@ -180,6 +189,7 @@ struct cb_op_def {
     const char *name;   /* in messages, dumps and metrics: ONNX's name where there is one */
     int min_in, max_in, max_out;
     unsigned params;    /* bit i: input i is a parameter, known when the plan is made; dropped after infer */
+    unsigned sizes;     /* bit i: the shape of the output follows from input i's elements: known too, but kept */
     bool view;          /* out[0] has in[0]'s elements in the same order: the plan may share the memory */
     bool late;          /* of constants alone it is not computed before the passes: one of them wants to see it */
     bool in_place;      /* forward may be given out[0]->data == in[0]->data */

@@ -181,7 +181,7 @@ void onnx_node(struct onnx_builder *b, const char *op, const char *in, const cha
     b->open = true;
 }
 
-enum { ATTR_FLOAT = 1, ATTR_INT = 2, ATTR_INTS = 7 };
+enum { ATTR_FLOAT = 1, ATTR_INT = 2, ATTR_STRING = 3, ATTR_INTS = 7 };
 
 void onnx_attr_int(struct onnx_builder *b, const char *name, int64_t value)
 {
@@ -199,6 +199,15 @@ void onnx_attr_float(struct onnx_builder *b, const char *name, float value)
     put_varint(&attr, 2 << 3 | 5);
     cb_buf_add(&attr, &value, sizeof value);
     put_int(&attr, 20, ATTR_FLOAT);
+    put_message(&b->node, 5, &attr);
+}
+
+void onnx_attr_text(struct onnx_builder *b, const char *name, const char *value)
+{
+    struct cb_buf attr = new_buf();
+    put_text(&attr, 1, name);
+    put_text(&attr, 4, value);
+    put_int(&attr, 20, ATTR_STRING);
     put_message(&b->node, 5, &attr);
 }
 

@@ -61,6 +61,7 @@ void onnx_random(struct onnx_builder *b, const char *name, struct onnx_dims dims
 void onnx_node(struct onnx_builder *b, const char *op, const char *in, const char *out);
 void onnx_attr_int(struct onnx_builder *b, const char *name, int64_t value);
 void onnx_attr_float(struct onnx_builder *b, const char *name, float value);
+void onnx_attr_text(struct onnx_builder *b, const char *name, const char *value);
 void onnx_attr_ints(struct onnx_builder *b, const char *name, struct onnx_dims values);
 void onnx_property(struct onnx_builder *b, const char *key, const char *value);
 struct cb_bytes onnx_end(struct onnx_builder *b);

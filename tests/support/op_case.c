@@ -114,7 +114,8 @@ static struct cb_status infer(struct op_case *c, struct cb_arg *out)
     c->node.in = c->in_index;
     c->node.out = c->out_index;
     for (int i = 0; i < c->node.n_in; i++) {
-        const bool known = is_param(c, i) || (c->known >> i & 1);
+        const unsigned seen = c->known | cb_op_get(c->node.op)->sizes;
+        const bool known = is_param(c, i) || (seen >> i & 1);
         c->in_index[i] = c->in[i].dtype ? c->same_as[i] : -1;
         in[i] = (struct cb_arg){ c->in[i].dtype, c->in[i].shape,
                                  known && c->in[i].dtype ? &c->in[i] : NULL };

@@ -10,7 +10,7 @@
  *
  * Outputs and scratch are full of NaN before forward, and guarded: what is not written, or written
  * beyond the end, is found. Inputs that are parameters (cb_op_def.params) are known to infer and
- * absent in forward, as in a plan. */
+ * absent in forward, as in a plan; those that decide sizes (cb_op_def.sizes) are known to it too. */
 #pragma once
 
 #include "core/base/arena.h"

@@ -98,7 +98,17 @@ static float soft_slope(float x)
     U(thresholded_relu, "ThresholdedRelu", x > a ? x : 0.0f, x > a ? 1.0f : 0.0f)                 \
     U(mish, "Mish", x * mish_gate(x), mish_slope(x))                                              \
     U(sin, "Sin", sinf(x), cosf(x))                                                               \
-    U(cos, "Cos", cosf(x), -sinf(x))
+    U(cos, "Cos", cosf(x), -sinf(x))                                                              \
+    U(tan, "Tan", tanf(x), 1.0f + y * y)                                                          \
+    U(asin, "Asin", asinf(x), 1.0f / sqrtf(1.0f - x * x))                                         \
+    U(acos, "Acos", acosf(x), -1.0f / sqrtf(1.0f - x * x))                                        \
+    U(atan, "Atan", atanf(x), 1.0f / (1.0f + x * x))                                              \
+    U(sinh, "Sinh", sinhf(x), coshf(x))                                                           \
+    U(cosh, "Cosh", coshf(x), sinhf(x))                                                           \
+    U(asinh, "Asinh", asinhf(x), 1.0f / sqrtf(x * x + 1.0f))                                      \
+    U(acosh, "Acosh", acoshf(x), 1.0f / sqrtf(x * x - 1.0f))                                      \
+    U(atanh, "Atanh", atanhf(x), 1.0f / (1.0f - x * x))                                           \
+    U(shrink, "Shrink", x < -a ? x + b : x > a ? x - b : 0.0f, x < -a || x > a ? 1.0f : 0.0f)
 
 /* id, ONNX's name (Silu is arXiv:1702.03118, of our own passes), the kernel, f'(x). */
 #define ACT_OPS(U)                                                                                \

@@ -1,5 +1,5 @@
-/* core/ops/elementwise/cast.c - Cast, Identity and Not: the element's type or truth changes,
- * nothing else.
+/* core/ops/elementwise/cast.c - Cast, Identity, Not and BitwiseNot: the element's type, truth or
+ * bits change, nothing else. Dropout, for as long as it drops nothing.
  *
  * Cast to a whole type goes towards zero and wraps to the type's width; to a narrower real type
  * rounds to what the type can hold; to bool asks whether the element differs from 0. */
@@ -79,6 +79,19 @@ static struct cb_status identity_infer(struct cb_node *node, const struct cb_arg
     return cb_args_out(node, &out[0], in[0].dtype, &in[0].shape);
 }
 
+/* What training drops is drawn anew each time. */
+static struct cb_status dropout_infer(struct cb_node *node, const struct cb_arg in[],
+                                      struct cb_arg out[])
+{
+    CB_TRY(cb_args_check(node, in));
+    CB_TRY(cb_args_number(node, in, 1, "a ratio", &node->attr.dropout.ratio));
+    CB_TRY(cb_args_number(node, in, 2, "a mode", &node->attr.dropout.training));
+    if (node->attr.dropout.training != 0 && node->attr.dropout.ratio != 0)
+        return cb_fail(CB_ERR_UNSUPPORTED, "%s: wants inference or ratio 0, has training with %g",
+                       node->name, node->attr.dropout.ratio);
+    return cb_args_out(node, &out[0], in[0].dtype, &in[0].shape);
+}
+
 static void identity_forward(const struct cb_op_call *call)
 {
     const size_t bytes = cb_tensor_bytes(call->in[0]);
@@ -110,6 +123,23 @@ static void not_forward(const struct cb_op_call *call)
         call->out[0]->i[i] = !call->in[0]->i[i];
 }
 
+static struct cb_status bitwise_not_infer(struct cb_node *node, const struct cb_arg in[],
+                                          struct cb_arg out[])
+{
+    CB_TRY(cb_args_check(node, in));
+    if (cb_args_is_float(&in[0]) || in[0].dtype == CB_BOOL)
+        return cb_fail(CB_ERR_MODEL, "%s: wants whole numbers, has %s", node->name,
+                       cb_dtype_get(in[0].dtype)->name);
+    return cb_args_out(node, &out[0], in[0].dtype, &in[0].shape);
+}
+
+static void bitwise_not_forward(const struct cb_op_call *call)
+{
+    const size_t n = cb_tensor_count(call->in[0]);
+    for (size_t i = 0; i < n; i++)
+        call->out[0]->i[i] = cb_dtype_wrap(call->out[0]->dtype, ~call->in[0]->i[i]);
+}
+
 static enum cb_dtype cast_result(const struct cb_node *node, const enum cb_dtype in[], int i)
 {
     (void)in, (void)i;
@@ -127,7 +157,18 @@ const struct cb_op_def cb_op_identity = {
     .infer = identity_infer, .forward = identity_forward, .backward = pass_backward,
 };
 
+const struct cb_op_def cb_op_dropout = {
+    .name = "Dropout", .min_in = 1, .max_in = 3, .max_out = 1, .params = 1u << 1 | 1u << 2,
+    .view = true, .in_place = true,
+    .infer = dropout_infer, .forward = identity_forward, .backward = pass_backward,
+};
+
 const struct cb_op_def cb_op_not = {
     .name = "Not", .min_in = 1, .max_in = 1, .max_out = 1, .in_place = true,
     .result = cb_result_bool, .infer = not_infer, .forward = not_forward,
+};
+
+const struct cb_op_def cb_op_bitwise_not = {
+    .name = "BitwiseNot", .min_in = 1, .max_in = 1, .max_out = 1, .in_place = true,
+    .infer = bitwise_not_infer, .forward = bitwise_not_forward,
 };

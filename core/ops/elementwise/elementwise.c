@@ -37,6 +37,9 @@ static struct cb_status want_types(const struct cb_node *node, const struct cb_a
                        cb_dtype_get(type)->name);
     if (node->op == CB_OP_POW && in[1].dtype != CB_BOOL)
         return cb_ok();
+    if ((node->op == CB_OP_SHIFT_LEFT || node->op == CB_OP_SHIFT_RIGHT) && type < CB_UINT8)
+        return cb_fail(CB_ERR_MODEL, "%s: wants an unsigned type, has %s", node->name,
+                       cb_dtype_get(type)->name);
     if (node->op == CB_OP_MOD && real && !node->attr.binary.fmod)
         return cb_fail(CB_ERR_MODEL, "%s: wants fmod for real numbers, has none", node->name);
     return cb_args_same_dtype(node, &in[0], &in[1]);
@@ -143,6 +146,11 @@ BINARY(greater, "Greater", .result = cb_result_bool)
 BINARY(less, "Less", .result = cb_result_bool)
 BINARY(greater_equal, "GreaterOrEqual", .result = cb_result_bool)
 BINARY(less_equal, "LessOrEqual", .result = cb_result_bool)
+BINARY(bitwise_and, "BitwiseAnd", .in_place = true)
+BINARY(bitwise_or, "BitwiseOr", .in_place = true)
+BINARY(bitwise_xor, "BitwiseXor", .in_place = true)
+BINARY(shift_left, "BitShiftLeft", .in_place = true)
+BINARY(shift_right, "BitShiftRight", .in_place = true)
 BINARY(and, "And", .result = cb_result_bool)
 BINARY(or, "Or", .result = cb_result_bool)
 BINARY(xor, "Xor", .result = cb_result_bool)

@@ -153,6 +153,13 @@ static int64_t whole_power(int64_t a, int64_t b, bool u)
     return (int64_t)result;
 }
 
+/* Unsigned; by 64 and more nothing is left. */
+static int64_t shift(int64_t a, int64_t b, bool left)
+{
+    const uint64_t v = (uint64_t)a, by = (uint64_t)b;
+    return by > 63 ? 0 : (int64_t)(left ? v << by : v >> by);
+}
+
 /* clang-format off */
 #define WHOLE_OPS(W)                                             \
     W(add, (int64_t)((uint64_t)a + (uint64_t)b))                 \
@@ -169,6 +176,11 @@ static int64_t whole_power(int64_t a, int64_t b, bool u)
     W(less, less(a, b, u))                                       \
     W(greater_equal, !less(a, b, u))                             \
     W(less_equal, !less(b, a, u))                                \
+    W(bitwise_and, a & b)                                        \
+    W(bitwise_or, a | b)                                         \
+    W(bitwise_xor, a ^ b)                                        \
+    W(shift_left, shift(a, b, true))                             \
+    W(shift_right, shift(a, b, false))                           \
     W(and, a && b)                                               \
     W(or, a || b)                                                \
     W(xor, !a != !b)
@@ -233,6 +245,10 @@ void cb_elementwise_rows_pow_mixed(void *ctx, const struct cb_walk_row *row)
     {                                                                                              \
         .real = id##_real, .whole = id##_whole, .takes_whole = true, .compares = true              \
     }
+#define BITS(id)                                                                                   \
+    {                                                                                              \
+        .whole = id##_whole, .takes_whole = true                                                   \
+    }
 #define LOGIC(id)                                                                                  \
     {                                                                                              \
         .whole = id##_whole, .takes_bool = true, .compares = true                                  \
@@ -257,6 +273,11 @@ static const struct cb_elementwise_rows rows[CB_OP_COUNT] = {
     [CB_OP_LESS] = ORDER(less),
     [CB_OP_GREATER_EQUAL] = ORDER(greater_equal),
     [CB_OP_LESS_EQUAL] = ORDER(less_equal),
+    [CB_OP_BITWISE_AND] = BITS(bitwise_and),
+    [CB_OP_BITWISE_OR] = BITS(bitwise_or),
+    [CB_OP_BITWISE_XOR] = BITS(bitwise_xor),
+    [CB_OP_SHIFT_LEFT] = BITS(shift_left),
+    [CB_OP_SHIFT_RIGHT] = BITS(shift_right),
     [CB_OP_AND] = LOGIC(and),
     [CB_OP_OR] = LOGIC(or),
     [CB_OP_XOR] = LOGIC(xor),

@@ -1,5 +1,8 @@
 /* core/ops/reduce/argmax.c - ArgMax and ArgMin: where along an axis the extreme lies, its first or
- * its last place. */
+ * its last place. Hardmax: 1 at the first place of the greatest, 0 elsewhere; before opset 13 all
+ * axes from `axis` on are one. */
+#include <math.h>
+
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/elementwise/walk.h"
@@ -9,6 +12,11 @@ struct arg_job {
     int64_t *y;
     size_t along, inner; /* x is [outer, along, inner] */
     bool least, last;
+};
+
+struct hardmax_job {
+    struct arg_job arg; /* of the greatest, at its first place */
+    float *y;
 };
 
 static struct cb_status arg_infer(struct cb_node *node, const struct cb_arg in[],
@@ -30,13 +38,13 @@ static struct cb_status arg_infer(struct cb_node *node, const struct cb_arg in[]
     return cb_args_out(node, &out[0], CB_INT64, &y);
 }
 
-/* True when element a comes before b, by value. */
+/* True when element a comes before b, by value; NaN comes before all others. */
 static bool exceeds(const struct arg_job *job, size_t a, size_t b)
 {
     const struct cb_tensor *x = job->x;
     const size_t more = job->least ? b : a, other = job->least ? a : b;
     if (cb_dtype_get(x->dtype)->is_float)
-        return x->f[more] > x->f[other];
+        return x->f[more] > x->f[other] || (isnan(x->f[a]) && !isnan(x->f[b]));
     if (x->dtype == CB_UINT64)
         return (uint64_t)x->i[more] > (uint64_t)x->i[other];
     return x->i[more] > x->i[other];
@@ -77,6 +85,49 @@ static void arg_forward(const struct cb_op_call *call)
                       1 + CB_WALK_GRAIN / (job.along * job.inner + 1), arg_outer, &job);
 }
 
+static struct cb_status hardmax_infer(struct cb_node *node, const struct cb_arg in[],
+                                      struct cb_arg out[])
+{
+    const int rank = in[0].shape.rank, axis = node->attr.softmax.axis;
+    int k;
+    CB_TRY(cb_args_check(node, in));
+    CB_TRY(cb_args_want_float(node, &in[0]));
+    if (!node->attr.softmax.flatten || axis != rank) /* flattened behind the last axis: rows of 1 */
+        CB_TRY(cb_args_axis(node, axis, rank, &k));
+    return cb_args_out(node, &out[0], in[0].dtype, &in[0].shape);
+}
+
+static void hardmax_outer(void *ctx, size_t begin, size_t end)
+{
+    const struct hardmax_job *job = ctx;
+    for (size_t o = begin; o < end; o++)
+        for (size_t i = 0; i < job->arg.inner; i++) {
+            const size_t first = o * job->arg.along * job->arg.inner + i;
+            size_t best = first;
+            for (size_t k = 0, at = first; k < job->arg.along; k++, at += job->arg.inner) {
+                job->y[at] = 0;
+                if (exceeds(&job->arg, at, best))
+                    best = at;
+            }
+            job->y[best] = 1;
+        }
+}
+
+static void hardmax_forward(const struct cb_op_call *call)
+{
+    const struct cb_shape *x = &call->in[0]->shape;
+    const bool flatten = call->node->attr.softmax.flatten;
+    const int given = call->node->attr.softmax.axis;
+    const int axis = given == x->rank ? given : cb_shape_axis(given, x->rank);
+    const int last = flatten ? x->rank : axis + 1;
+    struct hardmax_job job = { { .x = call->in[0] }, call->out[0]->f };
+    job.arg.along = cb_shape_span(x, axis, last);
+    job.arg.inner = cb_shape_span(x, last, x->rank);
+    if (cb_shape_count(x) > 0)
+        cb_walk_range(call->threads, cb_shape_span(x, 0, axis),
+                      1 + CB_WALK_GRAIN / (job.arg.along * job.arg.inner), hardmax_outer, &job);
+}
+
 /* clang-format off */
 const struct cb_op_def cb_op_arg_max = {
     .name = "ArgMax", .min_in = 1, .max_in = 1, .max_out = 1,
@@ -86,4 +137,9 @@ const struct cb_op_def cb_op_arg_max = {
 const struct cb_op_def cb_op_arg_min = {
     .name = "ArgMin", .min_in = 1, .max_in = 1, .max_out = 1,
     .result = cb_result_int64, .infer = arg_infer, .forward = arg_forward,
+};
+
+const struct cb_op_def cb_op_hardmax = {
+    .name = "Hardmax", .min_in = 1, .max_in = 1, .max_out = 1,
+    .infer = hardmax_infer, .forward = hardmax_forward,
 };

@@ -1,13 +1,11 @@
 /* core/ops/shape/gather.c - Gather: y[outer, m, inner] = x[outer, indices[m], inner]. Negative
- * indices count from the end.
- *
- * Indices that are known when the plan is made are checked; others are brought into range, so that
- * nothing outside is read. */
+ * indices count from the end (indices.h). */
 #include <string.h>
 
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/elementwise/walk.h"
+#include "core/ops/shape/indices.h"
 
 struct gather_job {
     const char *x;
@@ -15,23 +13,6 @@ struct gather_job {
     const int64_t *indices;
     size_t dim, picks, bytes; /* along the axis; indices; of what is inside of it */
 };
-
-static struct cb_status check_indices(const struct cb_node *node, const struct cb_arg *indices,
-                                      int64_t dim)
-{
-    const size_t n = cb_shape_count(&indices->shape);
-    if (dim == 0 && n > 0)
-        return cb_fail(CB_ERR_MODEL, "%s: wants elements to choose from, has none", node->name);
-    if (!indices->known || !indices->known->data)
-        return cb_ok();
-    for (size_t i = 0; i < n; i++) {
-        const int64_t index = cb_args_int_at(indices->known, i);
-        if (index < -dim || index >= dim)
-            return cb_fail(CB_ERR_MODEL, "%s: wants an index of %lld elements, has %lld",
-                           node->name, (long long)dim, (long long)index);
-    }
-    return cb_ok();
-}
 
 static struct cb_status gather_infer(struct cb_node *node, const struct cb_arg in[],
                                      struct cb_arg out[])
@@ -41,13 +22,10 @@ static struct cb_status gather_infer(struct cb_node *node, const struct cb_arg i
     int axis;
     CB_TRY(cb_args_check(node, in));
     CB_TRY(cb_args_axis(node, node->attr.axis.axis, x->rank, &axis));
-    if (cb_args_is_float(&in[1]) || in[1].dtype == CB_BOOL)
-        return cb_fail(CB_ERR_MODEL, "%s: wants whole numbers as indices, has %s", node->name,
-                       cb_dtype_get(in[1].dtype)->name);
+    CB_TRY(cb_indices_check(node, &in[1], &x->dim[axis], 1));
     if (x->rank - 1 + indices->rank > CB_MAX_RANK)
         return cb_fail(CB_ERR_UNSUPPORTED, "%s: wants rank %d at most, has %d", node->name,
                        CB_MAX_RANK, x->rank - 1 + indices->rank);
-    CB_TRY(check_indices(node, &in[1], x->dim[axis]));
     for (int i = 0; i < axis; i++)
         y.dim[y.rank++] = x->dim[i];
     for (int i = 0; i < indices->rank; i++)
@@ -72,10 +50,8 @@ static struct gather_job job_of(const struct cb_op_call *call)
 /* Where pick i of all lies in x, in bytes. */
 static size_t pick(const struct gather_job *job, size_t i)
 {
-    const int64_t dim = (int64_t)job->dim, index = job->indices[i % job->picks];
-    const int64_t from_start = index < 0 && index >= -dim ? index + dim : index;
-    const int64_t safe = from_start < 0 ? 0 : from_start >= dim ? dim - 1 : from_start;
-    return (i / job->picks * job->dim + (size_t)safe) * job->bytes;
+    const size_t k = cb_index_inside(job->indices[i % job->picks], (int64_t)job->dim);
+    return (i / job->picks * job->dim + k) * job->bytes;
 }
 
 static void gather_picks(void *ctx, size_t begin, size_t end)

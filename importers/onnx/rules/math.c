@@ -29,6 +29,24 @@ struct cb_status cb_onnx_import_selu_1(struct cb_onnx_node *node)
     return cb_onnx_add_same(node, &attr);
 }
 
+/* Shrink's lambd and bias are floats for whole numbers too, which take the way through float. */
+struct cb_status cb_onnx_import_shrink(struct cb_onnx_node *node)
+{
+    union cb_attr attr = cb_attr_default(CB_OP_SHRINK);
+    const union cb_attr to_real = { .cast = { CB_FLOAT32 } };
+    const union cb_attr back = { .cast = { cb_onnx_in(node, 0)->dtype } };
+    int real, shrunk;
+    CB_TRY(cb_onnx_attr_float(node, "lambd", attr.unary.alpha, &attr.unary.alpha));
+    CB_TRY(cb_onnx_attr_float(node, "bias", attr.unary.beta, &attr.unary.beta));
+    if (back.cast.to == CB_DTYPE_NONE || cb_dtype_get(back.cast.to)->is_float)
+        return cb_onnx_add_same(node, &attr);
+    CB_TRY(cb_onnx_temp(node, node->out[0], "real", &real));
+    CB_TRY(cb_onnx_temp(node, node->out[0], "shrunk", &shrunk));
+    CB_TRY(cb_onnx_add(node, CB_OP_CAST, &to_real, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(real)));
+    CB_TRY(cb_onnx_add(node, CB_OP_SHRINK, &attr, CB_ONNX_ARGS(real), CB_ONNX_ARGS(shrunk)));
+    return cb_onnx_add(node, CB_OP_CAST, &back, CB_ONNX_ARGS(shrunk), CB_ONNX_ARGS(node->out[0]));
+}
+
 struct cb_status cb_onnx_import_gelu(struct cb_onnx_node *node)
 {
     static const char *const kinds[] = { "none", "tanh" };

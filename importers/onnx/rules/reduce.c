@@ -2,6 +2,21 @@
 #include "importers/onnx/attrs.h"
 #include "importers/onnx/rules/rules.h"
 
+/* Logarithms of whole numbers take the way through float, and drop what is behind the point. */
+static struct cb_status add_through_float(struct cb_onnx_node *node, const union cb_attr *attr)
+{
+    const union cb_attr to_real = { .cast = { CB_FLOAT32 } };
+    const union cb_attr back = { .cast = { cb_onnx_in(node, 0)->dtype } };
+    const int axes = cb_onnx_has(node, 1) ? node->in[1] : -1;
+    int real, reduced;
+    CB_TRY(cb_onnx_temp(node, node->out[0], "real", &real));
+    CB_TRY(cb_onnx_temp(node, node->out[0], "reduced", &reduced));
+    CB_TRY(cb_onnx_add(node, CB_OP_CAST, &to_real, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(real)));
+    CB_TRY(
+        cb_onnx_add(node, node->rule->op, attr, CB_ONNX_ARGS(real, axes), CB_ONNX_ARGS(reduced)));
+    return cb_onnx_add(node, CB_OP_CAST, &back, CB_ONNX_ARGS(reduced), CB_ONNX_ARGS(node->out[0]));
+}
+
 /* axes is an attribute until opset 17 (ReduceSum: 12), an input after it; files that have both do
  * not exist. */
 struct cb_status cb_onnx_import_reduce(struct cb_onnx_node *node)
@@ -10,6 +25,11 @@ struct cb_status cb_onnx_import_reduce(struct cb_onnx_node *node)
     CB_TRY(cb_onnx_attr_list(node, "axes", &attr.reduce.axes));
     CB_TRY(cb_onnx_attr_flag(node, "keepdims", true, &attr.reduce.keep_dims));
     CB_TRY(cb_onnx_attr_flag(node, "noop_with_empty_axes", false, &attr.reduce.noop_if_empty));
+    const enum cb_dtype dtype = cb_onnx_in(node, 0)->dtype;
+    const bool logarithm =
+        node->rule->op == CB_OP_REDUCE_LOG_SUM || node->rule->op == CB_OP_REDUCE_LOG_SUM_EXP;
+    if (logarithm && dtype != CB_DTYPE_NONE && !cb_dtype_get(dtype)->is_float)
+        return add_through_float(node, &attr);
     return cb_onnx_add_same(node, &attr);
 }
 

@@ -45,11 +45,13 @@ struct cb_status cb_onnx_import_col2im(struct cb_onnx_node *node)
  * of it but the Pad is known once x's shape is. */
 struct cb_status cb_onnx_import_center_crop_pad(struct cb_onnx_node *node)
 {
-    const int x = node->in[0], size = node->in[1];
-    const union cb_attr first = { .axis = { .axis = 0 } };
+    const int x = node->in[0];
+    const union cb_attr first = { .axis = { .axis = 0 } }, whole = { .cast = { CB_INT64 } };
     struct cb_list axes;
-    int dims, named, numbers = -1, missing, two, begin, end, pads;
+    int size, dims, named, numbers = -1, missing, two, begin, end, pads;
     CB_TRY(cb_onnx_attr_list(node, "axes", &axes));
+    CB_TRY(cb_onnx_temp(node, node->in[1], "size", &size)); /* may be int32 */
+    CB_TRY(cb_onnx_add(node, CB_OP_CAST, &whole, CB_ONNX_ARGS(node->in[1]), CB_ONNX_ARGS(size)));
     CB_TRY(cb_onnx_temp(node, size, "dims", &dims));
     CB_TRY(cb_onnx_add(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(x), CB_ONNX_ARGS(dims)));
     named = dims;

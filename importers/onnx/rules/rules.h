@@ -42,7 +42,7 @@ cb_onnx_rule_fn cb_onnx_import_roi_align, cb_onnx_import_max_roi_pool, cb_onnx_i
 cb_onnx_rule_fn cb_onnx_import_same, cb_onnx_import_unary, cb_onnx_import_selu_1,
     cb_onnx_import_gelu, cb_onnx_import_swish, cb_onnx_import_clip_1, cb_onnx_import_cast,
     cb_onnx_import_cast_like, cb_onnx_import_binary_1, cb_onnx_import_prelu_1, cb_onnx_import_mod,
-    cb_onnx_import_chain, cb_onnx_import_mean, cb_onnx_import_gemm;
+    cb_onnx_import_chain, cb_onnx_import_mean, cb_onnx_import_shrink, cb_onnx_import_gemm;
 
 /* rules/reduce.c */
 cb_onnx_rule_fn cb_onnx_import_reduce, cb_onnx_import_arg, cb_onnx_import_softmax,
@@ -60,6 +60,18 @@ cb_onnx_rule_fn cb_onnx_import_reshape, cb_onnx_import_flatten, cb_onnx_import_s
     cb_onnx_import_slice, cb_onnx_import_pad, cb_onnx_import_pad_1, cb_onnx_import_tile_1,
     cb_onnx_import_shape, cb_onnx_import_constant_of_shape, cb_onnx_import_constant,
     cb_onnx_import_dropout;
+
+/* rules/indices.c */
+cb_onnx_rule_fn cb_onnx_import_places, cb_onnx_import_top_k, cb_onnx_import_trilu,
+    cb_onnx_import_eye_like, cb_onnx_import_one_hot, cb_onnx_import_cumulate,
+    cb_onnx_import_reverse_sequence, cb_onnx_import_unique, cb_onnx_import_compress,
+    cb_onnx_import_is_nan, cb_onnx_import_is_inf, cb_onnx_import_bit_shift;
+
+/* rules/loss.c */
+cb_onnx_rule_fn cb_onnx_import_negative_log_likelihood, cb_onnx_import_softmax_cross_entropy;
+
+/* rules/einsum.c */
+cb_onnx_rule_fn cb_onnx_import_einsum;
 
 /* rules/control.c */
 cb_onnx_rule_fn cb_onnx_import_if, cb_onnx_import_loop, cb_onnx_import_scan, cb_onnx_import_scan_8;

@@ -250,18 +250,18 @@ static struct cb_status add_mask(struct cb_onnx_node *node)
                        CB_ONNX_ARGS(node->out[1]));
 }
 
-/* Inference: y is x. Only training (opset 12: an input that says so) with a ratio above 0 would
- * drop anything. */
+/* Inference: y is x. Only training (opset 12: an input that says so) with a ratio above 0 drops
+ * anything; where the file leaves either open, the plan will know. */
 struct cb_status cb_onnx_import_dropout(struct cb_onnx_node *node)
 {
     double ratio = 0.5, training = 0;
-    if (cb_onnx_has(node, 1) && !cb_onnx_known_scalar(node, 1, &ratio))
-        ratio = 1;
-    if (cb_onnx_has(node, 2) && !cb_onnx_known_scalar(node, 2, &training))
-        training = 1;
-    if (training != 0 && ratio != 0)
+    const bool ratio_open = cb_onnx_has(node, 1) && !cb_onnx_known_scalar(node, 1, &ratio);
+    const bool training_open = cb_onnx_has(node, 2) && !cb_onnx_known_scalar(node, 2, &training);
+    const bool open = (ratio_open || ratio != 0) && (training_open || training != 0);
+    if (open && !ratio_open && !training_open)
         return cb_fail(CB_ERR_UNSUPPORTED, "training mode");
-    CB_TRY(cb_onnx_add(node, CB_OP_IDENTITY, NULL, CB_ONNX_ARGS(node->in[0]),
+    CB_TRY(cb_onnx_add(node, open ? CB_OP_DROPOUT : CB_OP_IDENTITY, NULL,
+                       (struct cb_onnx_args){ open ? node->n_in : 1, node->in },
                        CB_ONNX_ARGS(node->out[0])));
     return node->n_out > 1 ? add_mask(node) : cb_ok();
 }

@@ -82,8 +82,32 @@ static void draw_attr(struct cb_rng *rng, struct cb_node *node)
     case CB_OP_GATHER: a->axis.axis = draw_axis(rng); break;
     case CB_OP_ARG_MAX:
     case CB_OP_ARG_MIN: a->arg.axis = draw_axis(rng); break;
+    case CB_OP_HARDMAX: a->softmax.flatten = cb_rng_below(rng, 2); /* fallthrough */
     case CB_OP_SOFTMAX:
     case CB_OP_LOG_SOFTMAX: a->softmax.axis = draw_axis(rng); break;
+    case CB_OP_GATHER_ELEMENTS:
+    case CB_OP_GATHER_ND:
+    case CB_OP_SCATTER_ELEMENTS:
+    case CB_OP_SCATTER_ND:
+        a->places.axis = draw_axis(rng), a->places.batch_dims = draw_axis(rng) / 3;
+        a->places.how = (enum cb_scatter)cb_rng_below(rng, CB_SCATTER_MIN + 2);
+        break;
+    case CB_OP_TOP_K: a->top_k.axis = draw_axis(rng), a->top_k.k = draw_number(rng); break;
+    case CB_OP_TRILU: a->trilu.k = draw_number(rng), a->trilu.lower = cb_rng_below(rng, 2); break;
+    case CB_OP_ONE_HOT:
+        a->one_hot.axis = draw_axis(rng), a->one_hot.depth = (double)draw_number(rng);
+        break;
+    case CB_OP_CUM_SUM:
+    case CB_OP_CUM_PROD:
+        a->cumulate.axis = draw_axis(rng), a->cumulate.exclusive = cb_rng_below(rng, 2);
+        break;
+    case CB_OP_REVERSE_SEQUENCE:
+        a->sequence.batch_axis = draw_axis(rng), a->sequence.time_axis = draw_axis(rng);
+        break;
+    case CB_OP_UNIQUE:
+        a->unique.axis = draw_axis(rng), a->unique.flat = cb_rng_below(rng, 2);
+        node->n_out = 1 + (int)cb_rng_below(rng, 4);
+        break;
     case CB_OP_RESHAPE:
     case CB_OP_EXPAND: a->reshape.dims = draw_list(rng); break;
     case CB_OP_SQUEEZE:
@@ -160,15 +184,35 @@ static bool would_be_small(struct op_case *c)
 {
     struct cb_arg in[OP_MAX_ARGS] = { 0 }, out[OP_MAX_ARGS] = { 0 };
     const struct cb_node before = c->node;
+    const unsigned known = cb_op_get(before.op)->params | cb_op_get(before.op)->sizes;
     size_t n = 0;
     for (int i = 0; i < c->node.n_in; i++)
-        in[i] = (struct cb_arg){ c->in[i].dtype, c->in[i].shape, &c->in[i] };
+        in[i] =
+            (struct cb_arg){ c->in[i].dtype, c->in[i].shape, known >> i & 1 ? &c->in[i] : NULL };
     if (cb_op_get(c->node.op)->infer(&c->node, in, out).code)
         return false;
     for (int i = 0; i < c->node.n_out; i++)
         n += cb_shape_count(&out[i].shape);
     c->node = before;
     return n <= MOST_ELEMENTS;
+}
+
+/* The shape of input i, most often one that is accepted. */
+static struct cb_shape draw_input_shape(struct cb_rng *rng, const struct cb_node *node, int i,
+                                        struct cb_shape first)
+{
+    const int batch = cb_shape_axis(node->attr.sequence.batch_axis, first.rank);
+    if (cb_rng_below(rng, 3) == 0)
+        return draw_shape(rng);
+    if (node->op == CB_OP_ONE_HOT && i > 0)
+        return i == 1 ? OP_SCALAR : OP_SHAPE(2);
+    if (node->op == CB_OP_REVERSE_SEQUENCE && i == 1 && batch >= 0)
+        return OP_SHAPE(first.dim[batch]);
+    if (node->op == CB_OP_SCATTER_ND && i == 1)
+        return OP_SHAPE(2, 1);
+    if (node->op == CB_OP_SCATTER_ND && i == 2 && first.rank > 0)
+        first.dim[0] = 2;
+    return first;
 }
 
 /* True when infer accepted it. */
@@ -189,8 +233,10 @@ static bool run_random(enum cb_op op, uint64_t seed)
     draw_attr(&rng, &c.node);
     for (int i = 0; i < n_in; i++) {
         const bool scale = op == CB_OP_DEQUANTIZE && i == 1;
-        draw_input(&rng, &c, cb_rng_below(&rng, 3) ? shape : draw_shape(&rng),
+        const bool indices = op >= CB_OP_GATHER && op <= CB_OP_REVERSE_SEQUENCE && i == 1;
+        draw_input(&rng, &c, draw_input_shape(&rng, &c.node, i, shape),
                    scale                   ? CB_FLOAT32
+                   : indices               ? CB_INT64
                    : cb_rng_below(&rng, 8) ? dtype
                                            : draw_dtype(&rng));
     }

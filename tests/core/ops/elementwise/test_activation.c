@@ -38,6 +38,16 @@ static const struct {
     { CB_OP_MISH, { 0, 1, -1, 20 }, { 0, 0.86509839f, -0.30340147f, 20 } },
     { CB_OP_SIN, { 0, 1, -1, 3 }, { 0, 0.84147098f, -0.84147098f, 0.14112001f } },
     { CB_OP_COS, { 0, 1, -1, 3 }, { 1, 0.54030231f, 0.54030231f, -0.98999250f } },
+    { CB_OP_TAN, { 0, 1, -1, 0.5f }, { 0, 1.5574077f, -1.5574077f, 0.54630249f } },
+    { CB_OP_ASIN, { 0, 1, -1, 0.5f }, { 0, 1.5707963f, -1.5707963f, 0.52359878f } },
+    { CB_OP_ACOS, { 0, 1, -1, 0.5f }, { 1.5707963f, 0, 3.1415927f, 1.0471976f } },
+    { CB_OP_ATAN, { 0, 1, -1, 3 }, { 0, 0.78539816f, -0.78539816f, 1.2490458f } },
+    { CB_OP_SINH, { 0, 1, -1, 3 }, { 0, 1.1752012f, -1.1752012f, 10.017875f } },
+    { CB_OP_COSH, { 0, 1, -1, 3 }, { 1, 1.5430806f, 1.5430806f, 10.067662f } },
+    { CB_OP_ASINH, { 0, 1, -1, 3 }, { 0, 0.88137359f, -0.88137359f, 1.8184465f } },
+    { CB_OP_ACOSH, { 1, 1.5f, 2, 3 }, { 0, 0.96242365f, 1.3169579f, 1.7627472f } },
+    { CB_OP_ATANH, { 0, 0.5f, -0.5f, 0.9f }, { 0, 0.54930614f, -0.54930614f, 1.4722195f } },
+    { CB_OP_SHRINK, { -2, 0.5f, -0.5f, 3 }, { -2, 0, 0, 3 } },
 };
 
 Test(activation, gives_the_values_of_its_formula)
@@ -76,9 +86,14 @@ Test(activation, gradients_agree_with_finite_differences)
 {
     for (size_t i = 0; i < CB_COUNT_OF(examples); i++) {
         struct op_case c = op_case_make(examples[i].op);
-        const bool positive = examples[i].op == CB_OP_LOG || examples[i].op == CB_OP_SQRT ||
-                              examples[i].op == CB_OP_RECIPROCAL;
+        const enum cb_op op = examples[i].op;
+        const bool positive = op == CB_OP_LOG || op == CB_OP_SQRT || op == CB_OP_RECIPROCAL;
         op_case_random(&c, OP_SHAPE(3, 7), positive ? OP_POSITIVE : OP_DISTINCT);
+        for (size_t k = 0; k < 21; k++) /* to where they have a slope */
+            c.in[0].f[k] = op == CB_OP_ASIN || op == CB_OP_ACOS || op == CB_OP_ATANH
+                               ? 0.7f * sinf(c.in[0].f[k])
+                           : op == CB_OP_ACOSH ? 1.5f + fabsf(c.in[0].f[k])
+                                               : c.in[0].f[k];
         gradcheck(&c, 2e-3);
         op_case_free(&c);
     }
@@ -86,10 +101,9 @@ Test(activation, gradients_agree_with_finite_differences)
 
 Test(activation, gradients_hold_for_other_attributes_too)
 {
-    static const enum cb_op ops[] = {
-        CB_OP_LEAKY_RELU, CB_OP_HARD_SIGMOID, CB_OP_ELU,
-        CB_OP_SELU,       CB_OP_CELU,         CB_OP_THRESHOLDED_RELU
-    };
+    static const enum cb_op ops[] = { CB_OP_LEAKY_RELU, CB_OP_HARD_SIGMOID, CB_OP_ELU,
+                                      CB_OP_SELU,       CB_OP_CELU,         CB_OP_THRESHOLDED_RELU,
+                                      CB_OP_SHRINK };
     for (size_t i = 0; i < CB_COUNT_OF(ops); i++) {
         struct op_case c = op_case_make(ops[i]);
         c.node.attr.unary.alpha = 0.4f;
@@ -115,7 +129,7 @@ Test(activation, keeps_nan)
 {
     for (size_t i = 0; i < CB_COUNT_OF(examples); i++) {
         struct op_case c = op_case_make(examples[i].op);
-        if (examples[i].op == CB_OP_THRESHOLDED_RELU)
+        if (examples[i].op == CB_OP_THRESHOLDED_RELU || examples[i].op == CB_OP_SHRINK)
             continue;
         op_case_add(&c, OP_SHAPE(1), OP_FLOATS(NAN));
         op_case_run(&c);

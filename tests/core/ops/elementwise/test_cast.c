@@ -161,3 +161,45 @@ Test(not, turns_truth_around_and_takes_nothing_else)
     op_case_expect_refusal(&f, CB_ERR_MODEL, "node: wants bool, has float");
     op_case_free(&f);
 }
+
+static struct op_case dropout_case(float ratio, int64_t training)
+{
+    struct op_case c = op_case_make(CB_OP_DROPOUT);
+    op_case_add(&c, OP_SHAPE(2), OP_FLOATS(1, 2));
+    op_case_add(&c, OP_SCALAR, &ratio);
+    op_case_add_wholes(&c, CB_BOOL, OP_SCALAR, &training);
+    return c;
+}
+
+Test(dropout, is_the_identity_unless_it_trains_with_a_ratio)
+{
+    for (int i = 0; i < 3; i++) {
+        struct op_case c = dropout_case(i & 1 ? 0.5f : 0, i >> 1);
+        op_case_run(&c);
+        op_case_expect_floats(&c, 0, 0, OP_FLOATS(1, 2));
+        gradcheck(&c, 1e-3);
+        op_case_free(&c);
+    }
+    struct op_case c = dropout_case(0.25f, 1);
+    op_case_expect_refusal(&c, CB_ERR_UNSUPPORTED,
+                           "node: wants inference or ratio 0, has training with 0.25");
+    op_case_free(&c);
+}
+
+Test(bitwise_not, turns_every_bit_of_the_type_around)
+{
+    struct op_case c = op_case_make(CB_OP_BITWISE_NOT);
+    op_case_add_wholes(&c, CB_UINT8, OP_SHAPE(3), OP_WHOLES(0, 255, 5));
+    op_case_run(&c);
+    op_case_expect_wholes(&c, 0, OP_WHOLES(255, 0, 250));
+    op_case_free(&c);
+    struct op_case s = op_case_make(CB_OP_BITWISE_NOT);
+    op_case_add_wholes(&s, CB_INT8, OP_SHAPE(2), OP_WHOLES(0, -128));
+    op_case_run(&s);
+    op_case_expect_wholes(&s, 0, OP_WHOLES(-1, 127));
+    op_case_free(&s);
+    struct op_case f = op_case_make(CB_OP_BITWISE_NOT);
+    op_case_random(&f, OP_SHAPE(2), OP_UNIFORM);
+    op_case_expect_refusal(&f, CB_ERR_MODEL, "node: wants whole numbers, has float");
+    op_case_free(&f);
+}

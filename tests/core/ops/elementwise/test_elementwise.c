@@ -77,6 +77,29 @@ Test(elementwise, computes_whole_numbers_and_wraps_to_the_type)
     expect_wholes(CB_OP_EQUAL, CB_INT64, a, b, OP_WHOLES(0, 0, 1, 0));
 }
 
+Test(elementwise, works_on_bits)
+{
+    expect_wholes(CB_OP_BITWISE_AND, CB_INT8, OP_WHOLES(12, -1, 5, -128), OP_WHOLES(10, 7, 2, -128),
+                  OP_WHOLES(8, 7, 0, -128));
+    expect_wholes(CB_OP_BITWISE_OR, CB_INT8, OP_WHOLES(12, -1, 5, -128), OP_WHOLES(10, 7, 2, 1),
+                  OP_WHOLES(14, -1, 7, -127));
+    expect_wholes(CB_OP_BITWISE_XOR, CB_UINT8, OP_WHOLES(12, 255, 5, 0), OP_WHOLES(10, 7, 5, 1),
+                  OP_WHOLES(6, 248, 0, 1));
+    expect_wholes(CB_OP_SHIFT_LEFT, CB_UINT8, OP_WHOLES(16, 255, 1, 1), OP_WHOLES(1, 4, 8, 0),
+                  OP_WHOLES(32, 240, 0, 1));
+    expect_wholes(CB_OP_SHIFT_RIGHT, CB_UINT64, OP_WHOLES(16, -1, 1, 1), OP_WHOLES(1, 63, 64, -1),
+                  OP_WHOLES(8, 1, 0, 0));
+}
+
+Test(elementwise, shifts_take_unsigned_numbers_alone)
+{
+    struct op_case c = op_case_make(CB_OP_SHIFT_LEFT);
+    op_case_add_wholes(&c, CB_INT32, OP_SHAPE(1), OP_WHOLES(1));
+    op_case_add_wholes(&c, CB_INT32, OP_SHAPE(1), OP_WHOLES(1));
+    op_case_expect_refusal(&c, CB_ERR_MODEL, "node: wants an unsigned type, has int32");
+    op_case_free(&c);
+}
+
 Test(elementwise, division_by_zero_and_the_one_overflow_do_no_harm)
 {
     const int64_t *a = OP_WHOLES(5, -5, INT64_MIN, 0), *b = OP_WHOLES(0, 0, -1, 0);

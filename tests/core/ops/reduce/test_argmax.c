@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <math.h>
 
 #include "tests/support/op_case.h"
 
@@ -48,6 +49,18 @@ Test(argmax, takes_whole_numbers)
     op_case_run(&s);
     op_case_expect_wholes(&s, 0, OP_WHOLES(2));
     op_case_free(&s);
+}
+
+Test(argmax, nan_is_the_extreme_of_both)
+{
+    for (int i = 0; i < 4; i++) {
+        struct op_case c = op_case_make(i & 1 ? CB_OP_ARG_MIN : CB_OP_ARG_MAX);
+        c.node.attr.arg.last = i & 2;
+        op_case_add(&c, OP_SHAPE(5), OP_FLOATS(1, NAN, 7, NAN, -7));
+        op_case_run(&c);
+        op_case_expect_wholes(&c, 0, OP_WHOLES(i & 2 ? 3 : 1));
+        op_case_free(&c);
+    }
 }
 
 Test(argmax, is_the_same_with_threads)
