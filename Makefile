@@ -150,6 +150,15 @@ check: $(OUT)/unit-tests $(OUT)/cambium replay
 check-models: $(OUT)/unit-tests
 	@$(OUT)/unit-tests --timeout 600 --filter 'reference/*'
 
+PYTHON ?= /usr/bin/python3
+
+## families: small networks of every family, made by PyTorch, forward and backward against its answers
+families: $(OUT)/unit-tests
+	@if $(PYTHON) -c 'import torch, onnx' 2>/dev/null; then \
+	    $(PYTHON) tests/models/make_families.py build/families && \
+	    CAMBIUM_FAMILIES=build/families $(OUT)/unit-tests --timeout 600 --filter 'networks/of_every*'; \
+	else echo "families: skipped: $(PYTHON) has no torch or no onnx (Debian: python3-torch python3-onnx)"; fi
+
 ## bench-kernels: GFLOP/s of convolutions and products by shape, set and threads
 bench-kernels: $(OUT)/bench-kernels
 	@$<
@@ -269,6 +278,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help replay check check-models check-aarch64 deps-aarch64 sanitize fuzz bench bench-tools bench-load bench-deps plots bench-kernels check-layers format deps test run seedling install clean
+.PHONY: all help replay check check-models families check-aarch64 deps-aarch64 sanitize fuzz bench bench-tools bench-load bench-deps plots bench-kernels check-layers format deps test run seedling install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
