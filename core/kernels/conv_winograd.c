@@ -16,6 +16,7 @@
 
 enum {
     DEPTH = 256,    /* input channels at a time: rows and panel stay in the first cache */
+    LEAST = 3,      /* input channels: with fewer, transforms cost what the products save */
     MOST_OF_8 = 48, /* input channels with 8 points along both axes: their sums err most */
 };
 
@@ -25,7 +26,7 @@ enum {
 static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t points)
 {
     struct cb_winograd_form f;
-    return cb_winograd_form_of(kernels, s, points, &f) &&
+    return s->cin >= LEAST && cb_winograd_form_of(kernels, s, points, &f) &&
            (f.points < CB_WINOGRAD_PIXELS || s->cin <= MOST_OF_8);
 }
 
