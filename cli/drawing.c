@@ -20,7 +20,7 @@ enum {
 
 /* One layer, or several that share a box; or an input of the network. */
 struct box {
-    char title[TITLE], shape[CB_SHAPE_TEXT], field[CB_FIELD_TEXT], cost[64];
+    char title[TITLE], shape[CB_SHAPE_TEXT], field[CB_FIELD_TEXT], cost[72];
     const char *family; /* class of the SVG's style sheet */
     uint64_t parameters, macs;
 };
