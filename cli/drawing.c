@@ -5,6 +5,7 @@
 
 #include "cli/layout.h"
 #include "cli/output.h"
+#include "core/base/utf8.h"
 
 enum {
     MOST_BOXES = 4000,
@@ -153,18 +154,27 @@ static struct cb_status make_picture(struct picture *p, const struct cb_layers *
     return cb_ok();
 }
 
-/* For DOT's quotes and XML alike: what either would take for its own is written as its XML name. */
+/* For DOT's quotes and XML alike: what either would take for its own is written as its XML name,
+ * and bytes that are no text as '?'. */
 static void add_text(struct cb_buf *out, const char *text)
 {
-    for (const char *p = text; *p; p++)
-        switch (*p) {
-        case '<': cb_buf_printf(out, "&lt;"); break;
-        case '>': cb_buf_printf(out, "&gt;"); break;
-        case '&': cb_buf_printf(out, "&amp;"); break;
-        case '"': cb_buf_printf(out, "&quot;"); break;
-        case '\\': cb_buf_printf(out, "&#92;"); break;
-        default: cb_buf_add(out, p, 1);
-        }
+    static const struct {
+        char c;
+        const char *name;
+    } special[] = {
+        { '<', "&lt;" }, { '>', "&gt;" }, { '&', "&amp;" }, { '"', "&quot;" }, { '\\', "&#92;" }
+    };
+    for (size_t left = strlen(text), len; left; text += len, left -= len) {
+        const char *name = NULL;
+        len = cb_utf8_character(text, left);
+        for (size_t i = 0; i < CB_COUNT_OF(special); i++)
+            name = special[i].c == *text ? special[i].name : name;
+        if (name || !len)
+            cb_buf_printf(out, "%s", name ? name : "?");
+        else
+            cb_buf_add(out, text, len);
+        len = len ? len : 1;
+    }
 }
 
 /* "64 x 56 x 56, sees 35 /4" */
