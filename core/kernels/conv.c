@@ -10,6 +10,10 @@ const struct cb_conv_algorithm *const cb_conv_algorithms[] = {
     &cb_conv_winograd_8,
     &cb_conv_winograd_4,
     &cb_conv_winograd_5,
+    &cb_conv_winograd_6_taps,
+    &cb_conv_winograd_4_taps,
+    &cb_conv_winograd_lines_8,
+    &cb_conv_winograd_lines_6,
     &cb_conv_bf16,
     &cb_conv_indirect,
     &cb_conv_direct,
@@ -54,7 +58,8 @@ const struct cb_conv_algorithm *cb_conv_choose_scaled(const struct cb_kernels *k
 
 bool cb_conv_takes_prologue(const struct cb_conv_shape *s)
 {
-    return cb_conv_product.fits(NULL, s) && !cb_conv_depthwise.fits(NULL, s);
+    return cb_conv_product.fits(NULL, s) && !cb_conv_depthwise.fits(NULL, s) &&
+           cb_conv_pixels(s) == s->n * s->in[0] * s->in[1] * s->in[2];
 }
 
 bool cb_conv_takes_stride(const struct cb_conv_shape *s)

@@ -6,8 +6,9 @@
 #include "core/kernels/sizes.h"
 
 extern const struct cb_conv_algorithm cb_conv_depthwise, cb_conv_product, cb_conv_winograd_4,
-    cb_conv_winograd_5, cb_conv_winograd_6, cb_conv_winograd_8, cb_conv_bf16, cb_conv_indirect,
-    cb_conv_direct;
+    cb_conv_winograd_5, cb_conv_winograd_6, cb_conv_winograd_8, cb_conv_winograd_4_taps,
+    cb_conv_winograd_6_taps, cb_conv_winograd_lines_6, cb_conv_winograd_lines_8, cb_conv_bf16,
+    cb_conv_indirect, cb_conv_direct;
 
 /* The error of `algorithm` with these weights on a small seeded picture of positive and zero
  * numbers: root mean square, against sums in double, relative to that of the outputs. INFINITY

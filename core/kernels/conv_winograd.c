@@ -7,6 +7,10 @@
  * each thread takes its own, and what it made lies in its own cache; where there are few (small
  * pictures, many channels: the weights are what has to be read), all threads share one block, first
  * its tiles, then its panels of output channels. A panel's products are transformed back at once.
+ *
+ * Transformed weights are four times the filters, and with few tiles reading them takes longer than
+ * multiplying them. So there is a second form for 3x3, "on taps", which reads the filters as they
+ * are and transforms them while it multiplies.
  */
 #include <math.h>
 #include <string.h>
@@ -15,47 +19,66 @@
 #include "core/kernels/winograd_form.h"
 
 enum {
-    DEPTH = 256,    /* input channels at a time: rows and panel stay in the first cache */
-    LEAST = 3,      /* input channels: with fewer, transforms cost what the products save */
-    MOST_OF_8 = 48, /* input channels with 8 points along both axes: their sums err most */
+    DEPTH = 256,     /* input channels at a time: rows and panel stay in the first cache */
+    LEAST = 3,       /* input channels: with fewer, transforms cost what the products save */
+    MOST_OF_8 = 48,  /* input channels with 8 points along both axes: their sums err most */
+    TAPS_TILES = 16, /* on taps: at a time, their sums stay in the first cache */
+    TAPS_MOST = 64,  /* tiles above which it never pays */
+};
+
+/* So many points; with weights kept as taps. */
+struct variant {
+    size_t points;
+    bool taps;
 };
 
 /* Of a layer, as cb_conv_error says it. */
 #define ERROR_BUDGET 2.5e-6
 
-static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t points)
+static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s, struct variant v)
 {
     struct cb_winograd_form f;
-    return s->cin >= LEAST && cb_winograd_form_of(kernels, s, points, &f) &&
-           (f.points < CB_WINOGRAD_PIXELS || s->cin <= MOST_OF_8);
+    return s->cin >= LEAST && cb_winograd_form_of(kernels, s, v.points, &f) &&
+           (f.points < CB_WINOGRAD_PIXELS || s->cin <= MOST_OF_8) &&
+           (!v.taps || (f.total <= TAPS_MOST && f.k[0] == 3 && f.k[1] == 3));
+}
+
+static size_t packed_bytes_of(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                              const struct cb_winograd_form *f, struct variant v)
+{
+    return v.taps ? cb_winograd_taps_bytes(kernels, s, f) : cb_winograd_packed_bytes(kernels, s, f);
 }
 
 /* A transform takes about 6 operations for each vector of a plane. */
-static double cost(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t points)
+static double cost(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                   struct variant v)
 {
     struct cb_winograd_form f;
-    (void)cb_winograd_form_of(kernels, s, points, &f);
+    (void)cb_winograd_form_of(kernels, s, v.points, &f);
     const double planes = (double)(f.points * f.total);
     const double in = (double)s->cin, out = (double)cb_size_divide(s->cout, kernels->vector);
     const double in_vectors = (double)cb_size_divide(s->cin, kernels->vector);
-    const double weights = (double)cb_winograd_packed_bytes(kernels, s, &f) / sizeof(float);
-    return planes * (1.1 * in * out + 6 * (in_vectors + out)) + cb_conv_reading(kernels, weights);
+    const double weights = (double)packed_bytes_of(kernels, s, &f, v) / sizeof(float);
+    const double rounds = v.taps ? (double)cb_size_divide(f.total, TAPS_TILES) : 0;
+    const double filters = 4 * rounds * (double)f.matrices * in * out;
+    return planes * (1.1 * in * out + 6 * (in_vectors + out)) + filters +
+           cb_conv_reading(kernels, weights);
 }
 
 static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
-                           size_t points)
+                           struct variant v)
 {
     struct cb_winograd_form f;
-    (void)cb_winograd_form_of(kernels, s, points, &f);
-    return cb_winograd_packed_bytes(kernels, s, &f);
+    (void)cb_winograd_form_of(kernels, s, v.points, &f);
+    return packed_bytes_of(kernels, s, &f, v);
 }
 
-static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t points,
+static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s, struct variant v,
                  struct cb_threads *threads, const void *w, const float *scale, void *packed)
 {
     struct cb_winograd_form f;
-    (void)cb_winograd_form_of(kernels, s, points, &f);
-    cb_winograd_pack(kernels, s, &f, threads, w, scale, packed);
+    (void)cb_winograd_form_of(kernels, s, v.points, &f);
+    (v.taps ? cb_winograd_pack_taps : cb_winograd_pack)(kernels, s, &f, threads, w, scale, packed);
 }
 
 /* ---- scratch: zeros for the padding; blocks of transformed tiles, one or one a thread; of each
@@ -83,10 +106,10 @@ static size_t products_bytes(const struct cb_kernels *kernels, const struct cb_w
 }
 
 static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
-                            size_t points, size_t threads)
+                            struct variant v, size_t threads)
 {
     struct cb_winograd_form f;
-    (void)cb_winograd_form_of(kernels, s, points, &f);
+    (void)cb_winograd_form_of(kernels, s, v.points, &f);
     cb_winograd_choose_blocks(&f, threads);
     const size_t blocks = cb_size_bytes(f.shared ? 1 : threads, block_bytes(&f));
     return cb_size_add(cb_size_add(zeros_bytes(s), blocks),
@@ -99,6 +122,7 @@ struct winograd {
     const struct cb_kernels *kernels;
     const struct cb_conv_call *call;
     struct cb_winograd_form form;
+    struct variant variant;
     const float *zeros;
     char *blocks, *products;
     size_t first, count; /* the shared block: its first tile, its tiles */
@@ -180,6 +204,30 @@ static void multiply(const struct winograd *w, const struct block *b, size_t c, 
         }
 }
 
+static void multiply_taps(const struct winograd *w, const struct block *b, size_t panel,
+                          float *products)
+{
+    const struct cb_winograd_form *f = &w->form;
+    const size_t cin = w->call->shape->cin, cout = w->call->shape->cout;
+    const size_t nr = w->kernels->nr, vector = w->kernels->vector;
+    const size_t columns = cb_size_min(cout - panel * nr, nr);
+    const size_t step = product_floats(w->kernels, f);
+    memset(products, 0, b->count * step * sizeof *products);
+    for (size_t j = 0; j < columns; j += vector)
+        for (size_t tile = 0; tile < b->count; tile += TAPS_TILES)
+            w->kernels->winograd_taps(&(struct cb_winograd_taps){
+                .points = f->n[0],
+                .tiles = cb_size_min(b->count - tile, TAPS_TILES),
+                .channels = cin,
+                .in = b->at + tile * f->cp,
+                .plane = b->plane,
+                .row = f->cp,
+                .w = (const float *)w->call->packed + (panel * nr + j) * cin * 3 * 3,
+                .out = products + tile * step + j,
+                .step = step,
+            });
+}
+
 static void multiply_panel(const struct winograd *w, const struct block *b, size_t panel,
                            float *products)
 {
@@ -226,7 +274,10 @@ static void run_panel(const struct winograd *w, const struct block *b, size_t pa
     float *products =
         (float *)(void *)(w->products + worker * products_bytes(w->kernels, &w->form));
     const size_t stride = product_floats(w->kernels, &w->form);
-    multiply_panel(w, b, panel, products);
+    if (w->variant.taps)
+        multiply_taps(w, b, panel, products);
+    else
+        multiply_panel(w, b, panel, products);
     for (size_t i = 0; i < b->count; i++)
         finish_tile(w, b->first + i, panel, products + i * stride);
 }
@@ -261,11 +312,11 @@ static void run_shared(void *ctx, size_t i, size_t worker)
     run_panel(w, &b, i, worker);
 }
 
-static void run(const struct cb_kernels *kernels, const struct cb_conv_call *call, size_t points)
+static void run(const struct cb_kernels *kernels, const struct cb_conv_call *call, struct variant v)
 {
     const size_t threads = cb_threads_count(call->threads), zeros = zeros_bytes(call->shape);
-    struct winograd w = { .kernels = kernels, .call = call };
-    (void)cb_winograd_form_of(kernels, call->shape, points, &w.form);
+    struct winograd w = { .kernels = kernels, .call = call, .variant = v };
+    (void)cb_winograd_form_of(kernels, call->shape, v.points, &w.form);
     cb_winograd_choose_blocks(&w.form, threads);
     w.zeros = memset(call->scratch, 0, zeros);
     w.blocks = (char *)call->scratch + zeros;
@@ -282,34 +333,35 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
 }
 
 /* clang-format off */
-/* One row of the table of algorithms for each number of points. */
-#define ALGORITHM(id)                                                                              \
+/* A row of the table of algorithms for each variant. */
+#define ALGORITHM(id, algorithm_name, ...)                                                         \
+    static const struct variant variant_##id = { __VA_ARGS__ };                                    \
     static bool fits_##id(const struct cb_kernels *k, const struct cb_conv_shape *s)               \
     {                                                                                              \
-        return fits(k, s, id);                                                                     \
+        return fits(k, s, variant_##id);                                                           \
     }                                                                                              \
     static double cost_##id(const struct cb_kernels *k, const struct cb_conv_shape *s)             \
     {                                                                                              \
-        return cost(k, s, id);                                                                     \
+        return cost(k, s, variant_##id);                                                           \
     }                                                                                              \
     static size_t packed_bytes_##id(const struct cb_kernels *k, const struct cb_conv_shape *s)     \
     {                                                                                              \
-        return packed_bytes(k, s, id);                                                             \
+        return packed_bytes(k, s, variant_##id);                                                   \
     }                                                                                              \
     static void pack_##id(const struct cb_kernels *k, const struct cb_conv_shape *s,               \
                           struct cb_threads *threads, const void *w, const float *scale,           \
                           void *packed)                                                            \
     {                                                                                              \
-        pack(k, s, id, threads, w, scale, packed);                                                 \
+        pack(k, s, variant_##id, threads, w, scale, packed);                                       \
     }                                                                                              \
     static size_t scratch_bytes_##id(const struct cb_kernels *k, const struct cb_conv_shape *s,    \
                                      size_t threads)                                               \
     {                                                                                              \
-        return scratch_bytes(k, s, id, threads);                                                   \
+        return scratch_bytes(k, s, variant_##id, threads);                                         \
     }                                                                                              \
     static void run_##id(const struct cb_kernels *k, const struct cb_conv_call *call)              \
     {                                                                                              \
-        run(k, call, id);                                                                          \
+        run(k, call, variant_##id);                                                                \
     }                                                                                              \
     static bool accurate_##id(const struct cb_kernels *k, const struct cb_conv_shape *s,           \
                               const void *w, const void *packed)                                   \
@@ -317,12 +369,14 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
         return cb_conv_error(k, s, &cb_conv_winograd_##id, w, packed) <= ERROR_BUDGET;             \
     }                                                                                              \
     const struct cb_conv_algorithm cb_conv_winograd_##id = {                                       \
-        .name = "winograd-" #id, .fits = fits_##id, .cost = cost_##id, .packed_bytes = packed_bytes_##id,\
-        .pack = pack_##id, .scratch_bytes = scratch_bytes_##id, .run = run_##id,                   \
-        .accurate = accurate_##id,                                                                 \
+        .name = algorithm_name, .fits = fits_##id, .cost = cost_##id, .pack = pack_##id,           \
+        .packed_bytes = packed_bytes_##id, .scratch_bytes = scratch_bytes_##id,                    \
+        .run = run_##id, .accurate = accurate_##id,                                                \
     };
 
-ALGORITHM(4)
-ALGORITHM(5)
-ALGORITHM(6)
-ALGORITHM(8)
+ALGORITHM(4, "winograd-4", .points = 4)
+ALGORITHM(5, "winograd-5", .points = 5)
+ALGORITHM(6, "winograd-6", .points = 6)
+ALGORITHM(8, "winograd-8", .points = 8)
+ALGORITHM(4_taps, "winograd-4-taps", .points = 4, .taps = true)
+ALGORITHM(6_taps, "winograd-6-taps", .points = 6, .taps = true)

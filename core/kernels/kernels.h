@@ -111,7 +111,7 @@ struct cb_depthwise_line {
     struct cb_epilogue post;
 };
 
-/* The three transforms of Winograd's convolution (winograd.h) for one tile; `points` along both
+/* The transforms of Winograd's convolution (winograd.h) for one tile; `points` along both
  * axes, 1 where the kernel has one tap. A plane holds one of points[0] * points[1] products. */
 struct cb_winograd_input {
     size_t points[2], channels;
@@ -125,6 +125,17 @@ struct cb_winograd_filter { /* of nr output channels and one input channel; rows
     const float *w; /* [taps[0] * taps[1]][nr] */
     float *out;     /* nr floats, `plane` floats from plane to plane */
     size_t plane;
+};
+
+/* The products of some tiles with 3x3 filters that are transformed on the way:
+ * out[tile][point][j] += sum over channels c of in[point][tile][c] * (point of w[c])[j], j < vector. */
+struct cb_winograd_taps {
+    size_t points, tiles, channels; /* points along both axes: 4 or 6 */
+    const float *in;                /* `plane` floats from point to point, `row` from tile to tile */
+    size_t plane, row;
+    const float *w; /* [channels][3 * 3][vector] */
+    float *out;     /* nr floats from point to point, `step` from tile to tile */
+    size_t step;
 };
 
 struct cb_winograd_output {
@@ -157,6 +168,7 @@ struct cb_kernels {
     void (*winograd_input)(const struct cb_winograd_input *tile);
     void (*winograd_filter)(const struct cb_winograd_filter *filter);
     void (*winograd_output)(const struct cb_winograd_output *tile);
+    void (*winograd_taps)(const struct cb_winograd_taps *taps);
 
     /* Pooling: y[i] = max, or scale * sum, over t < count of rows[t][i], in this order. count >= 1.
      * The maximum passes over NaN, but for rows[0]. */

@@ -58,8 +58,9 @@ void cb_winograd_choose_blocks(struct cb_winograd_form *f, size_t threads)
     if (f->shared) {
         f->block = cb_size_min(f->total, cb_size_max(SHARED_BYTES / tile_bytes, LEAST_TILES));
     } else {
-        const size_t blocks = cb_size_divide(f->total, most);
-        f->block = cb_size_divide(f->total, cb_size_max(blocks, 1));
+        /* As many for each thread. */
+        const size_t rounds = cb_size_divide(f->total, most * threads);
+        f->block = cb_size_divide(f->total, cb_size_max(rounds * threads, 1));
     }
 }
 
@@ -97,10 +98,38 @@ static void pack_task(void *ctx, size_t i, size_t worker)
     }
 }
 
+static void pack_taps_task(void *ctx, size_t i, size_t worker)
+{
+    (void)worker;
+    const struct pack *p = ctx;
+    const size_t cin = p->filters.cin, taps = p->filters.taps;
+    const size_t tasks = cb_size_divide(cin, LINE), panel = i / tasks, first = i % tasks * LINE;
+    for (size_t c = first; c < cin && c < first + LINE; c++)
+        cb_pack_taps(&p->filters, panel, c, 0, taps,
+                     p->packed + (panel * cin + c) * taps * p->filters.nr);
+}
+
 void cb_winograd_pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
                       const struct cb_winograd_form *f, struct cb_threads *threads, const void *w,
                       const float *scale, void *packed)
 {
     struct pack p = { kernels, f, cb_filters_of(kernels, s, w, scale), packed };
     cb_threads_for(threads, f->panels * cb_size_divide(s->cin, LINE), pack_task, &p);
+}
+
+size_t cb_winograd_taps_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                              const struct cb_winograd_form *f)
+{
+    const size_t columns = cb_size_divide(s->cout, kernels->vector) * kernels->vector;
+    return cb_size_bytes(columns * s->cin, f->k[0] * f->k[1] * sizeof(float));
+}
+
+void cb_winograd_pack_taps(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
+                           const struct cb_winograd_form *f, struct cb_threads *threads,
+                           const void *w, const float *scale, void *packed)
+{
+    struct pack p = { kernels, f, cb_filters_of(kernels, s, w, scale), packed };
+    p.filters.nr = kernels->vector;
+    cb_threads_for(threads, cb_size_divide(s->cout, kernels->vector) * cb_size_divide(s->cin, LINE),
+                   pack_taps_task, &p);
 }

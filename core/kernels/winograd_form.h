@@ -39,3 +39,10 @@ size_t cb_winograd_packed_bytes(const struct cb_kernels *, const struct cb_conv_
 void cb_winograd_pack(const struct cb_kernels *, const struct cb_conv_shape *,
                       const struct cb_winograd_form *, struct cb_threads *, const void *w,
                       const float *scale, void *packed);
+
+/* The filters as they are, [vector of output channels][cin][tap][vector]. */
+size_t cb_winograd_taps_bytes(const struct cb_kernels *, const struct cb_conv_shape *,
+                              const struct cb_winograd_form *);
+void cb_winograd_pack_taps(const struct cb_kernels *, const struct cb_conv_shape *,
+                           const struct cb_winograd_form *, struct cb_threads *, const void *w,
+                           const float *scale, void *packed);

@@ -212,6 +212,7 @@ void cb_kernels_use_scalar(struct cb_kernels *k)
         .winograd_input = cb_scalar_winograd_input,
         .winograd_filter = cb_scalar_winograd_filter,
         .winograd_output = cb_scalar_winograd_output,
+        .winograd_taps = cb_scalar_winograd_taps,
         .max_rows = max_rows,
         .sum_rows = sum_rows,
         .clamp = clamp,

@@ -67,3 +67,20 @@ void cb_scalar_winograd_output(const struct cb_winograd_output *t)
             }
     }
 }
+
+/* A vector of this set is one number. */
+void cb_scalar_winograd_taps(const struct cb_winograd_taps *t)
+{
+    const size_t n = t->points, points = n * n;
+    for (size_t c = 0; c < t->channels; c++) {
+        float filter[3 * 3 * NR] = { 0 }, u[N * N * NR];
+        for (size_t tap = 0; tap < 3 * 3; tap++)
+            filter[tap * NR] = t->w[c * 3 * 3 + tap];
+        cb_scalar_winograd_filter(&(struct cb_winograd_filter){
+            .points = { n, n }, .taps = { 3, 3 }, .w = filter, .out = u, .plane = NR });
+        for (size_t tile = 0; tile < t->tiles; tile++)
+            for (size_t p = 0; p < points; p++)
+                t->out[tile * t->step + p * NR] +=
+                    t->in[p * t->plane + tile * t->row + c] * u[p * NR];
+    }
+}

@@ -6,3 +6,4 @@
 void cb_scalar_winograd_input(const struct cb_winograd_input *tile);
 void cb_scalar_winograd_filter(const struct cb_winograd_filter *filter);
 void cb_scalar_winograd_output(const struct cb_winograd_output *tile);
+void cb_scalar_winograd_taps(const struct cb_winograd_taps *taps);

@@ -59,6 +59,13 @@ static ALWAYS_INLINE vec vec_tanh(vec x)
         (void)a, (void)b;                                                                          \
         for (size_t row = 0; row < rows; row++, from += stride, to += stride) {                    \
             size_t i = 0;                                                                          \
+            for (; i + 2 * W <= n; i += 2 * W) {                                                   \
+                UNROLL                                                                             \
+                for (int j = 0; j < 2 * W; j += W) {                                               \
+                    const vec x = vec_load(from + i + j);                                          \
+                    vec_store_part(to + i + j, W, value);                                          \
+                }                                                                                  \
+            }                                                                                      \
             for (; i + W <= n; i += W) {                                                           \
                 const vec x = vec_load(from + i);                                                  \
                 vec_store_part(to + i, W, value);                                                  \

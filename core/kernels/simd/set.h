@@ -18,6 +18,7 @@ static ALWAYS_INLINE float vec_sum(vec v)
 #include "core/kernels/simd/rows.h"
 #include "core/kernels/simd/tile.h"
 #include "core/kernels/simd/winograd.h"
+#include "core/kernels/simd/winograd_taps.h"
 
 static void use_set(struct cb_kernels *k)
 {
@@ -30,6 +31,7 @@ static void use_set(struct cb_kernels *k)
     k->winograd_input = winograd_input;
     k->winograd_filter = winograd_filter;
     k->winograd_output = winograd_output;
+    k->winograd_taps = winograd_taps;
     k->max_rows = max_rows;
     k->sum_rows = sum_rows;
     k->clamp = clamp;

@@ -165,11 +165,13 @@ static ALWAYS_INLINE void output_of(const struct cb_winograd_output *t, const in
 #undef BODY
 }
 
-/* Both axes, or one of them: X(n0, m0, n1, m1) for n points and the m of 3, 5 and 7 taps. */
+/* Both axes, or one of them: X(n0, m0, n1, m1) for n points and the m of 3, 5 and 7 taps; lines of
+ * 2 and 4 taps. */
 #define FORM(X, n, m) X(n, m, n, m) X(1, 1, n, m) X(n, m, 1, 1)
 #define FORMS(X)                                                                                   \
     X(5, 2, 5, 2)                                                                                  \
-    FORM(X, 4, 2) FORM(X, 6, 4) FORM(X, 6, 2) FORM(X, 8, 6) FORM(X, 8, 4) FORM(X, 8, 2)
+    X(1, 1, 6, 5) X(1, 1, 6, 3) X(1, 1, 8, 7) X(1, 1, 8, 5) FORM(X, 4, 2) FORM(X, 6, 4)            \
+        FORM(X, 6, 2) FORM(X, 8, 6) FORM(X, 8, 4) FORM(X, 8, 2)
 
 static void winograd_input(const struct cb_winograd_input *t)
 {
@@ -200,6 +202,20 @@ static void winograd_output(const struct cb_winograd_output *t)
 #undef OUTPUT
 }
 
+/* G's rows for a point and its negative. */
+static ALWAYS_INLINE void filter_pair(const int n, const int k, const int pair, const vec *g,
+                                      vec *o)
+{
+    const float scale = 1 / norm_of(n, pair), p = point_of(n, pair);
+    vec sums[2] = { scale * g[0], scale * p * g[1] };
+    float power = scale * p * p;
+    UNROLL
+    for (int j = 2; j < k; j++, power *= p)
+        sums[j % 2] += power * g[j];
+    o[0] = sums[0] + sums[1];
+    o[1] = sums[0] - sums[1];
+}
+
 /* o = G g */
 static ALWAYS_INLINE void filter_points(const int n, const int k, const vec *g, vec *o)
 {
@@ -213,15 +229,8 @@ static ALWAYS_INLINE void filter_points(const int n, const int k, const vec *g, 
         return;
     }
     UNROLL
-    for (int pair = 0; pair < n / 2 - 1; pair++) {
-        vec sums[2] = { vec_all(0), vec_all(0) };
-        float power = 1 / norm_of(n, pair);
-        UNROLL
-        for (int j = 0; j < k; j++, power *= point_of(n, pair))
-            sums[j % 2] += power * g[j];
-        o[1 + 2 * pair] = sums[0] + sums[1];
-        o[2 + 2 * pair] = sums[0] - sums[1];
-    }
+    for (int pair = 0; pair < n / 2 - 1; pair++)
+        filter_pair(n, k, pair, g, o + 1 + 2 * pair);
     o[n - 1] = g[k - 1];
 }
 

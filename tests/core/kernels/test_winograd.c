@@ -136,6 +136,54 @@ static void compare_output(const struct cb_kernels *fast, const struct cb_kernel
     }
 }
 
+/* One output channel of the fast set at a time, as the scalar set's vector has one. */
+static void compare_taps(const struct cb_kernels *fast, const struct cb_kernels *scalar,
+                         const size_t n[2], const size_t m[2], const size_t k[2])
+{
+    enum { TILES = 3, CHANNELS = 19, PLANE = TILES * CHANNELS + 5 };
+    (void)m;
+    if (n[0] != n[1] || k[0] != 3 || k[1] != 3 || n[0] == CB_WINOGRAD_STRIDED || n[0] > 6)
+        return;
+    const size_t points = n[0] * n[1], vector = fast->vector;
+    const float *w = numbers(CHANNELS * 9 * 16, 6), *x = numbers(PIXELS * PLANE, 7);
+    static float got[TILES * PIXELS * NR], want[TILES * PIXELS * NR];
+    for (size_t i = 0; i < TILES * PIXELS * NR; i++)
+        got[i] = 0.5f;
+    struct cb_winograd_taps t = { .points = n[0],
+                                  .tiles = TILES,
+                                  .channels = CHANNELS,
+                                  .in = x,
+                                  .plane = PLANE,
+                                  .row = CHANNELS,
+                                  .w = w,
+                                  .out = got,
+                                  .step = points * fast->nr };
+    fast->winograd_taps(&t);
+    for (size_t j = 0; j < vector; j++) {
+        float column[CHANNELS * 9];
+        for (size_t i = 0; i < CHANNELS * 9; i++)
+            column[i] = w[i * vector + j];
+        for (size_t i = 0; i < TILES * PIXELS * NR; i++)
+            want[i] = 0.5f;
+        t.w = column;
+        t.out = want;
+        t.step = points * scalar->nr;
+        scalar->winograd_taps(&t);
+        float sums[2][TILES * PIXELS];
+        for (size_t i = 0; i < TILES * points; i++) {
+            sums[0][i] = want[i * scalar->nr];
+            sums[1][i] = got[i * fast->nr + j];
+        }
+        cb_expect_close(TILES * points, sums[1], sums[0], "%s %zu points, output %zu", fast->name,
+                        n[0], j);
+    }
+}
+
+Test(winograd, products_on_taps_equal_the_matrices)
+{
+    for_forms(compare_taps);
+}
+
 Test(winograd, input_transforms_equal_the_matrices)
 {
     for_forms(compare_input);
@@ -163,6 +211,7 @@ static const struct layer layers[] = {
     { 2, 5, 23, 17, 40, 1, 7, 1, 3 },  { 1, 23, 5, 20, 65, 7, 1, 1, 3 },
     { 1, 1, 29, 12, 11, 1, 3, 1, 1 },  { 1, 3, 3, 300, 31, 3, 3, 1, 1 },
     { 1, 40, 40, 24, 32, 3, 3, 1, 0 }, { 2, 6, 9, 7, 70, 5, 1, 1, 0 },
+    { 2, 23, 31, 3, 33, 7, 7, 2, 3 },  { 1, 45, 37, 3, 20, 11, 11, 4, 2 },
 };
 enum { LAYERS = sizeof layers / sizeof *layers };
 
