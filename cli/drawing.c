@@ -30,7 +30,8 @@ struct picture {
     const struct cb_layers *layers;
     struct box *boxes;
     int n_boxes, n_edges;
-    int *box_of; /* [n_inputs + layers->n], inputs first */
+    int *box_of;  /* [n_inputs + layers->n], inputs first */
+    int *readers; /* [layers->n]: how often each is read */
     int (*edges)[2];
 };
 
@@ -89,15 +90,6 @@ static void finish_box(struct picture *p, struct box *box, const struct cb_layer
              parameters[0] && macs[0] ? ", " : "", macs);
 }
 
-static int count_readers(const struct cb_layers *l, int layer)
-{
-    int n = 0;
-    for (int i = 0; i < l->n; i++)
-        for (int k = 0; k < l->item[i].n_from; k++)
-            n += l->item[i].from[k] == layer;
-    return n;
-}
-
 static void add_input(struct picture *p, int i)
 {
     const struct cb_graph *g = p->layers->graph;
@@ -114,7 +106,7 @@ static void add_layer(struct picture *p, int i)
     const struct cb_layer *layer = &p->layers->item[i];
     const int n_inputs = p->layers->graph->n_inputs;
     struct box *box = &p->boxes[p->n_boxes];
-    if (layer->in_place && layer->from[0] >= 0 && count_readers(p->layers, layer->from[0]) == 1) {
+    if (layer->in_place && layer->from[0] >= 0 && p->readers[layer->from[0]] == 1) {
         box = &p->boxes[p->box_of[n_inputs + layer->from[0]]];
         const size_t len = strlen(box->title);
         snprintf(box->title + len, sizeof box->title - len, " + %s", layer->op);
@@ -141,6 +133,11 @@ static struct cb_status make_picture(struct picture *p, const struct cb_layers *
     for (int i = 0; i < layers->n; i++)
         edges += (size_t)layers->item[i].n_from;
     *p = (struct picture){ .layers = layers };
+    CB_TRY(cb_arena_get(arena, (size_t)layers->n, sizeof *p->readers, "drawing", &p->readers));
+    for (int i = 0; i < layers->n; i++)
+        for (int k = 0; k < layers->item[i].n_from; k++)
+            if (layers->item[i].from[k] >= 0)
+                p->readers[layers->item[i].from[k]]++;
     CB_TRY(cb_arena_get(arena, (size_t)n, sizeof *p->boxes, "drawing", &p->boxes));
     CB_TRY(cb_arena_get(arena, (size_t)n, sizeof *p->box_of, "drawing", &p->box_of));
     CB_TRY(cb_arena_get(arena, edges, sizeof *p->edges, "drawing", &p->edges));

@@ -23,34 +23,51 @@ static bool is_bend(const struct cb_layout *l, int place)
     return place >= l->n_boxes;
 }
 
-static void find_layers(struct cb_layout *l)
+/* The edges of each box: first[box], then next[edge], to -1. */
+struct edge_lists {
+    int *first, *next;
+};
+
+static struct cb_status list_edges(const struct cb_layout *l, struct cb_arena *arena,
+                                   struct edge_lists *out)
 {
-    for (int to = 0; to < l->n_boxes; to++)
-        for (int e = 0; e < l->n_edges; e++) {
-            const int from = l->edges[e][0];
-            if (l->edges[e][1] == to && l->layer[from] >= l->layer[to])
-                l->layer[to] = l->layer[from] + 1;
-        }
+    CB_TRY(cb_arena_get(arena, (size_t)l->n_boxes, sizeof *out->first, "layout", &out->first));
+    CB_TRY(cb_arena_get(arena, (size_t)l->n_edges, sizeof *out->next, "layout", &out->next));
     for (int i = 0; i < l->n_boxes; i++)
-        if (l->layer[i] >= l->n_layers)
-            l->n_layers = l->layer[i] + 1;
+        out->first[i] = -1;
+    for (int e = l->n_edges - 1; e >= 0; e--) {
+        out->next[e] = out->first[l->edges[e][0]];
+        out->first[l->edges[e][0]] = e;
+    }
+    return cb_ok();
 }
 
-/* Bends that an edge from each box needs at most: down to one layer above its farthest target. */
-static int count_bends(const struct cb_layout *l, int box)
+static void find_layers(struct cb_layout *l, const struct edge_lists *lists)
+{
+    for (int box = 0; box < l->n_boxes; box++) {
+        for (int e = lists->first[box]; e >= 0; e = lists->next[e]) {
+            int *layer = &l->layer[l->edges[e][1]];
+            *layer = *layer > l->layer[box] ? *layer : l->layer[box] + 1;
+        }
+        l->n_layers = l->layer[box] >= l->n_layers ? l->layer[box] + 1 : l->n_layers;
+    }
+}
+
+/* Bends that the box's edges share: down to one layer above the farthest target. */
+static int count_bends(const struct cb_layout *l, const struct edge_lists *lists, int box)
 {
     int most = 0;
-    for (int e = 0; e < l->n_edges; e++) {
+    for (int e = lists->first[box]; e >= 0; e = lists->next[e]) {
         const int span = l->layer[l->edges[e][1]] - l->layer[box] - 1;
-        if (l->edges[e][0] == box && span > most)
-            most = span;
+        most = span > most ? span : most;
     }
     return most;
 }
 
-static struct cb_status add_lines(struct cb_layout *l, struct cb_arena *arena, const int *bends)
+static struct cb_status add_lines(struct cb_layout *l, const struct edge_lists *lists,
+                                  struct cb_arena *arena, const int *bends)
 {
-    const size_t most = (size_t)(l->n_places + l->n_edges);
+    const size_t most = (size_t)l->n_places + (size_t)l->n_edges;
     int next = l->n_boxes;
     CB_TRY(cb_arena_get(arena, most, sizeof *l->lines, "layout", &l->lines));
     for (int box = 0; box < l->n_boxes; box++) {
@@ -58,11 +75,9 @@ static struct cb_status add_lines(struct cb_layout *l, struct cb_arena *arena, c
             l->layer[next + i] = l->layer[box] + 1 + i;
             l->lines[l->n_lines++] = (struct cb_layout_line){ i ? next + i - 1 : box, next + i };
         }
-        for (int e = 0; e < l->n_edges; e++) {
+        for (int e = lists->first[box]; e >= 0; e = lists->next[e]) {
             const int to = l->edges[e][1], span = l->layer[to] - l->layer[box] - 1;
-            if (l->edges[e][0] == box)
-                l->lines[l->n_lines++] =
-                    (struct cb_layout_line){ span ? next + span - 1 : box, to };
+            l->lines[l->n_lines++] = (struct cb_layout_line){ span ? next + span - 1 : box, to };
         }
         next += bends[box];
     }
@@ -199,26 +214,40 @@ static void place_all(struct work *w, double (*block)[3])
     }
 }
 
-struct cb_status cb_layout_find(struct cb_layout *l, struct cb_arena *arena)
+/* Layers of the boxes, and how many bends each needs. */
+static struct cb_status count_places(struct cb_layout *l, const struct edge_lists *lists,
+                                     struct cb_arena *arena, int **bends)
 {
-    struct work w = { .l = l };
-    double(*block)[3];
-    int *bends, *layer;
+    int *layer;
     l->n_places = l->n_boxes;
     l->n_layers = l->n_lines = 0;
     l->right = 0;
-    CB_TRY(cb_arena_get(arena, (size_t)l->n_boxes, sizeof *bends, "layout", &bends));
+    CB_TRY(cb_arena_get(arena, (size_t)l->n_boxes, sizeof **bends, "layout", bends));
     CB_TRY(cb_arena_get(arena, (size_t)l->n_boxes, sizeof *layer, "layout", &l->layer));
-    find_layers(l);
+    find_layers(l, lists);
     for (int i = 0; i < l->n_boxes; i++)
-        l->n_places += bends[i] = count_bends(l, i);
+        l->n_places += (*bends)[i] = count_bends(l, lists, i);
+    if (l->n_places > CB_LAYOUT_MOST || l->n_edges > CB_LAYOUT_MOST)
+        return cb_fail(CB_ERR_TOO_LARGE, "a drawing with %d bends and %d lines, most is %d",
+                       l->n_places - l->n_boxes, l->n_edges, CB_LAYOUT_MOST);
     CB_TRY(cb_arena_get(arena, (size_t)l->n_places, sizeof *layer, "layout", &layer));
     if (l->n_boxes)
         memcpy(layer, l->layer, (size_t)l->n_boxes * sizeof *layer);
     l->layer = layer;
+    return cb_ok();
+}
+
+struct cb_status cb_layout_find(struct cb_layout *l, struct cb_arena *arena)
+{
+    struct work w = { .l = l };
+    struct edge_lists lists;
+    double(*block)[3];
+    int *bends;
+    CB_TRY(list_edges(l, arena, &lists));
+    CB_TRY(count_places(l, &lists, arena, &bends));
     CB_TRY(cb_arena_get(arena, (size_t)l->n_places, sizeof *l->x, "layout", &l->x));
     CB_TRY(cb_arena_get(arena, (size_t)l->n_places, sizeof *block, "layout", &block));
-    CB_TRY(add_lines(l, arena, bends));
+    CB_TRY(add_lines(l, &lists, arena, bends));
     CB_TRY(find_neighbours(l, true, arena, &w.above));
     CB_TRY(find_neighbours(l, false, arena, &w.below));
     CB_TRY(find_rows(&w, arena));

@@ -8,6 +8,8 @@
 
 #include "core/base/arena.h"
 
+#define CB_LAYOUT_MOST 200000 /* places, and edges: beyond, nobody could read it */
+
 struct cb_layout_line {
     int from, to; /* places one layer apart; from n_boxes on: bends */
 };
@@ -26,5 +28,5 @@ struct cb_layout {
     struct cb_layout_line *lines; /* [n_lines] */
 };
 
-/* What is made lies in `arena`. Errors: CB_ERR_NOMEM. */
+/* What is made lies in `arena`. Errors: CB_ERR_NOMEM, CB_ERR_TOO_LARGE. */
 CB_MUST_USE struct cb_status cb_layout_find(struct cb_layout *layout, struct cb_arena *arena);
