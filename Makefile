@@ -150,6 +150,15 @@ check: $(OUT)/unit-tests $(OUT)/cambium replay
 check-models: $(OUT)/unit-tests
 	@$(OUT)/unit-tests --timeout 600 --filter 'reference/*'
 
+PYTHON ?= /usr/bin/python3
+
+## families: small networks of every family, made by PyTorch, forward and backward against its answers
+families: $(OUT)/unit-tests
+	@if $(PYTHON) -c 'import torch, onnx' 2>/dev/null; then \
+	    $(PYTHON) tests/models/make_families.py build/families && \
+	    CAMBIUM_FAMILIES=build/families $(OUT)/unit-tests --timeout 600 --filter 'networks/of_every*'; \
+	else echo "families: skipped: $(PYTHON) has no torch or no onnx (Debian: python3-torch python3-onnx)"; fi
+
 ## bench-kernels: GFLOP/s of convolutions and products by shape, set and threads
 bench-kernels: $(OUT)/bench-kernels
 	@$<
@@ -171,6 +180,19 @@ build/aarch64/core-tests: $(call OBJ,$(ARM_TESTS) $(filter core/%,$(LIB_SRC))) b
 check-aarch64:
 	@$(MAKE) MODE=aarch64 build/aarch64/core-tests
 	@qemu-aarch64-static -R 128G build/aarch64/core-tests $(FILTER)
+
+ARM_LIBS := build/aarch64-root/usr/lib/aarch64-linux-gnu
+# `cambium verify` for AArch64, to run whole networks under emulation.
+ARM_VERIFY := $(filter core/% importers/onnx/% importers/tensor/% importers/model/% importers/cache/%,$(LIB_SRC)) \
+              cli/verify.c cli/graph_run.c cli/output.c cli/options.c server/json.c tests/plain/verify.c
+build/aarch64/verify: $(call OBJ,$(ARM_VERIFY)) $(OUT)/proto/onnx.pb-c.o
+	@echo "LD $@"
+	@$(CC) -o $@ $^ $(addprefix $(ARM_LIBS)/,libprotobuf-c.a libcjson.so.1 libnettle.a) -lpthread -lm
+
+## families-aarch64: the networks of `make families` (or FOLDERS) on NEON kernels, under qemu
+families-aarch64:
+	@$(MAKE) MODE=aarch64 build/aarch64/verify
+	@qemu-aarch64-static -R 128G -L /usr/aarch64-linux-gnu -E LD_LIBRARY_PATH=$(ARM_LIBS) build/aarch64/verify --of-largest 1e-4 $(or $(FOLDERS),build/families)
 
 ## sanitize: the tests under the address and undefined-behaviour sanitizers; leaks fail too
 sanitize:
@@ -269,6 +291,6 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all help replay check check-models check-aarch64 deps-aarch64 sanitize fuzz bench bench-tools bench-load bench-deps plots bench-kernels check-layers format deps test run seedling install clean
+.PHONY: all help replay check check-models families families-aarch64 check-aarch64 deps-aarch64 sanitize fuzz bench bench-tools bench-load bench-deps plots bench-kernels check-layers format deps test run seedling install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -20,7 +20,7 @@
 #define BLOCK 64        /* cases that are told at once */
 
 struct options {
-    double rtol, atol;
+    double rtol, atol, of_largest;
     bool quiet, no_passes;
 };
 
@@ -34,6 +34,9 @@ static const struct cb_option rows[] = {
       .max = 1 },
     { .name = "atol", .kind = CB_OPTION_REAL, .offset = offsetof(struct options, atol),
       .value = "A", .help = "absolute tolerance (1e-7)", .min = 0, .max = 1e6 },
+    { .name = "of-largest", .kind = CB_OPTION_REAL, .offset = offsetof(struct options, of_largest),
+      .value = "S", .help = "absolute tolerance as a share of the output's largest element (0)",
+      .min = 0, .max = 1 },
     { .name = "quiet", .letter = 'q', .kind = CB_OPTION_FLAG,
       .offset = offsetof(struct options, quiet), .help = "no lines for cases that are ok" },
     { .name = "no-passes", .kind = CB_OPTION_FLAG, .offset = offsetof(struct options, no_passes),
@@ -105,19 +108,28 @@ static bool is_close(double got, double want, double rtol, double atol)
     return isfinite(got) && isfinite(want) && fabs(got - want) <= atol + rtol * fabs(want);
 }
 
+/* What rounding leaves behind many layers goes by the size of all elements, not of each. */
+static double absolute_tolerance(const struct bench *v, const struct cb_tensor *want)
+{
+    double largest = 0;
+    for (size_t i = 0; i < cb_tensor_count(want); i++)
+        if (isfinite(want->f[i]))
+            largest = fmax(largest, fabs((double)want->f[i]));
+    return fmax(v->options->atol, v->options->of_largest * largest);
+}
+
 static struct cb_status compare_reals(const struct bench *v, const struct cb_tensor *got,
                                       const struct cb_tensor *want)
 {
-    const double rtol = relative_tolerance(v, want->dtype);
+    const double rtol = relative_tolerance(v, want->dtype), atol = absolute_tolerance(v, want);
     const size_t n = cb_tensor_count(want);
     size_t wrong = 0, worst = 0;
     double most = -1;
     for (size_t i = 0; i < n; i++) {
         const double a = (double)got->f[i], b = (double)want->f[i];
-        if (is_close(a, b, rtol, v->options->atol))
+        if (is_close(a, b, rtol, atol))
             continue;
-        const double error =
-            isfinite(a - b) ? fabs(a - b) / (v->options->atol + rtol * fabs(b)) : HUGE_VAL;
+        const double error = isfinite(a - b) ? fabs(a - b) / (atol + rtol * fabs(b)) : HUGE_VAL;
         wrong++;
         if (error > most) {
             most = error;
@@ -427,9 +439,10 @@ const struct cb_verb cb_verb_verify = {
     .notes = "Each DIR is a case (model.onnx, test_data_set_N/input_K.pb, output_K.pb) or a\n"
              "folder of cases. A line a case: ok, FAIL or unsupported, the folder, why; then\n"
              "the counts. Types and shapes must be equal, whole numbers too; real numbers\n"
-             "within the tolerances; NaN equals NaN. Exit status 1 when any failed. Many cases\n"
-             "run beside each other, each on one thread. Where If or Loop depend on inputs, the\n"
-             "model is loaded for those of the case.\n",
+              "within the tolerances; NaN equals NaN. Exit status 1 when any failed. Many cases\n"
+              "run beside each other, each on one thread. Where If or Loop depend on inputs, the\n"
+              "model is loaded for those of the case. Deep networks whose outputs come near 0\n"
+              "want --of-largest 1e-4.\n",
     .examples = "  cambium verify onnx/backend/test/data/node\n"
                 "  cambium verify models/squeezenet1.1 --atol 1e-4\n",
     .options = rows,

@@ -1,11 +1,13 @@
 #!/bin/sh
-# aarch64_root.sh DIR: the one library that the core needs, for AArch64 as Debian packages it, unpacked under DIR.
+# aarch64_root.sh DIR: the libraries that the core and the reading of networks need, for AArch64 as Debian packages
+# them, unpacked under DIR.
 #
 # It is not installed: apt works here with its own state, as if on an empty AArch64 system, and needs no root.
 set -eu
 mkdir -p "$1"
 root=$(cd "$1" && pwd)
-[ ! -e "$root/complete" ] || exit 0
+packages="nettle-dev libprotobuf-c-dev libcjson-dev libcjson1"
+[ "$(cat "$root/complete" 2>/dev/null)" != "$packages" ] || exit 0
 apt="$root/apt"
 mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
 : >"$apt/status"
@@ -20,7 +22,8 @@ APT::Sandbox::User "";
 END
 export APT_CONFIG="$apt/conf"
 apt-get -q -q update
-(cd "$apt" && apt-get -q -q download nettle-dev)
-dpkg-deb -x "$apt"/nettle-dev_*.deb "$root"
+# shellcheck disable=SC2086
+(cd "$apt" && apt-get -q -q download $packages)
+for deb in "$apt"/*.deb; do dpkg-deb -x "$deb" "$root"; done
 rm -r "$apt"
-touch "$root/complete"
+echo "$packages" >"$root/complete"

@@ -20,6 +20,7 @@
 
 enum {
     DEPTH = 256,     /* input channels at a time: rows and panel stay in the first cache */
+    LEAST = 3,       /* input channels: with fewer, transforms cost what the products save */
     MOST_OF_8 = 48,  /* input channels with 8 points along both axes: their sums err most */
     TAPS_TILES = 16, /* on taps: at a time, their sums stay in the first cache */
     TAPS_MOST = 64,  /* tiles above which it never pays */
@@ -37,7 +38,7 @@ struct variant {
 static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s, struct variant v)
 {
     struct cb_winograd_form f;
-    return cb_winograd_form_of(kernels, s, v.points, &f) &&
+    return s->cin >= LEAST && cb_winograd_form_of(kernels, s, v.points, &f) &&
            (f.points < CB_WINOGRAD_PIXELS || s->cin <= MOST_OF_8) &&
            (!v.taps || (f.total <= TAPS_MOST && f.k[0] == 3 && f.k[1] == 3));
 }

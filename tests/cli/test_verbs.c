@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/file.h"
@@ -249,11 +250,47 @@ Test(inspect, shows_layers_recipe_and_anatomy)
     cr_expect_str_eq(get(conv, "op")->valuestring, "Conv");
     cr_expect_str_eq(get(conv, "output")->valuestring, "conv");
     cr_expect(cJSON_GetArrayItem(get(conv, "shape"), 1)->valueint == 4);
+    cr_expect(get(conv, "activation_bytes")->valueint == 4 * 16 * 16 * 4);
+    cr_expect(get(json, "activation_bytes_at_once")->valueint == 2 * 4 * 16 * 16 * 4);
+    const cJSON *field = get(conv, "receptive_field");
+    cr_expect(cJSON_GetArrayItem(get(field, "size"), 1)->valueint == 3 &&
+              cJSON_GetArrayItem(get(field, "offset"), 0)->valueint == -1 &&
+              cJSON_GetArrayItem(get(field, "stride"), 0)->valueint == 1 &&
+              cJSON_IsFalse(get(field, "whole")));
+    field = get(cJSON_GetArrayItem(layers, 4), "receptive_field");
+    cr_expect(cJSON_IsTrue(get(field, "whole")) &&
+              cJSON_IsNull(cJSON_GetArrayItem(get(field, "size"), 0)));
     cJSON_Delete(json);
     EXPECT_PROGRAM(0, &run, "inspect", in("models/tiny"));
     cr_expect(strstr(run.out, "CAM layer    'features'") && !strstr(run.out, "assumed"), "%s",
               run.out);
     program_free(&run);
+}
+
+static const char *text_of(struct cb_bytes file)
+{
+    static char text[1 << 16];
+    snprintf(text, sizeof text, "%.*s", (int)file.len, (const char *)file.data);
+    return text;
+}
+
+Test(inspect, draws_the_graph)
+{
+    struct cb_bytes file;
+    EXPECT_PROGRAM(0, NULL, "inspect", in("models/tiny"), "--svg", in("tiny.svg"), "--dot",
+                   in("tiny.dot"));
+    cr_assert(cb_file_map(in("tiny.svg"), &file).code == CB_OK);
+    const char *svg = text_of(file);
+    cr_expect(strncmp(svg, "<svg ", 5) == 0 && strstr(svg, "Conv 3x3 + Relu<") &&
+              strstr(svg, "[1,4,16,16], sees 3 /1<") &&
+              strstr(svg, "GlobalAveragePool + Flatten<"));
+    cb_file_unmap(&file);
+    cr_assert(cb_file_map(in("tiny.dot"), &file).code == CB_OK);
+    const char *dot = text_of(file);
+    cr_expect(strncmp(dot, "digraph ", 8) == 0 && strstr(dot, "b0 -> b1;") &&
+              strstr(dot, "b2 -> b3;") && !strstr(dot, "b4"));
+    cb_file_unmap(&file);
+    EXPECT_PROGRAM(1, NULL, "inspect", in("models/tiny"), "--svg", in("no/such/folder.svg"));
 }
 
 Test(inspect, describes_a_network_that_takes_no_photo)

@@ -1,8 +1,6 @@
 /* Whole networks with another framework's answers: folders in $CAMBIUM_ZOO with model.onnx,
  * test_data_set_0 and cam.npz (a zip of .npy files: map [h,w] and cls, Grad-CAM of image 0 at the
  * last spatial layer). Skipped without it. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <math.h>
@@ -12,25 +10,8 @@
 
 #include "core/grad/grad.h"
 #include "importers/model/load.h"
-#include "importers/tensor/npy.h"
 #include "importers/tensor/pb.h"
-
-static void read_npz(const char *path, const char *name, struct cb_arena *arena,
-                     struct cb_tensor *out)
-{
-    struct archive *a = archive_read_new();
-    struct archive_entry *entry;
-    archive_read_support_format_zip(a);
-    cr_assert_eq(archive_read_open_filename(a, path, 1 << 16), ARCHIVE_OK, "%s", path);
-    while (archive_read_next_header(a, &entry) == ARCHIVE_OK) {
-        if (strcmp(archive_entry_pathname(entry), name))
-            continue;
-        static uint8_t data[1 << 20];
-        const la_ssize_t len = archive_read_data(a, data, sizeof data);
-        cr_assert(cb_npy_read(arena, (struct cb_bytes){ data, (size_t)len }, out).code == CB_OK);
-    }
-    archive_read_free(a);
-}
+#include "tests/support/npz.h"
 
 static struct cb_tensor read_pb(const char *folder, const char *name, struct cb_arena *arena)
 {
@@ -110,8 +91,8 @@ static void check_network(const char *folder, enum cb_isa isa)
     cr_expect_lt(worst, 1e-4 * most, "%s: output off by %g of %g", folder, worst, most);
 
     snprintf(path, sizeof path, "%.480s/cam.npz", folder);
-    read_npz(path, "map.npy", &arena, &map);
-    read_npz(path, "cls.npy", &arena, &cls);
+    cr_assert(npz_read(path, "map", &arena, &map), "%s", path);
+    cr_assert(npz_read(path, "cls", &arena, &cls), "%s", path);
     cb_grad_seed(grad, 1)->f[cls.i[0]] = 1; /* image 0's row */
     cb_grad_run(grad);
     const size_t area = cb_tensor_count(&map);
