@@ -1,6 +1,9 @@
 #include "core/model/receptive_field.h"
 
+#include <math.h>
 #include <string.h>
+
+#define SAME_STRIDE 1e-6 /* of strides: those behind Resize are quotients */
 
 struct walk {
     const struct cb_graph *graph;
@@ -40,7 +43,7 @@ static void join_axis(struct cb_field *y, int i, const struct cb_field_axis *x)
         return;
     if (!a->located) {
         *a = *x;
-    } else if (a->of != x->of || a->stride != x->stride) {
+    } else if (a->of != x->of || fabs(a->stride - x->stride) > SAME_STRIDE * x->stride) {
         y->whole = true;
     } else {
         a->start = x->start < a->start ? x->start : a->start;
@@ -106,6 +109,67 @@ static void by_window(const struct walk *w, const struct cb_node *n, struct cb_f
         out[0].whole |= field_of(w, n->in[k])->depends;
     if (n->n_out > 1)
         out[1] = out[0];
+}
+
+/* Output i sees the inputs that are at * i + from .. at * i + to. */
+static void rescale(struct cb_field_axis *a, double at, double from, double to)
+{
+    a->start += a->stride * from;
+    a->end += a->stride * to;
+    a->stride *= at;
+}
+
+/* Input j reaches the outputs j * stride - pad + k * dilation. */
+static void by_conv_transpose(const struct walk *w, const struct cb_node *n, struct cb_field out[])
+{
+    const struct cb_window *window = &n->attr.conv_transpose.window;
+    const int last = shape_of(w, n->in[0])->rank - 1;
+    out[0] = *field_of(w, n->in[0]);
+    for (int k = 0; k < window->rank && k + 1 < last; k++) {
+        const double stride = (double)window->stride[k], pad = (double)window->pad_begin[k];
+        const double reach = (double)((window->kernel[k] - 1) * window->dilation[k]);
+        rescale(&out[0].axis[k + 1], 1 / stride, (pad - reach) / stride, pad / stride);
+    }
+    gather_axis(&out[0], last);
+    out[0].whole |= field_of(w, n->in[1])->depends;
+}
+
+static void by_depth_to_space(const struct walk *w, const struct cb_node *n, struct cb_field out[])
+{
+    const double size = (double)n->attr.blocks.size;
+    out[0] = *field_of(w, n->in[0]);
+    for (int i = 1; i <= 2; i++)
+        if (n->op == CB_OP_DEPTH_TO_SPACE)
+            rescale(&out[0].axis[i], 1 / size, (1 - size) / size, 0);
+        else
+            rescale(&out[0].axis[i], size, 0, size - 1);
+}
+
+/* Between the places at most: the nearest may lie on either side. */
+static void by_resize(const struct walk *w, const struct cb_node *n, struct cb_field out[])
+{
+    const struct cb_shape *x = shape_of(w, n->in[0]), *y = shape_of(w, n->out[0]);
+    const enum cb_resize_place place = n->attr.resize.place;
+    out[0] = *field_of(w, n->in[0]);
+    for (int i = 0; i < x->rank; i++) {
+        const double scale = n->attr.resize.scale[i];
+        const bool aligned = place == CB_PLACE_ALIGN_CORNERS,
+                   halves = place <= CB_PLACE_PYTORCH_HALF_PIXEL;
+        double at = 1 / scale, first = 0, reach = n->attr.resize.mode == CB_RESIZE_CUBIC ? 2 : 1;
+        if (x->dim[i] == y->dim[i] && scale == 1)
+            continue;
+        if (place == CB_PLACE_TF_CROP_AND_RESIZE || place == CB_PLACE_HALF_PIXEL_SYMMETRIC) {
+            gather_axis(&out[0], i);
+            continue;
+        }
+        if (aligned)
+            at = y->dim[i] > 1 ? (double)(x->dim[i] - 1) / (double)(y->dim[i] - 1) : 1;
+        if (halves || place == CB_PLACE_TF_HALF_PIXEL_FOR_NN)
+            first = 0.5 / scale - (halves ? 0.5 : 0);
+        if (n->attr.resize.antialias && scale < 1)
+            reach /= scale;
+        rescale(&out[0].axis[i], at, first - reach, first + reach);
+    }
 }
 
 static void by_global_pool(const struct walk *w, const struct cb_node *n, struct cb_field out[])
@@ -339,6 +403,9 @@ static const struct rule {
 } rules[] = {
     { CB_OP_CONV,                CB_OP_CONV,              by_window },
     { CB_OP_MAX_POOL,            CB_OP_AVERAGE_POOL,      by_window },
+    { CB_OP_CONV_TRANSPOSE,      CB_OP_CONV_TRANSPOSE,    by_conv_transpose },
+    { CB_OP_DEPTH_TO_SPACE,      CB_OP_SPACE_TO_DEPTH,    by_depth_to_space },
+    { CB_OP_RESIZE,              CB_OP_RESIZE,            by_resize },
     { CB_OP_GLOBAL_AVERAGE_POOL, CB_OP_GLOBAL_MAX_POOL,   by_global_pool },
     { CB_OP_BATCH_NORM,          CB_OP_LRN,               as_input },
     { CB_OP_LAYER_NORM,          CB_OP_LAYER_NORM,        by_layer_norm },

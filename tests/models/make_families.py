@@ -20,6 +20,7 @@ from onnx import numpy_helper
 
 import families_classic
 import families_graphs
+import families_maps
 import families_modern
 import families_other
 from families_kit import NETWORKS, prepare

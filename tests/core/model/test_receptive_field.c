@@ -210,6 +210,56 @@ Test(receptive_field, of_dilated_convolutions_and_slices_moves_with_them)
     finish(&t);
 }
 
+/* Every second output of a transposed 2x2 convolution sees the same input; of a 4x4 one with a pad
+ * of 1 two each. */
+Test(receptive_field, of_transposed_convolutions_has_a_stride_below_1)
+{
+    struct bench t = begin(ONNX_DIMS(1, 1, 8, 8));
+    onnx_random(&t.b, "w2", ONNX_DIMS(1, 1, 2, 2), 1);
+    onnx_random(&t.b, "w4", ONNX_DIMS(1, 1, 4, 4), 1);
+    const char *small = node(&t, "ConvTranspose", "x w2");
+    onnx_attr_ints(&t.b, "strides", ONNX_DIMS(2, 2));
+    const char *large = node(&t, "ConvTranspose", "v1 w4");
+    onnx_attr_ints(&t.b, "strides", ONNX_DIMS(2, 2));
+    onnx_attr_ints(&t.b, "pads", ONNX_DIMS(1, 1, 1, 1));
+    solve(&t);
+    expect_field(&t, small, 0, -0.5, 1.5, 0.5);
+    expect_field(&t, large, 0, -1, 2.25, 0.25);
+    finish(&t);
+}
+
+/* Twice as large by the mean of two, then half by steps: stride 1 again, joined with what it was.
+ */
+Test(receptive_field, of_resized_maps_meets_the_path_beside_it)
+{
+    struct bench t = begin(ONNX_DIMS(1, 1, 8, 8));
+    const float scales[] = { 1, 1, 2, 2 };
+    onnx_floats(&t.b, "scales", ONNX_DIMS(4), scales);
+    onnx_floats(&t.b, "roi", ONNX_DIMS(0), scales);
+    const char *large = node(&t, "Resize", "x roi scales");
+    onnx_attr_text(&t.b, "mode", "linear");
+    const char *again = conv(&t, 1, 2, 0);
+    const char *sum = both(&t, "Add", again, "x");
+    solve(&t);
+    expect_field(&t, large, 0, -1.25, 3, 0.5);
+    expect_field(&t, sum, 0, -1.25, 3, 1);
+    cr_expect(!field(&t, sum)->whole);
+    finish(&t);
+}
+
+Test(receptive_field, of_blocks_made_channels_and_back_is_a_block)
+{
+    struct bench t = begin(ONNX_DIMS(1, 1, 8, 8));
+    const char *deep = node(&t, "SpaceToDepth", "x");
+    onnx_attr_int(&t.b, "blocksize", 2);
+    const char *back = node(&t, "DepthToSpace", deep);
+    onnx_attr_int(&t.b, "blocksize", 2);
+    solve(&t);
+    expect_field(&t, deep, 0, 0, 2, 2);
+    expect_field(&t, back, 0, -1, 3, 1);
+    finish(&t);
+}
+
 Test(receptive_field, behind_a_gate_is_the_path_beside_it_and_everything)
 {
     struct bench t = begin(ONNX_DIMS(1, 1, 16, 16));
