@@ -58,6 +58,11 @@ static void random_axis(struct cb_rng *rng, struct cb_conv_shape *s, int i)
     s->in[i] = 1 + below(rng, i == 0 ? 3 : 13);
     while (s->in[i] + pads < span)
         s->in[i]++;
+    if (below(rng, 6) == 0 && s->in[i] > span) { /* cropped: gradients do so */
+        s->pad[i] = (size_t)-1;
+        s->out[i] = (s->in[i] - 1 - span) / s->stride[i] + 1;
+        return;
+    }
     s->out[i] = (s->in[i] + pads - span) / s->stride[i] + 1;
 }
 
