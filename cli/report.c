@@ -298,8 +298,8 @@ static struct cb_status add_plots(struct cb_buf *out, const struct cb_report *r,
         cb_buf_printf(out, "<div><h2>Learning curve</h2>\n");
         cb_report_curve(out, r->curve);
         cb_buf_printf(out,
-                      "<p class=\"soft\">Mean of %d draws, and its 95 %% interval. Still "
-                      "rising at the end: more photos will help.</p></div>\n",
+                      "<p class=\"soft\">Mean of %d draws, and its 95 %% interval. Where it "
+                      "still rises at the end, more photos help.</p></div>\n",
                       r->curve->seeds);
     }
     cb_buf_printf(out, "</div>\n");

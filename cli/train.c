@@ -159,6 +159,7 @@ static struct cb_status save_report(const char *path, const struct cb_train_repo
 {
     char about[160];
     const bool all = r->cross_validation.n > 0;
+    const char *slash = strrchr(output, '/');
     if (all)
         snprintf(about, sizeof about,
                  "%d photos of %d classes, each judged by a head that never saw it (%d folds)",
@@ -167,7 +168,7 @@ static struct cb_status save_report(const char *path, const struct cb_train_repo
         snprintf(about, sizeof about,
                  "%d held-out photos of %d classes, judged by a head that learned from %d others",
                  r->judged.held_out.n, r->classes, r->photos - r->judged.held_out.n);
-    const struct cb_report report = { .title = output,
+    const struct cb_report report = { .title = slash ? slash + 1 : output,
                                       .about = about,
                                       .evaluation =
                                           all ? &r->cross_validation : &r->judged.held_out,
