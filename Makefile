@@ -211,6 +211,8 @@ fuzz:
 	    build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=3000 \
 	        -artifact_prefix=build/corpus/$$f- build/corpus/$$f tests/fuzz/corpus/$$f || exit 1; done
 
+build/fuzz/fuzz_onnx build/fuzz/fuzz_network build/fuzz/fuzz_head: build/fuzz/tests/fuzz/wire_mutator.o
+
 build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libcambium.a
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)

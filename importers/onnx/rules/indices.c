@@ -43,14 +43,17 @@ struct cb_status cb_onnx_import_trilu(struct cb_onnx_node *node)
     return cb_onnx_add_same(node, &attr);
 }
 
-/* EyeLike: ones in x's shape, of which both triangles leave diagonal k. */
+/* EyeLike: ones in x's shape, of which both triangles leave diagonal k. Only a matrix has two sizes
+ * to make its shape of. */
 struct cb_status cb_onnx_import_eye_like(struct cb_onnx_node *node)
 {
     union cb_attr fill = cb_attr_default(CB_OP_CONSTANT_OF_SHAPE);
     union cb_attr triangle = cb_attr_default(CB_OP_TRILU);
     const enum cb_dtype own = cb_onnx_in(node, 0)->dtype;
-    int shape, ones, upper;
+    union cb_attr matrix = cb_attr_default(CB_OP_RESHAPE);
+    int shape, sizes, ones, upper;
     int64_t type;
+    matrix.reshape.dims = (struct cb_list){ 1, { 2 } };
     CB_TRY(cb_onnx_attr_int(node, "dtype", 0, &type));
     CB_TRY(cb_onnx_attr_int(node, "k", 0, &triangle.trilu.k));
     fill.fill.dtype = type ? cb_onnx_dtype(type) : own;
@@ -58,11 +61,13 @@ struct cb_status cb_onnx_import_eye_like(struct cb_onnx_node *node)
     if (fill.fill.dtype == CB_DTYPE_NONE)
         return cb_fail(CB_ERR_UNSUPPORTED, "type %s", type ? cb_onnx_dtype_name(type) : "unknown");
     CB_TRY(cb_onnx_temp(node, node->out[0], "shape", &shape));
+    CB_TRY(cb_onnx_temp(node, node->out[0], "sizes", &sizes));
     CB_TRY(cb_onnx_temp(node, node->out[0], "ones", &ones));
     CB_TRY(cb_onnx_temp(node, node->out[0], "upper", &upper));
     CB_TRY(cb_onnx_add(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(shape)));
+    CB_TRY(cb_onnx_add(node, CB_OP_RESHAPE, &matrix, CB_ONNX_ARGS(shape), CB_ONNX_ARGS(sizes)));
     CB_TRY(
-        cb_onnx_add(node, CB_OP_CONSTANT_OF_SHAPE, &fill, CB_ONNX_ARGS(shape), CB_ONNX_ARGS(ones)));
+        cb_onnx_add(node, CB_OP_CONSTANT_OF_SHAPE, &fill, CB_ONNX_ARGS(sizes), CB_ONNX_ARGS(ones)));
     CB_TRY(cb_onnx_add(node, CB_OP_TRILU, &triangle, CB_ONNX_ARGS(ones), CB_ONNX_ARGS(upper)));
     triangle.trilu.lower = true;
     return cb_onnx_add(node, CB_OP_TRILU, &triangle, CB_ONNX_ARGS(upper),
