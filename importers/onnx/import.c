@@ -49,6 +49,16 @@ struct cb_status cb_onnx_temp(struct cb_onnx_node *node, int like, const char *w
                               out);
 }
 
+struct cb_status cb_onnx_step(struct cb_onnx_node *node, enum cb_op op, const union cb_attr *attr,
+                              struct cb_onnx_args in, int *out)
+{
+    int made; /* `in` may be the list of *out alone */
+    CB_TRY(cb_onnx_temp(node, node->out[0], cb_op_get(op)->name, &made));
+    CB_TRY(cb_onnx_add(node, op, attr, in, CB_ONNX_ARGS(made)));
+    *out = made;
+    return cb_ok();
+}
+
 static struct cb_status add_constant(struct cb_onnx_node *node, const char *what,
                                      const struct cb_tensor *tensor, int *out)
 {

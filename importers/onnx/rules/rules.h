@@ -20,7 +20,7 @@ cb_onnx_rule_fn cb_onnx_import_fast_gelu, cb_onnx_import_bias_gelu, cb_onnx_impo
     cb_onnx_import_fused_matmul, cb_onnx_import_fused_gemm;
 
 /* out = the activation that attribute `activation` names, of x; x itself where it names none.
- * params: alpha and beta, or of Clip min and max; those beyond n are the operator's defaults. */
+ * params: n of alpha and beta, or of Clip min and max; 0: the operator's defaults. */
 CB_MUST_USE struct cb_status cb_onnx_add_activation(struct cb_onnx_node *node, const float *params,
                                                     size_t n, int x, int out);
 
