@@ -1,5 +1,4 @@
 /* cli/bench.c - cambium bench: how fast a network runs. Only the run itself is timed. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>

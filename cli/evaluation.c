@@ -1,7 +1,5 @@
 #include "cli/evaluation.h"
 
-#include <string.h>
-
 #include "cli/output.h"
 #include "server/train_job.h"
 

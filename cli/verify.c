@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "cli/graph_run.h"
-#include "cli/model_arg.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "core/base/file.h"

@@ -1,6 +1,5 @@
 #include "importers/cache/cache.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -1,7 +1,6 @@
 /* cambium quantize on a small model and drawn photos. */
 #include <cjson/cJSON.h>
 #include <criterion/criterion.h>
-#include <math.h>
 #include <string.h>
 
 #include "core/base/file.h"

@@ -1,6 +1,5 @@
 /* importers/onnx/rules/resize.c - Resize and Upsample, which has become it. They name axes of x as
  * it is, so they need no transposes: a pass moves those that are there through. */
-#include <string.h>
 
 #include "importers/onnx/attrs.h"
 #include "importers/onnx/rules/rules.h"

@@ -4,15 +4,18 @@
 
 #include "importers/onnx/import.h"
 
-/* The row for op_type in that opset of its domain ("": ai.onnx); NULL when there is none. */
-const struct cb_onnx_rule *cb_onnx_rule_find(const char *domain, const char *op_type,
-                                             int64_t opset);
-
 /* The operators of one domain. */
 struct cb_onnx_rules {
     const struct cb_onnx_rule *rule;
     size_t n;
 };
+
+/* Those of a domain ("": ai.onnx); NULL where it is not known. */
+const struct cb_onnx_rules *cb_onnx_rules_of(const char *domain);
+
+/* The row for op_type in that opset of its domain; NULL when there is none. */
+const struct cb_onnx_rule *cb_onnx_rule_find(const char *domain, const char *op_type,
+                                             int64_t opset);
 
 /* rules/microsoft.c: what ONNX Runtime adds when it optimises or quantises. */
 extern const struct cb_onnx_rules cb_onnx_rules_microsoft;

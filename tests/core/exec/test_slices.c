@@ -2,8 +2,6 @@
  * what lives together never overlaps, element by element. */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "core/exec/plan_internal.h"
 #include "tests/support/close.h"
