@@ -36,8 +36,9 @@ static bool head(int fd, const char *text)
 /* Answers that are no file; false when the manner gives one. */
 static bool answer_without_file(struct http_server *s, int fd, const char *request)
 {
+    const enum http_manner manner = s->manner;
     char text[256];
-    switch (s->manner) {
+    switch (manner) {
     case HTTP_NOT_FOUND:
         return head(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone"), true;
     case HTTP_FAILS: return head(fd, "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops"), true;
