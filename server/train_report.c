@@ -116,6 +116,7 @@ void cb_rejections_write(const struct cb_rejections *rejections, struct cb_json 
 struct cb_status cb_train_report_write(const struct cb_train_report *report, struct cb_json *json)
 {
     cb_json_int(json, "photos", report->photos);
+    cb_json_int(json, "views", report->views);
     cb_json_int(json, "cached", report->cached);
     cb_json_int(json, "duplicates", report->duplicates);
     cb_json_int(json, "features", report->inputs);

@@ -44,9 +44,11 @@ typedef void cb_epoch_fn(void *ctx, const struct cb_epoch *epoch);
 
 struct cb_head_job {
     const struct cb_head_config *config;
-    const float *features; /* [n, inputs] */
+    const float *features; /* [n, views, inputs] */
     const int *labels;     /* [n], 0 to classes-1 */
     int n, inputs, classes;
+    int views; /* rows of each example: itself, and views of it that teach wherever it does, but
+                  never judge; 0 is 1 */
     const struct cb_engine *engine;
     cb_epoch_fn *on_epoch; /* NULL: none */
     void *ctx;

@@ -77,13 +77,16 @@ static struct cb_status read_query(struct cb_request *req, struct order *order)
 static const char *print_config(struct cb_arena *arena, const struct cb_train_config *config)
 {
     const struct cb_head_config *h = &config->head;
+    char augment[CB_AUGMENT_TEXT];
+    cb_augment_print(&config->augment, augment);
     return cb_arena_printf(
         arena,
         "{\"mode\":\"%s\",\"hidden\":%d,\"dropout\":%.9g,\"epochs\":%d,\"patience\":%d,"
-        "\"learning_rate\":%.9g,\"l2\":%.9g,\"held_out\":%.9g,\"balance\":%s,\"seed\":%llu}",
+        "\"learning_rate\":%.9g,\"l2\":%.9g,\"held_out\":%.9g,\"balance\":%s,\"seed\":%llu,"
+        "\"augment\":\"%s\",\"views\":%d}",
         config->mode == CB_TRAIN_FULL ? "full" : "head", h->hidden, (double)h->dropout, h->epochs,
         h->patience, (double)h->learning_rate, (double)h->l2, (double)h->held_out,
-        h->balance ? "true" : "false", (unsigned long long)h->seed);
+        h->balance ? "true" : "false", (unsigned long long)h->seed, augment, config->views);
 }
 
 /* Base and name: what was not given is chosen. */
