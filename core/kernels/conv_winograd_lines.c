@@ -50,6 +50,8 @@ static void choose_band(const struct cb_conv_shape *s, struct form *f)
     } while (f->lines > s->kernel[1]);
 }
 
+/* A padding below 0, as the derivatives have it, wraps: only other algorithms cut a line's begin.
+ */
 static bool form_of(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t points,
                     struct form *f)
 {
