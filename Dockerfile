@@ -8,7 +8,7 @@ RUN make deps && make -j"$(nproc)" all && make install DESTDIR=/out PREFIX=/usr
 FROM debian:12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
         libmicrohttpd12 libcjson1 libprotobuf-c1 libjpeg62-turbo libspng0 libwebp7 libwebpdemux2 libarchive13 \
-        libsqlite3-0 libnettle8 && rm -rf /var/lib/apt/lists/* \
+        libsqlite3-0 libnettle8 libcurl3-gnutls ca-certificates && rm -rf /var/lib/apt/lists/* \
     && useradd --system --home-dir /var/lib/cambium --create-home cambium
 COPY --from=build /out/usr/bin/cambium /usr/bin/cambium
 USER cambium

@@ -115,6 +115,7 @@ $(OUT)/%.o: %.c | $(GEN)/onnx.pb-c.h
 	@$(CC) $(CFLAGS) $(ISA) -c $< -o $@
 
 $(OUT)/importers/model/seedling.o: importers/model/seedling.onnx
+$(OUT)/importers/catalogue/embedded.o: importers/catalogue/catalog.json
 
 $(OUT)/proto/onnx.pb-c.o: $(GEN)/onnx.pb-c.h
 	@mkdir -p $(@D)
@@ -211,6 +212,8 @@ fuzz:
 	    build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=3000 \
 	        -artifact_prefix=build/corpus/$$f- build/corpus/$$f tests/fuzz/corpus/$$f || exit 1; done
 
+build/fuzz/fuzz_onnx build/fuzz/fuzz_network build/fuzz/fuzz_head: build/fuzz/tests/fuzz/wire_mutator.o
+
 build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libcambium.a
 	@echo "LD $@"
 	@$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
@@ -250,7 +253,7 @@ format:
 	@find core importers server cli tests bench tools -name '*.[ch]' | xargs clang-format -i
 
 DEBIAN := gcc libc6-dev clang libclang-rt-14-dev make pkg-config protobuf-c-compiler libprotobuf-c-dev libmicrohttpd-dev \
-          libcjson-dev libjpeg62-turbo-dev libspng-dev libwebp-dev libarchive-dev libsqlite3-dev nettle-dev \
+          libcjson-dev libjpeg62-turbo-dev libspng-dev libwebp-dev libarchive-dev libsqlite3-dev nettle-dev libcurl4-gnutls-dev \
           libcriterion-dev curl
 JOBS  = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

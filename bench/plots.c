@@ -9,7 +9,6 @@
  * by us alone. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench/chart.h"

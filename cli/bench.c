@@ -1,5 +1,4 @@
 /* cli/bench.c - cambium bench: how fast a network runs. Only the run itself is timed. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -195,8 +194,8 @@ static struct cb_status answer(const struct cb_cli *cli, const struct bench *b)
         printf("%s %s: %.3f ms (best %.3f), %.1f images/s, %d threads, %s, %s, peak %.1f MB, "
                "loaded in %.1f ms, %d runs\n",
                b->model->name, cb_shape_text(&b->inputs[0].shape, shape), median, b->times[0], rate,
-               threads, cli->engine.kernels.name, cli->precision,
-               (double)use.ru_maxrss / 1024, b->load_ms, b->runs);
+               threads, cli->engine.kernels.name, cli->precision, (double)use.ru_maxrss / 1024,
+               b->load_ms, b->runs);
         if (b->options->profile)
             cb_profile_print(&b->profile);
         return cb_ok();

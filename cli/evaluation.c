@@ -1,7 +1,6 @@
 #include "cli/evaluation.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "cli/output.h"
 #include "server/train_job.h"

@@ -106,7 +106,7 @@ struct cb_status cb_tensor_file_read(const char *path, enum cb_dtype wanted, str
     struct cb_status st;
     CB_TRY(cb_file_map(path, &file));
     st = cb_path_ending(path, ".npy") ? cb_npy_read(arena, file, out)
-                                                        : cb_pb_read_as(arena, file, wanted, out);
+                                      : cb_pb_read_as(arena, file, wanted, out);
     cb_file_unmap(&file);
     return cb_context(st, "%s", path);
 }

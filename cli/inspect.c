@@ -1,5 +1,4 @@
 /* cli/inspect.c - cambium inspect: what a network is made of, and how photos reach it. */
-#include <string.h>
 
 #include "cli/drawing.h"
 #include "cli/layers.h"

@@ -11,9 +11,9 @@
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 
 static const struct cb_verb *const verbs[] = {
-    &cb_verb_serve,  &cb_verb_predict, &cb_verb_explain, &cb_verb_features,
-    &cb_verb_run,    &cb_verb_train,   &cb_verb_eval,    &cb_verb_quantize,
-    &cb_verb_verify, &cb_verb_inspect, &cb_verb_bench,   &cb_verb_models,
+    &cb_verb_serve, &cb_verb_predict, &cb_verb_explain,  &cb_verb_features, &cb_verb_run,
+    &cb_verb_train, &cb_verb_eval,    &cb_verb_quantize, &cb_verb_verify,   &cb_verb_inspect,
+    &cb_verb_bench, &cb_verb_models,  &cb_verb_pull,
 };
 
 /* What every verb takes. */

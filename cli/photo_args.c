@@ -30,7 +30,7 @@ void cb_photo_args_close(struct cb_photo_args *photos)
 }
 
 struct cb_status cb_photo_args_read(struct cb_photo_args *photos, const char *path, bool full,
-                               struct cb_decoded *out)
+                                    struct cb_decoded *out)
 {
     struct cb_bytes file;
     struct cb_status st;

@@ -1,6 +1,4 @@
 /* cli/predict.c - cambium predict: the most probable classes of photos. */
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli/output.h"
 #include "cli/photo_args.h"

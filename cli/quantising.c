@@ -98,10 +98,13 @@ struct cb_status cb_quantising_write(struct cb_quantising *quantising,
     struct cb_onnx_range *ranges;
     int n, n_properties = 0;
     char *text;
-    (void)cb_onnx_quantise_values(quantising->file, &n);
+    const int *values = cb_onnx_quantise_values(quantising->file, &n);
     CB_TRY(cb_arena_get(&quantising->arena, (size_t)n, sizeof *ranges, "ranges", &ranges));
     for (int i = 0; i < n; i++) {
-        cb_calibration_range(quantising->calibration, i, method, &ranges[i].lo, &ranges[i].hi);
+        /* pixels: their extremes are those of the grid that they lie on */
+        const bool input = values[i] == quantising->model->input;
+        cb_calibration_range(quantising->calibration, i, input ? CB_CALIBRATION_EXTREMES : method,
+                             &ranges[i].lo, &ranges[i].hi);
         ranges[i].means = cb_calibration_means(quantising->calibration, i, &ranges[i].n_means);
     }
     if (quantising->model->input >= 0) {

@@ -7,6 +7,7 @@
 #include "cli/evaluation.h"
 #include "cli/model_arg.h"
 #include "cli/output.h"
+#include "cli/preview.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/verbs.h"
@@ -14,9 +15,10 @@
 #include "server/train_job.h"
 
 #define WHOLE_FILE_LIMIT ((size_t)INT32_MAX)
+#define PREVIEW_VIEWS 6 /* when nothing is trained that says how many */
 
 struct options {
-    const char *output, *cache;
+    const char *output, *cache, *preview, *augment, *views;
     bool no_cache, no_balance;
     const char *mode, *hidden, *dropout, *epochs, *patience, *learning_rate, *l2, *held_out, *seed;
     const char *folds, *report;
@@ -49,6 +51,10 @@ static const struct cb_option rows[] = {
       .offset = offsetof(struct options, no_balance),
       .help = "do not weigh rare classes up" },
     TEXT(seed, "seed", "N", "the same seed gives the same head (1)"),
+    TEXT(augment, "augment", "S",
+         "also learn from augmented views: 0 to 1, or flip=0.5,rotate=10,... (0)"),
+    TEXT(views, "views", "K", "of each photo: itself, and K - 1 augmented ones (1)"),
+    TEXT(preview, "preview", "OUT.png", "a sheet of photos and their views; -o may be left out"),
     TEXT(folds, "folds", "K", "cross-validate too: every photo judged by a head that never saw it"),
     { .name = "curve",
       .kind = CB_OPTION_FLAG,
@@ -78,6 +84,8 @@ static struct cb_status read_config(const struct options *o, struct cb_train_con
         { "l2", o->l2 },
         { "held_out", o->held_out },
         { "seed", o->seed },
+        { "augment", o->augment },
+        { "views", o->views },
         { "folds", o->folds },
         { "curve", o->curve ? "true" : NULL },
         { "balance", o->no_balance ? "false" : NULL },
@@ -86,6 +94,10 @@ static struct cb_status read_config(const struct options *o, struct cb_train_con
     for (size_t i = 0; i < CB_COUNT_OF(given); i++)
         if (given[i].value)
             CB_TRY(cb_train_config_set(config, given[i].key, given[i].value));
+    if (o->preview && cb_augment_is_nothing(&config->augment))
+        return cb_fail(CB_ERR_INPUT, "--preview wants --augment: there is nothing to show");
+    if (!o->output && config->views == 1)
+        config->views = PREVIEW_VIEWS;
     return cb_train_config_check(config);
 }
 
@@ -188,6 +200,8 @@ static struct cb_status print_report(struct cb_cli *cli, const struct cb_train_r
     printf(
         "%d photos of %d classes (%d features each, %d from the cache, %d duplicates left out)\n",
         r->photos, r->classes, r->inputs, r->cached, r->duplicates);
+    if (r->views > 1)
+        printf("%d views of each photo; held-out photos judge as they are\n", r->views);
     printf("features %.2f s, head %.2f s\n\nheld-out photos: ", r->seconds_features,
            r->seconds_head);
     CB_TRY(cb_evaluation_print(cli, &r->judged.held_out, r->labels));
@@ -239,24 +253,36 @@ static struct cb_status train(struct cb_cli *cli, const struct options *o,
     return st.code ? st : print_report(cli, &result.report, o->output);
 }
 
+/* The sheet first: it takes a moment, and training may be long. */
+static struct cb_status preview_and_train(struct cb_cli *cli, const struct options *o,
+                                          const struct cb_train_config *config,
+                                          const struct cb_model *model, struct cb_dataset_arg *data)
+{
+    if (o->preview)
+        CB_TRY(cb_preview_write(&data->dataset, config, o->preview));
+    return model ? train(cli, o, model, data) : cb_ok();
+}
+
 static struct cb_status run(struct cb_cli *cli, const void *given)
 {
     const struct options *o = given;
     struct cb_train_config config;
     struct cb_dataset_arg data;
-    struct cb_model *model;
+    struct cb_model *model = NULL; /* of a preview alone */
     const char *name = cli->args.n > 1 ? cli->args.item[0] : NULL;
-    if (!o->output)
+    if (!o->output && !o->preview)
         return cb_cli_usage(cli, "-o OUT.onnx is wanted");
     const struct cb_status wrong = read_config(o, &config);
     if (wrong.code == CB_ERR_INPUT)
         return cb_cli_usage(cli, "%s", wrong.msg);
     CB_TRY(wrong);
-    CB_TRY(cb_cli_open_model(cli, name, CB_USE_IDENTITY, &model));
-    cb_cli_tell_recipe(cli, model);
+    if (o->output) {
+        CB_TRY(cb_cli_open_model(cli, name, CB_USE_IDENTITY, &model));
+        cb_cli_tell_recipe(cli, model);
+    }
     struct cb_status st = cb_dataset_arg_open(cli->args.item[cli->args.n - 1], &data);
     if (st.code == CB_OK) {
-        st = train(cli, o, model, &data);
+        st = preview_and_train(cli, o, &config, model, &data);
         cb_dataset_arg_close(&data);
     }
     cb_model_destroy(model);
@@ -273,9 +299,14 @@ const struct cb_verb cb_verb_train = {
         "is.\n"
         "A part of each class is held out and judges a head that never saw it; the head that is\n"
         "written learned from all photos. --folds, --curve and --report say more\n"
-        "(docs/EVALUATION.md).\n",
+        "(docs/EVALUATION.md).\n"
+        "Augmented views are mirrored, cropped, turned, in another light: --augment 0.3 is mild,\n"
+        "1 the most; or by name: flip crop stretch translate rotate zoom brightness contrast\n"
+        "saturation erase. Photos that judge are never augmented.\n",
     .examples = "  cambium train squeezenet1.1 pets/ -o pets.onnx\n"
-                "  cambium train mobilenet_v2 flowers.zip -o flowers.onnx --hidden 64 --json\n",
+                "  cambium train mobilenet_v2 flowers.zip -o flowers.onnx --hidden 64 --json\n"
+                "  cambium train mobilenet_v2 pets/ -o pets.onnx --augment 0.5 --views 4\n"
+                "  cambium train pets/ --augment 0.5,rotate=45 --preview sheet.png\n",
     .options = rows,
     .n_options = CB_COUNT_OF(rows),
     .defaults = &defaults,

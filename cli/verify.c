@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "cli/graph_run.h"
-#include "cli/model_arg.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 #include "core/base/file.h"
@@ -439,10 +438,10 @@ const struct cb_verb cb_verb_verify = {
     .notes = "Each DIR is a case (model.onnx, test_data_set_N/input_K.pb, output_K.pb) or a\n"
              "folder of cases. A line a case: ok, FAIL or unsupported, the folder, why; then\n"
              "the counts. Types and shapes must be equal, whole numbers too; real numbers\n"
-              "within the tolerances; NaN equals NaN. Exit status 1 when any failed. Many cases\n"
-              "run beside each other, each on one thread. Where If or Loop depend on inputs, the\n"
-              "model is loaded for those of the case. Deep networks whose outputs come near 0\n"
-              "want --of-largest 1e-4.\n",
+             "within the tolerances; NaN equals NaN. Exit status 1 when any failed. Many cases\n"
+             "run beside each other, each on one thread. Where If or Loop depend on inputs, the\n"
+             "model is loaded for those of the case. Deep networks whose outputs come near 0\n"
+             "want --of-largest 1e-4.\n",
     .examples = "  cambium verify onnx/backend/test/data/node\n"
                 "  cambium verify models/squeezenet1.1 --atol 1e-4\n",
     .options = rows,

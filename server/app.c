@@ -100,12 +100,10 @@ static bool is_loopback(const char *host)
 struct cb_status cb_app_create(const struct cb_config *config, const struct cb_engine *engine,
                                struct cb_app **out)
 {
-    struct cb_arena arena;
     struct app *a;
     struct cb_status st;
-    CB_TRY(cb_arena_init(&arena, (size_t)64 << 20));
-    a = cb_arena_alloc(&arena, 1, sizeof *a);
-    a->public = (struct cb_app){ .arena = arena, .config = config, .engine = engine };
+    CB_TRY(cb_arena_begin((size_t)64 << 20, sizeof *a, &a));
+    a->public = (struct cb_app){ .arena = a->public.arena, .config = config, .engine = engine };
     st = open_parts(a);
     if (st.code == CB_OK && !is_loopback(config->host))
         cb_log(CB_WARN,
@@ -133,7 +131,6 @@ static void drain(struct cb_app *app)
 
 void cb_app_destroy(struct cb_app *app)
 {
-    struct cb_arena arena;
     if (!app)
         return;
     if (app->http)
@@ -149,8 +146,7 @@ void cb_app_destroy(struct cb_app *app)
     cb_datasets_destroy(app->datasets);
     cb_db_close(app->db);
     cb_store_close(app->store);
-    arena = app->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&app->arena);
 }
 
 void cb_app_run(struct cb_app *app, int stop_fd)

@@ -81,8 +81,7 @@ struct cb_status cb_body_add(struct cb_body *body, const char *setting, const vo
 struct cb_status cb_body_close(struct cb_body *body)
 {
     body->bytes = (struct cb_bytes){ body->memory, body->received };
-    if (body->received && !body->memory &&
-        cb_file_map_open(body->spool, "body", &body->bytes).code)
+    if (body->received && !body->memory && cb_file_map_open(body->spool, "body", &body->bytes).code)
         return cb_fail(CB_ERR_BUSY, "there is no memory for the body");
     return cb_ok();
 }

@@ -52,12 +52,9 @@ static struct cb_status prepare_file(sqlite3 *file, const char *path)
 
 struct cb_status cb_db_open(const char *path, struct cb_db **out)
 {
-    struct cb_arena arena;
     struct cb_db *db;
     struct cb_status st;
-    CB_TRY(cb_arena_init(&arena, 1 << 16));
-    db = cb_arena_alloc(&arena, 1, sizeof *db);
-    db->arena = arena;
+    CB_TRY(cb_arena_begin(1 << 16, sizeof *db, &db));
     pthread_mutex_init(&db->mutex, NULL);
     if (sqlite3_open_v2(path, &db->file,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL))
@@ -73,13 +70,11 @@ struct cb_status cb_db_open(const char *path, struct cb_db **out)
 
 void cb_db_close(struct cb_db *db)
 {
-    struct cb_arena arena;
     if (!db)
         return;
     sqlite3_close(db->file);
     pthread_mutex_destroy(&db->mutex);
-    arena = db->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&db->arena);
 }
 
 static void bind(sqlite3_stmt *stmt, const char *types, va_list args)

@@ -348,13 +348,10 @@ static enum MHD_Result begin_request(struct exchange *x, const char *method)
 static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
     struct cb_http *http = cls;
-    struct cb_arena arena;
     struct exchange *x;
     const size_t memory = (size_t)http->config->request_memory;
-    if (cb_arena_init(&arena, memory + ARENA_EXTRA).code)
+    if (cb_arena_begin(memory + ARENA_EXTRA, sizeof *x, &x).code)
         return NULL;
-    x = cb_arena_alloc(&arena, 1, sizeof *x);
-    x->arena = arena;
     x->http = http;
     x->connection = connection;
     cb_body_init(&x->body, &http->bodies);
@@ -400,7 +397,6 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
 {
     struct exchange *x = *con_cls;
     struct cb_http *http = cls;
-    struct cb_arena arena;
     if (!x)
         return;
     const double ms = (double)(cb_clock_ns() - x->began_ns) / 1e6;
@@ -416,8 +412,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
     allow_seconds(http, connection, http->config->idle_seconds + http->config->header_seconds);
     cb_body_deinit(&x->body);
     cb_reply_deinit(&x->rep);
-    arena = x->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&x->arena);
     *con_cls = NULL;
 }
 

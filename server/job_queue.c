@@ -230,13 +230,10 @@ struct cb_status cb_job_queue_create(struct cb_db *db, const struct cb_job_hooks
                                      int max_queued, int max_kept, struct cb_job_queue **out)
 {
     const int cap = max_queued + max_kept + 1;
-    struct cb_arena arena;
     struct cb_job_queue *q;
     struct cb_status st;
-    CB_TRY(cb_arena_init(&arena, sizeof *q + (size_t)cap * sizeof *q->job + 4096));
-    q = cb_arena_alloc(&arena, 1, sizeof *q);
-    q->job = cb_arena_alloc(&arena, (size_t)cap, sizeof *q->job);
-    q->arena = arena;
+    CB_TRY(cb_arena_begin(sizeof *q + (size_t)cap * sizeof *q->job + 4096, sizeof *q, &q));
+    q->job = cb_arena_alloc(&q->arena, (size_t)cap, sizeof *q->job);
     q->db = db;
     q->hooks = *hooks;
     q->max_queued = max_queued;
@@ -349,7 +346,6 @@ void cb_job_queue_stop(struct cb_job_queue *q)
 
 void cb_job_queue_destroy(struct cb_job_queue *q)
 {
-    struct cb_arena arena;
     if (!q)
         return;
     cb_job_queue_stop(q);
@@ -357,8 +353,7 @@ void cb_job_queue_destroy(struct cb_job_queue *q)
         free_job(q->job[i]);
     pthread_mutex_destroy(&q->mutex);
     pthread_cond_destroy(&q->changed);
-    arena = q->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&q->arena);
 }
 
 /* ---- for handlers ---- */

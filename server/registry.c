@@ -68,11 +68,10 @@ static void unlink_served(struct cb_registry *r, struct cb_served *served)
 /* Without the mutex: frees what the last reference left. */
 static void free_served(struct cb_served *served)
 {
-    struct cb_arena arena = served->arena;
     for (int i = 0; i < served->n_idle; i++)
         cb_predictor_destroy(served->idle[i]);
     cb_model_destroy(served->model);
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&served->arena);
 }
 
 /* Without the mutex. */
@@ -169,16 +168,13 @@ static void release_trunk(void *ctx, const struct cb_model *trunk)
 static struct cb_status load_served(struct cb_registry *r, const struct cb_model_source *source,
                                     struct cb_served **out)
 {
-    struct cb_arena arena;
     struct cb_served *served;
     struct cb_status st;
-    CB_TRY(cb_arena_init(&arena, sizeof *served + 4096));
-    served = cb_arena_alloc(&arena, 1, sizeof *served);
-    served->arena = arena;
+    CB_TRY(cb_arena_begin(sizeof *served + 4096, sizeof *served, &served));
     served->references = 1;
     st = cb_model_load(source, &served->model);
     if (st.code) {
-        cb_arena_deinit(&arena);
+        cb_arena_deinit(&served->arena);
         return st;
     }
     pthread_mutex_lock(&r->mutex);
@@ -330,13 +326,10 @@ static struct cb_status list_all(struct cb_registry *r)
 struct cb_status cb_registry_create(const struct cb_engine *engine, const struct cb_config *config,
                                     struct cb_store *store, struct cb_registry **out)
 {
-    struct cb_arena arena;
     struct cb_registry *r;
     struct cb_status st;
-    CB_TRY(cb_arena_init(&arena, MODELS_MAX * sizeof(struct entry) + ((size_t)1 << 28)));
-    r = cb_arena_alloc(&arena, 1, sizeof *r);
-    r->table = cb_arena_alloc(&arena, MODELS_MAX, sizeof *r->table);
-    r->arena = arena;
+    CB_TRY(cb_arena_begin(MODELS_MAX * sizeof(struct entry) + ((size_t)1 << 28), sizeof *r, &r));
+    r->table = cb_arena_alloc(&r->arena, MODELS_MAX, sizeof *r->table);
     r->engine = engine;
     r->config = config;
     r->store = store;
@@ -353,7 +346,6 @@ struct cb_status cb_registry_create(const struct cb_engine *engine, const struct
 
 void cb_registry_destroy(struct cb_registry *r)
 {
-    struct cb_arena arena;
     if (!r)
         return;
     for (size_t i = 0; i < r->n; i++)
@@ -361,8 +353,7 @@ void cb_registry_destroy(struct cb_registry *r)
     pthread_mutex_destroy(&r->mutex);
     pthread_mutex_destroy(&r->trunk_mutex);
     pthread_cond_destroy(&r->given_back);
-    arena = r->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&r->arena);
 }
 
 bool cb_registry_ready(struct cb_registry *r)

@@ -1,6 +1,5 @@
 #include "server/reply.h"
 
-#include <string.h>
 #include <unistd.h>
 
 void cb_reply_init(struct cb_reply *rep, size_t limit)

@@ -57,14 +57,11 @@ static struct cb_status open_folders(struct cb_store *s)
 
 struct cb_status cb_store_open(const char *folder, struct cb_store **out)
 {
-    struct cb_arena arena;
     struct cb_store *s;
     struct cb_status st;
     if (strlen(folder) >= FOLDER_MAX)
         return cb_fail(CB_ERR_INPUT, "the data folder's name is too long");
-    CB_TRY(cb_arena_init(&arena, sizeof *s + 4096));
-    s = cb_arena_alloc(&arena, 1, sizeof *s);
-    s->arena = arena;
+    CB_TRY(cb_arena_begin(sizeof *s + 4096, sizeof *s, &s));
     s->lock = -1;
     snprintf(s->folder, sizeof s->folder, "%s", folder);
     st = open_folders(s);
@@ -77,13 +74,11 @@ struct cb_status cb_store_open(const char *folder, struct cb_store **out)
 
 void cb_store_close(struct cb_store *s)
 {
-    struct cb_arena arena;
     if (!s)
         return;
     if (s->lock >= 0)
         close(s->lock);
-    arena = s->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&s->arena);
 }
 
 const char *cb_store_models_folder(const struct cb_store *s)

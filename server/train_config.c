@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "importers/dataset/features.h"
 #include "server/train_job.h"
 
 #define MOST_SEED 9007199254740991.0 /* what JSON's numbers keep whole */
 
 const struct cb_train_config cb_train_config_default = {
     .mode = CB_TRAIN_HEAD,
+    .views = 1,
     .head = { .dropout = 0.5f,
               .patience = 20,
               .l2 = -1,
@@ -18,7 +20,7 @@ const struct cb_train_config cb_train_config_default = {
               .seed = 1 },
 };
 
-enum kind { MODE, WHOLE, REAL, TRUTH, SEED };
+enum kind { MODE, WHOLE, REAL, TRUTH, SEED, AUGMENT };
 
 static const struct setting {
     const char *key;
@@ -39,6 +41,8 @@ static const struct setting {
     { "folds", WHOLE, offsetof(struct cb_train_config, folds), 0, CB_MOST_FOLDS, NULL },
     { "curve", TRUTH, offsetof(struct cb_train_config, curve), 0, 1, NULL },
     { "seed", SEED, offsetof(struct cb_train_config, head.seed), 0, MOST_SEED, NULL },
+    { "augment", AUGMENT, offsetof(struct cb_train_config, augment), 0, 0, NULL },
+    { "views", WHOLE, offsetof(struct cb_train_config, views), 1, CB_FEATURE_VIEWS_MAX, NULL },
 };
 
 /* The same name, with - for _. */
@@ -106,6 +110,8 @@ struct cb_status cb_train_config_set(struct cb_train_config *config, const char 
         return set_mode(at, value);
     if (s->kind == TRUTH)
         return set_truth(at, s->key, value);
+    if (s->kind == AUGMENT)
+        return cb_augment_parse(value, &config->augment);
     const bool automatic = s->automatic && !strcmp(value, s->automatic);
     const double number = automatic ? s->min : strtod(value, &end);
     if (!automatic && (end == value || *end || !(number >= s->min && number <= s->max) ||
@@ -152,6 +158,14 @@ struct cb_status cb_train_config_parse(struct cb_train_config *config, const cJS
 
 struct cb_status cb_train_config_check(const struct cb_train_config *config)
 {
+    const bool augmented = !cb_augment_is_nothing(&config->augment);
+    if (augmented && config->views < 2)
+        return cb_fail(CB_ERR_INPUT,
+                       "augment wants views of at least 2: the photo itself is the first");
+    if (!augmented && config->views > 1)
+        return cb_fail(CB_ERR_INPUT,
+                       "views %d wants augment: without, each is the photo itself again",
+                       config->views);
     if (config->mode == CB_TRAIN_FULL)
         return cb_fail(CB_ERR_UNSUPPORTED,
                        "mode full (tuning the whole network) is not there yet: mode head is");

@@ -42,6 +42,9 @@ static struct cb_status make_features(const struct cb_train_job *job, struct cb_
         .model = job->model,
         .dataset = job->dataset,
         .cache = job->cache,
+        .views = job->config.views,
+        .augment = job->config.augment,
+        .seed = job->config.head.seed,
         .on_progress = on_features,
         .ctx = (void *)(uintptr_t)job,
         .cancel = job->cancel,
@@ -71,6 +74,7 @@ static struct cb_head_job head_job(const struct cb_train_job *job, const struct 
         .n = set->n,
         .inputs = set->d,
         .classes = set->n_classes,
+        .views = set->views,
         .engine = job->engine,
         .on_epoch = on_epoch,
         .ctx = (void *)(uintptr_t)job,
@@ -177,6 +181,7 @@ struct cb_status cb_train_run(const struct cb_train_job *job, struct cb_arena *a
     const double made = cb_clock_ms();
     CB_TRY(train_head(job, &set, arena, &result));
     result.report.photos = set.n;
+    result.report.views = set.views;
     result.report.cached = set.cached;
     result.report.duplicates = set.duplicates;
     result.report.classes = set.n_classes;

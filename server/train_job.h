@@ -10,6 +10,7 @@
 #include "core/base/buf.h"
 #include "core/base/file.h"
 #include "core/exec/engine.h"
+#include "core/image/augment.h"
 #include "core/model/model.h"
 #include "core/train/resampling.h"
 #include "importers/dataset/dataset.h"
@@ -19,6 +20,8 @@ enum cb_train_mode { CB_TRAIN_HEAD, CB_TRAIN_FULL };
 
 struct cb_train_config {
     enum cb_train_mode mode;
+    int views;                 /* of each photo: itself, and views - 1 augmented ones; 1 to 32 */
+    struct cb_augment augment; /* of those; head.seed decides them */
     struct cb_head_config head;
     int folds;  /* of cross-validation besides the held-out part; 0: none */
     bool curve; /* a learning curve too */
@@ -26,7 +29,8 @@ struct cb_train_config {
 extern const struct cb_train_config cb_train_config_default;
 
 /* Sets one value by the name that it has on the command line and in JSON: mode, hidden, dropout,
- * epochs, patience, learning_rate (also learning-rate), l2, held_out, balance, seed, folds, curve.
+ * epochs, patience, learning_rate (also learning-rate), l2, held_out, balance, seed, augment, views,
+ * folds, curve.
  * Errors: CB_ERR_INPUT names the key and its range. */
 CB_MUST_USE struct cb_status cb_train_config_set(struct cb_train_config *config, const char *key,
                                                  const char *value);
@@ -36,8 +40,8 @@ CB_MUST_USE struct cb_status cb_train_config_set(struct cb_train_config *config,
 CB_MUST_USE struct cb_status cb_train_config_parse(struct cb_train_config *config,
                                                    const cJSON *json, const char *const *others);
 
-/* What may not be asked for together or is not there. Errors: CB_ERR_INPUT; CB_ERR_UNSUPPORTED for
- * mode full. */
+/* What may not be asked for together or is not there. Errors: CB_ERR_INPUT augment without views or
+ * views without augment; CB_ERR_UNSUPPORTED for mode full. */
 CB_MUST_USE struct cb_status cb_train_config_check(const struct cb_train_config *config);
 
 struct cb_train_progress {
@@ -61,7 +65,7 @@ struct cb_train_job {
 };
 
 struct cb_train_report {
-    int photos, cached, duplicates, classes, inputs;
+    int photos, views, cached, duplicates, classes, inputs;
     const char *const *labels;             /* [classes] */
     struct cb_head_judgement judged;       /* by a head that never saw these photos */
     struct cb_evaluation cross_validation; /* every photo by a head that never saw it; n 0: none */
@@ -91,8 +95,8 @@ CB_MUST_USE struct cb_status cb_train_run(const struct cb_train_job *job, struct
 CB_MUST_USE struct cb_status cb_train_export(const struct cb_model *model,
                                              struct cb_bytes head_file, struct cb_buf *out);
 
-/* Members of an open object: "photos","cached","duplicates","features","classes":[...],"accuracy",
- * "held_out":{an evaluation},"rejected_count","rejected":[...],"seconds":{"features","head"};
+/* Members of an open object: "photos","views","cached","duplicates","features","classes":[...],
+ * "accuracy","held_out":{an evaluation},"rejected_count","rejected":[...],"seconds":{"features","head"};
  * "accuracy" is that on the held-out photos, "accuracy_interval" its two ends,
  * "temperature":{"value","loss_before","ece_before"}. Where they were asked for:
  * "cross_validation":{"folds", an evaluation},

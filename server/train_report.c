@@ -244,6 +244,7 @@ struct cb_status cb_train_report_write(const struct cb_train_report *report, str
 {
     const struct cb_evaluation *held_out = &report->judged.held_out;
     cb_json_int(json, "photos", report->photos);
+    cb_json_int(json, "views", report->views);
     cb_json_int(json, "cached", report->cached);
     cb_json_int(json, "duplicates", report->duplicates);
     cb_json_int(json, "features", report->inputs);

@@ -42,14 +42,11 @@ static void *work(void *ctx)
 
 struct cb_status cb_workers_create(size_t threads, size_t queue, struct cb_workers **out)
 {
-    struct cb_arena arena;
     struct cb_workers *w;
-    CB_TRY(cb_arena_init(&arena,
-                         (queue * sizeof(struct item) + threads * sizeof(pthread_t)) + (1 << 16)));
-    w = cb_arena_alloc(&arena, 1, sizeof *w);
-    w->thread = cb_arena_alloc(&arena, threads, sizeof *w->thread);
-    w->ring = cb_arena_alloc(&arena, queue, sizeof *w->ring);
-    w->arena = arena;
+    CB_TRY(cb_arena_begin(queue * sizeof(struct item) + threads * sizeof(pthread_t) + (1 << 16),
+                          sizeof *w, &w));
+    w->thread = cb_arena_alloc(&w->arena, threads, sizeof *w->thread);
+    w->ring = cb_arena_alloc(&w->arena, queue, sizeof *w->ring);
     w->cap = queue;
     pthread_mutex_init(&w->mutex, NULL);
     pthread_cond_init(&w->changed, NULL);
@@ -86,7 +83,6 @@ size_t cb_workers_waiting(struct cb_workers *w)
 
 void cb_workers_destroy(struct cb_workers *w)
 {
-    struct cb_arena arena;
     if (!w)
         return;
     pthread_mutex_lock(&w->mutex);
@@ -97,6 +93,5 @@ void cb_workers_destroy(struct cb_workers *w)
         pthread_join(w->thread[i], NULL);
     pthread_mutex_destroy(&w->mutex);
     pthread_cond_destroy(&w->changed);
-    arena = w->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&w->arena);
 }

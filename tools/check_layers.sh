@@ -34,6 +34,7 @@ only() { # PATTERN WHERE WHY
     fi
 }
 only '#include <microhttpd.h>' 'server/http\.c' 'HTTP has one door'
+only '#include <curl/' 'importers/remote/remote\.c' 'the network has one door'
 only '#include <(immintrin|arm_neon)\.h>' 'core/kernels/' 'instruction sets stay in the kernel families'
 only '__builtin_cpu_supports' 'core/kernels/select\.c' 'one place asks the CPU'
 only '\b(printf|puts|exit|abort)\(' 'cli/' 'libraries neither print nor exit'

@@ -45,11 +45,12 @@ static size_t end_of_padding(const struct cb_arena *arena, size_t used)
 
 void cb_arena_deinit(struct cb_arena *arena)
 {
-    if (arena->base) {
-        ALLOW(arena->base, end_of_padding(arena, arena->used));
-        munmap(arena->base, arena->budget);
-    }
+    const struct cb_arena whole = *arena;
     *arena = (struct cb_arena){ 0 };
+    if (whole.base) {
+        ALLOW(whole.base, end_of_padding(&whole, whole.used));
+        munmap(whole.base, whole.budget);
+    }
 }
 
 void *cb_arena_alloc(struct cb_arena *arena, size_t count, size_t size)
@@ -63,6 +64,22 @@ void *cb_arena_alloc(struct cb_arena *arena, size_t count, size_t size)
     ALLOW(arena->base + start, bytes);
     FORBID(arena->base + arena->used, end_of_padding(arena, arena->used) - arena->used);
     return arena->base + start; /* mmap and rewind leave zeroes */
+}
+
+struct cb_status cb_arena_begin(size_t budget, size_t size, void *out_pointer)
+{
+    struct cb_arena arena;
+    void *p = NULL;
+    struct cb_status st;
+    CB_TRY(cb_arena_init(&arena, budget));
+    st = cb_arena_get(&arena, 1, size, "struct", &p);
+    if (st.code) {
+        cb_arena_deinit(&arena);
+        return st;
+    }
+    memcpy(p, &arena, sizeof arena);
+    memcpy(out_pointer, &p, sizeof p);
+    return st;
 }
 
 struct cb_status cb_arena_get(struct cb_arena *arena, size_t count, size_t size, const char *what,

@@ -25,7 +25,11 @@ struct cb_arena {
 /* Reserves `budget` bytes of address space. Errors: CB_ERR_NOMEM. */
 CB_MUST_USE struct cb_status cb_arena_init(struct cb_arena *arena, size_t budget);
 
-/* Gives everything back; twice is harmless. */
+/* A zeroed struct of `size` bytes in an arena of its own, which is its first member: what lives as
+ * long as the struct lies there too, and the deinit of that member ends both. Errors: CB_ERR_NOMEM. */
+CB_MUST_USE struct cb_status cb_arena_begin(size_t budget, size_t size, void *out_pointer);
+
+/* Gives everything back, an arena that lies in itself too; twice is harmless elsewhere. */
 void cb_arena_deinit(struct cb_arena *arena);
 
 /* count*size zeroed bytes, 64-byte aligned; NULL when that is over the budget. */

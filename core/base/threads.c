@@ -26,10 +26,10 @@
 
 struct cb_threads {
     size_t count;
-    pthread_t *workers;     /* count - 1; the caller is worker 0 */
+    pthread_t *workers; /* count - 1; the caller is worker 0 */
     size_t started;
-    pthread_mutex_t turn;   /* one loop at a time */
-    cb_threads_fn *fn;      /* the loop; written while it is closed and empty */
+    pthread_mutex_t turn; /* one loop at a time */
+    cb_threads_fn *fn;    /* the loop; written while it is closed and empty */
     void *ctx;
     size_t n;
     atomic_size_t next;     /* index to be taken */
@@ -38,7 +38,7 @@ struct cb_threads {
     pthread_cond_t wake;
     atomic_size_t sleeping;
     atomic_bool stop;
-    atomic_size_t numbers;  /* workers take their number from here */
+    atomic_size_t numbers; /* workers take their number from here */
 };
 
 /* CPUs that the cgroup's quota allows (cgroup v2, then v1); 0: no limit. */

@@ -15,12 +15,9 @@ struct cb_choices {
 
 struct cb_status cb_choices_create(uint64_t machine, int64_t budget_ms, struct cb_choices **out)
 {
-    struct cb_arena arena;
     struct cb_choices *c;
-    CB_TRY(cb_arena_init(&arena, sizeof *c + SLOTS * sizeof *c->slot + 2 * CB_ALIGN));
-    c = cb_arena_alloc(&arena, 1, sizeof *c);
-    c->slot = cb_arena_alloc(&arena, SLOTS, sizeof *c->slot);
-    c->arena = arena;
+    CB_TRY(cb_arena_begin(sizeof *c + SLOTS * sizeof *c->slot + 2 * CB_ALIGN, sizeof *c, &c));
+    c->slot = cb_arena_alloc(&c->arena, SLOTS, sizeof *c->slot);
     c->machine = machine;
     c->budget_ms = budget_ms;
     pthread_mutex_init(&c->lock, NULL);
@@ -30,12 +27,10 @@ struct cb_status cb_choices_create(uint64_t machine, int64_t budget_ms, struct c
 
 void cb_choices_destroy(struct cb_choices *choices)
 {
-    struct cb_arena arena;
     if (!choices)
         return;
     pthread_mutex_destroy(&choices->lock);
-    arena = choices->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&choices->arena);
 }
 
 uint64_t cb_choices_machine(const struct cb_choices *choices)

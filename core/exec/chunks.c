@@ -3,7 +3,6 @@
  * activations and large weights, which are better read once for the whole batch. So the first part
  * of the nodes, as long as all of them treat images apart, runs for one chunk of images after the
  * other, and the rest once. */
-#include <string.h>
 
 #include "core/exec/plan_internal.h"
 #include "core/ops/spatial/resize_axis.h"

@@ -216,9 +216,9 @@ static struct cb_status infer_node(struct inference *f, struct cb_node *n, bool 
         g->values[n->out[k]].dtype = f->out[k].dtype;
         g->values[n->out[k]].shape = f->out[k].shape;
     }
-    *folded = (all_known || reads_shape_only(n)) &&
-              (is_parameter(f, n) ||
-               (f->fold_all && !def->late && is_small(f, n) && has_room(f, n)));
+    *folded =
+        (all_known || reads_shape_only(n)) &&
+        (is_parameter(f, n) || (f->fold_all && !def->late && is_small(f, n) && has_room(f, n)));
     if (*folded && !has_room(f, n))
         return cb_fail(CB_ERR_TOO_LARGE, "%s: what shapes depend on has more than %zu MB", n->name,
                        FOLD_MAX_BYTES >> 20);

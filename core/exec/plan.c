@@ -171,12 +171,9 @@ struct cb_status cb_plan_create(const struct cb_engine *engine, const struct cb_
                                 struct cb_weights *weights, const struct cb_plan_options *options,
                                 struct cb_plan **out)
 {
-    struct cb_arena arena;
     struct cb_plan *plan;
     struct cb_status st;
-    CB_TRY(cb_arena_init(&arena, PLAN_ARENA_BYTES));
-    plan = cb_arena_alloc(&arena, 1, sizeof *plan); /* first thing in its own arena */
-    plan->arena = arena;
+    CB_TRY(cb_arena_begin(PLAN_ARENA_BYTES, sizeof *plan, &plan));
     plan->engine = engine;
     plan->weights = weights ? cb_weights_acquire(weights) : NULL;
     st = cb_arena_init(&plan->temporary, TEMPORARY_ARENA_BYTES);
@@ -192,12 +189,10 @@ struct cb_status cb_plan_create(const struct cb_engine *engine, const struct cb_
 
 void cb_plan_destroy(struct cb_plan *plan)
 {
-    struct cb_arena arena;
     if (!plan)
         return;
-    arena = plan->arena;
     cb_weights_release(plan->weights);
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&plan->arena);
 }
 
 const struct cb_graph *cb_plan_graph(const struct cb_plan *plan)

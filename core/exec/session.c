@@ -65,17 +65,15 @@ static struct cb_status wire_calls(struct cb_session *s)
 
 struct cb_status cb_session_create(const struct cb_plan *plan, struct cb_session **out)
 {
-    struct cb_arena arena;
     struct cb_session *s;
     struct cb_status st;
     const size_t pointers =
         (size_t)plan->graph.n_nodes * 2 * ((size_t)plan->widest * sizeof(void *) + CB_ALIGN);
-    CB_TRY(cb_arena_init(&arena, plan->activation_bytes + pointers + ((size_t)1 << 16) +
-                                     (size_t)plan->graph.n_values *
-                                         (2 * sizeof(struct cb_tensor) + sizeof(int)) +
-                                     (size_t)plan->graph.n_nodes * sizeof(struct cb_op_call)));
-    s = cb_arena_alloc(&arena, 1, sizeof *s);
-    s->arena = arena;
+    const size_t tables =
+        (size_t)plan->graph.n_values * (2 * sizeof(struct cb_tensor) + sizeof(int)) +
+        (size_t)plan->graph.n_nodes * sizeof(struct cb_op_call);
+    CB_TRY(cb_arena_begin(plan->activation_bytes + pointers + tables + ((size_t)1 << 16), sizeof *s,
+                          &s));
     s->plan = plan;
     s->activations =
         cb_arena_alloc(&s->arena, plan->activation_bytes ? plan->activation_bytes : 1, 1);
@@ -92,11 +90,9 @@ struct cb_status cb_session_create(const struct cb_plan *plan, struct cb_session
 
 void cb_session_destroy(struct cb_session *session)
 {
-    struct cb_arena arena;
     if (!session)
         return;
-    arena = session->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&session->arena);
 }
 
 struct cb_tensor *cb_session_input(struct cb_session *session, int i)

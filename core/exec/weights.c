@@ -34,11 +34,8 @@ struct cb_weights {
 
 struct cb_status cb_weights_create(struct cb_weights **out)
 {
-    struct cb_arena arena;
     struct cb_weights *w;
-    CB_TRY(cb_arena_init(&arena, sizeof *w));
-    CB_TRY(cb_arena_get(&arena, 1, sizeof *w, "packed weights", &w));
-    w->arena = arena;
+    CB_TRY(cb_arena_begin(sizeof *w, sizeof *w, &w));
     atomic_init(&w->references, 1);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->finished, NULL);
@@ -54,21 +51,18 @@ struct cb_weights *cb_weights_acquire(struct cb_weights *weights)
 
 void cb_weights_release(struct cb_weights *weights)
 {
-    struct cb_arena arena;
     if (!weights || atomic_fetch_sub(&weights->references, 1) != 1)
         return;
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct cb_weights_block *b = weights->bucket[i], *next; b; b = next) {
             next = b->next;
-            arena = b->arena;
-            cb_arena_deinit(&arena);
+            cb_arena_deinit(&b->arena);
         }
     cb_file_unmap(&weights->file);
     cb_arena_deinit(&weights->table);
     pthread_cond_destroy(&weights->finished);
     pthread_mutex_destroy(&weights->lock);
-    arena = weights->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&weights->arena);
 }
 
 static struct cb_weights_block **bucket_of(struct cb_weights *weights, uint64_t key)
@@ -107,16 +101,16 @@ static struct cb_weights_block *add_block(struct cb_weights *weights, uint64_t k
                                           const struct cb_weights_entry *lent)
 {
     struct cb_weights_block *b, **bucket = bucket_of(weights, key);
-    struct cb_arena arena;
     size_t budget;
     if (__builtin_add_overflow(bytes, sizeof *b + 2 * CB_ALIGN, &budget) ||
-        cb_arena_init(&arena, budget).code)
+        cb_arena_begin(budget, sizeof *b, &b).code)
         return NULL;
-    b = cb_arena_alloc(&arena, 1, sizeof *b);
-    *b = (struct cb_weights_block){ .key = key, .bytes = bytes, .lent = lent, .next = *bucket };
-    b->data = lent ? (void *)(uintptr_t)lent->data : cb_arena_alloc(&arena, bytes, 1);
+    b->key = key;
+    b->bytes = bytes;
+    b->lent = lent;
+    b->next = *bucket;
+    b->data = lent ? (void *)(uintptr_t)lent->data : cb_arena_alloc(&b->arena, bytes, 1);
     b->checksum = lent ? lent->checksum : 0;
-    b->arena = arena;
     *bucket = b;
     weights->bytes += bytes;
     return b;

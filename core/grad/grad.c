@@ -8,11 +8,11 @@
 struct cb_grad {
     struct cb_arena arena;
     struct cb_session *session;
-    struct cb_tensor *grads;   /* [n_values]; data NULL: no gradient is kept */
-    struct cb_op_call *calls;  /* [n_nodes], only those on the path */
-    uint8_t *inner, *seeds;    /* gradients that a run makes, and those it starts from */
+    struct cb_tensor *grads;  /* [n_values]; data NULL: no gradient is kept */
+    struct cb_op_call *calls; /* [n_nodes], only those on the path */
+    uint8_t *inner, *seeds;   /* gradients that a run makes, and those it starts from */
     size_t inner_bytes, seed_bytes;
-    struct cb_tensor *seed;    /* [n_outputs] */
+    struct cb_tensor *seed; /* [n_outputs] */
 };
 
 static size_t padded_bytes(const struct cb_tensor *t)
@@ -122,7 +122,6 @@ struct cb_status cb_grad_create(struct cb_session *session, struct cb_grad **out
 {
     const struct cb_plan *plan = session->plan;
     const struct cb_graph *g = &plan->graph;
-    struct cb_arena arena;
     struct cb_grad *grad;
     struct cb_status st;
     bool *flags;
@@ -130,9 +129,7 @@ struct cb_status cb_grad_create(struct cb_session *session, struct cb_grad **out
         return cb_fail(CB_ERR_INPUT,
                        "gradients: the plan was made without values to differentiate by");
     CB_TRY(check_path(plan));
-    CB_TRY(cb_arena_init(&arena, room_for(plan)));
-    grad = cb_arena_alloc(&arena, 1, sizeof *grad);
-    grad->arena = arena;
+    CB_TRY(cb_arena_begin(room_for(plan), sizeof *grad, &grad));
     grad->session = session;
     st = cb_arena_get(&grad->arena, (size_t)g->n_values, sizeof *flags, "gradients", &flags);
     if (!st.code)
@@ -157,11 +154,9 @@ struct cb_status cb_grad_create(struct cb_session *session, struct cb_grad **out
 
 void cb_grad_destroy(struct cb_grad *grad)
 {
-    struct cb_arena arena;
     if (!grad)
         return;
-    arena = grad->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&grad->arena);
 }
 
 struct cb_tensor *cb_grad_seed(struct cb_grad *grad, int output)

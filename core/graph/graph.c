@@ -302,9 +302,9 @@ struct cb_status cb_graph_verify(const struct cb_graph *graph, const char *after
 
 struct cb_tensor cb_value_tensor(const struct cb_value *value)
 {
-    return (struct cb_tensor){
-        .shape = value->shape, .dtype = value->dtype, .data = (void *)(uintptr_t)value->data
-    };
+    return (struct cb_tensor){ .shape = value->shape,
+                               .dtype = value->dtype,
+                               .data = (void *)(uintptr_t)value->data };
 }
 
 uint64_t cb_key_mix(uint64_t key, uint64_t with)

@@ -37,3 +37,44 @@ static inline void cb_bf16_pair_rows(const float *rows, size_t count, size_t col
             memcpy(pairs + i / 2 * columns + j, &pair, sizeof pair);
         }
 }
+
+/* The other bfloat16 beside x, of which q is the nearest. */
+static inline float cb_bf16_other(float x, float q)
+{
+    uint32_t bits, nearest;
+    memcpy(&bits, &x, sizeof bits);
+    memcpy(&nearest, &q, sizeof nearest);
+    const uint32_t lower = bits & 0xffff0000;
+    bits = nearest == lower ? lower + 0x10000 : lower;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Rounds `count` rows of weights so that the sum of each column, one filter, is kept: factors of one
+ * sign (what leaves a ReLU) see that sum most of all. All go to the nearest bfloat16 but at most
+ * one a column: the one whose other neighbour lessens (sum of errors)^2 + sum of errors^2 most,
+ * which is what the product errs by where the mean of its factors is as large as their deviation.
+ * carry[columns] is the sum of errors so far, from one call to the next. */
+static inline void cb_bf16_keep_sums(float *rows, size_t count, size_t columns, float *carry)
+{
+    for (size_t j = 0; j < columns; j++) {
+        float best = 0, step = 0, *at = rows + j;
+        for (size_t i = 0; i < count; i++)
+            carry[j] += rows[i * columns + j] -
+                        cb_bfloat_to_float(cb_bfloat_of(rows[i * columns + j]));
+        for (size_t i = 0; i < count; i++) {
+            float *w = rows + i * columns + j;
+            const float nearest = cb_bfloat_to_float(cb_bfloat_of(*w)), error = *w - nearest;
+            const float by = cb_bf16_other(*w, nearest) - nearest;
+            const float gain = 2 * by * (carry[j] + error - by);
+            *w = nearest;
+            if (gain > best) {
+                best = gain;
+                step = by;
+                at = w;
+            }
+        }
+        *at += step;
+        carry[j] -= step;
+    }
+}

@@ -15,6 +15,7 @@ enum { CHANNELS = 16 }; /* of a task that turns weights: what it reads lies toge
 
 /* One axis for one rest. */
 struct axis {
+    size_t rest;
     size_t first, step, count;    /* taps of w: first, first + step, ... */
     size_t dilation, pad, pixels; /* of the convolution of dy */
 };
@@ -29,33 +30,38 @@ static size_t gcd(size_t a, size_t b)
     return a;
 }
 
-/* count = 0: no tap reaches this rest. Differences below 0 wrap, as cb_conv_source wants them. */
-static struct axis axis_of(const struct cb_conv_shape *s, int i, size_t rest)
+/* Taps `step` apart reach the same rest, those before have one each. */
+static size_t step_of(const struct cb_conv_shape *s, int i)
 {
-    const size_t stride = s->stride[i], dilation = s->dilation[i], common = gcd(stride, dilation);
-    struct axis a = { .step = stride / common, .dilation = dilation / common };
-    a.pixels = rest < s->in[i] ? cb_size_divide(s->in[i] - rest, stride) : 0;
-    while (a.first < s->kernel[i] && (a.first * dilation) % stride != (rest + s->pad[i]) % stride)
-        a.first++;
-    if (a.first == s->kernel[i])
-        return a;
-    a.count = cb_size_divide(s->kernel[i] - a.first, a.step);
-    const size_t at = rest + s->pad[i], begin = a.first * dilation;
+    return s->stride[i] / gcd(s->stride[i], s->dilation[i]);
+}
+
+/* The rest that tap `first`, below the step, reaches. Differences below 0 wrap, as cb_conv_source
+ * wants them. */
+static struct axis axis_of(const struct cb_conv_shape *s, int i, size_t first)
+{
+    const size_t stride = s->stride[i], begin = first * s->dilation[i];
+    struct axis a = { .first = first, .step = step_of(s, i) };
+    a.dilation = s->dilation[i] / (stride / a.step);
+    a.count = cb_size_divide(s->kernel[i] - first, a.step);
+    a.rest = (begin + stride - s->pad[i] % stride) % stride;
+    a.pixels = a.rest < s->in[i] ? cb_size_divide(s->in[i] - a.rest, stride) : 0;
+    const size_t at = a.rest + s->pad[i];
     const size_t shift = at >= begin ? (at - begin) / stride : 0 - (begin - at) / stride;
     a.pad = (a.count - 1) * a.dilation - shift;
     return a;
 }
 
 struct rest {
-    size_t at[3];
     struct axis axis[3];
     struct cb_conv_shape shape; /* of the convolution of dy */
-    bool any;                   /* some tap and some pixel */
+    bool any;                   /* some pixel */
 };
 
+/* Those that a tap reaches: a stride may be far larger than the kernel. */
 static size_t rest_count(const struct cb_conv_shape *s, int i)
 {
-    return cb_size_min(s->stride[i], s->in[i]);
+    return cb_size_min(step_of(s, i), s->kernel[i]);
 }
 
 static size_t all_rests(const struct cb_conv_shape *s)
@@ -63,11 +69,20 @@ static size_t all_rests(const struct cb_conv_shape *s)
     return rest_count(s, 0) * rest_count(s, 1) * rest_count(s, 2);
 }
 
+/* Every pixel has the rest 0: the result's are those of dx, in their order. */
+static bool is_whole(const struct cb_conv_shape *s)
+{
+    for (int i = 0; i < 3; i++)
+        if (s->stride[i] > 1 && s->in[i] > 1)
+            return false;
+    return true;
+}
+
 static struct rest rest_of(const struct cb_conv_shape *s, size_t number)
 {
     const size_t n1 = rest_count(s, 1), n2 = rest_count(s, 2);
+    const size_t first[] = { number / n2 / n1, number / n2 % n1, number % n2 };
     struct rest r = {
-        .at = { number / n2 / n1, number / n2 % n1, number % n2 },
         .shape = { .n = s->n,
                    .cin = s->cout,
                    .cout = s->cin,
@@ -76,13 +91,13 @@ static struct rest rest_of(const struct cb_conv_shape *s, size_t number)
         .any = true,
     };
     for (int i = 0; i < 3; i++) {
-        r.axis[i] = axis_of(s, i, r.at[i]);
+        r.axis[i] = axis_of(s, i, first[i]);
         r.shape.in[i] = s->out[i];
         r.shape.out[i] = r.axis[i].pixels;
         r.shape.kernel[i] = r.axis[i].count;
         r.shape.dilation[i] = r.axis[i].dilation;
         r.shape.pad[i] = r.axis[i].pad;
-        r.any = r.any && r.axis[i].count > 0 && r.axis[i].pixels > 0;
+        r.any = r.any && r.axis[i].pixels > 0;
     }
     return r;
 }
@@ -118,7 +133,7 @@ static struct sizes sizes_of(const struct cb_kernels *kernels, const struct cb_c
         z.turned = cb_size_max(z.turned, turned_bytes(a, &r.shape));
         z.packed = cb_size_max(z.packed, cb_size_bytes(a->packed_bytes(kernels, &r.shape), 1));
         z.run = cb_size_max(z.run, cb_size_bytes(a->scratch_bytes(kernels, &r.shape, threads), 1));
-        if (all_rests(s) > 1)
+        if (!is_whole(s))
             z.result = cb_size_max(z.result,
                                    cb_size_bytes(cb_conv_pixels(&r.shape), s->cin * sizeof(float)));
     }
@@ -204,11 +219,11 @@ static void add_line(void *ctx, size_t line, size_t worker)
     const struct data *d = ctx;
     const struct cb_conv_shape *s = d->s, *r = &d->rest.shape;
     const struct cb_conv_pixel p = cb_conv_pixel_at(r, line * r->out[2]);
-    const size_t i0 = d->rest.at[0] + p.at[0] * s->stride[0];
-    const size_t i1 = d->rest.at[1] + p.at[1] * s->stride[1];
+    const size_t i0 = d->rest.axis[0].rest + p.at[0] * s->stride[0];
+    const size_t i1 = d->rest.axis[1].rest + p.at[1] * s->stride[1];
     const size_t number = (p.image * s->in[0] + i0) * s->in[1] + i1;
     const float *from = d->result + line * r->out[2] * s->cin;
-    float *to = d->dx + (number * s->in[2] + d->rest.at[2]) * s->cin;
+    float *to = d->dx + (number * s->in[2] + d->rest.axis[2].rest) * s->cin;
     for (size_t i = 0; i < r->out[2]; i++, from += s->cin, to += s->stride[2] * s->cin)
         d->kernels->axpy(s->cin, 1, from, to);
 }
@@ -217,7 +232,7 @@ static void run_rest(const struct data *d, struct cb_threads *threads, const flo
                      const void *packed, void *scratch)
 {
     const struct cb_conv_shape *s = &d->rest.shape;
-    const bool whole = all_rests(d->s) == 1; /* its pixels are those of dx, in their order */
+    const bool whole = is_whole(d->s);
     const struct cb_conv_call call = {
         .shape = s,
         .x = dy,

@@ -14,9 +14,11 @@ static struct cb_conv_shape in_pairs(const struct cb_conv_shape *s)
     return pairs;
 }
 
+/* Few channels make few whole pairs: the first layer of a network stays on floats. */
 static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s)
 {
-    return kernels->bf16 && s->group == 1 && !cb_conv_product.fits(kernels, s);
+    return kernels->bf16 && s->group == 1 && s->cin >= CB_CONV_NARROW_INPUT &&
+           !cb_conv_product.fits(kernels, s);
 }
 
 static size_t pixels(const struct cb_conv_shape *s)
@@ -49,13 +51,15 @@ static void pack_panel(void *ctx, size_t panel, size_t worker)
     const struct pack *p = ctx;
     const size_t nr = p->filters.nr, taps = p->filters.taps, cin = p->filters.cin;
     const size_t depth = cb_size_divide(cin, 2);
-    float *out = p->packed + panel * taps * depth * nr;
+    float *out = p->packed + panel * taps * depth * nr, carry[CB_TILE_COLUMNS_MAX] = { 0 };
     for (size_t t0 = 0; t0 < taps; t0 += CB_PACK_ROWS)
         for (size_t c = 0; c < cin; c += 2) {
             const size_t count = cb_size_min(taps - t0, CB_PACK_ROWS);
             float two[2][CB_PACK_ROWS * CB_TILE_COLUMNS_MAX] = { { 0 } };
-            for (size_t i = 0; i < 2 && c + i < cin; i++)
+            for (size_t i = 0; i < 2 && c + i < cin; i++) {
                 cb_pack_taps(&p->filters, panel, c + i, t0, count, two[i]);
+                cb_bf16_keep_sums(two[i], count, nr, carry);
+            }
             for (size_t t = 0; t < count; t++)
                 for (size_t j = 0; j < nr; j++) {
                     const float pair = cb_bf16_pair(two[0][t * nr + j], two[1][t * nr + j]);

@@ -47,10 +47,21 @@ static size_t parts_of(const struct cb_chain_shape *s, size_t threads)
                        cb_size_max(s->out[0], 1));
 }
 
+/* What multiplies the last stage. With bfloat16 it stays on floats: the sums that come out of a
+ * narrow linear layer are small beside their terms, and in MobileNet v2 the rounding of their
+ * factors made most of the network's error. */
+static struct cb_kernels on_floats(const struct cb_kernels *kernels)
+{
+    struct cb_kernels floats = *kernels;
+    floats.bf16 = false;
+    return floats;
+}
+
 static struct form form_of(const struct cb_kernels *kernels, const struct cb_chain_shape *s,
                            size_t threads)
 {
     const size_t taps = s->kernel[0] * s->kernel[1];
+    const struct cb_kernels floats = on_floats(kernels);
     struct form f = { .stride = s->mid, .band = 1, .parts = parts_of(s, threads) };
     if (s->mid * sizeof(float) % PAGE == 0)
         f.stride += kernels->vector > 1 ? kernels->vector : 4;
@@ -65,7 +76,7 @@ static struct form form_of(const struct cb_kernels *kernels, const struct cb_cha
     const size_t bytes[CB_CHAIN_STAGES] = {
         s->expand ? cb_gemm_packed_bytes(kernels, s->cin, s->mid) : 0,
         cb_size_bytes(taps, s->mid * sizeof(float)),
-        s->project ? cb_gemm_packed_bytes(kernels, s->mid, s->cout) : 0,
+        s->project ? cb_gemm_packed_bytes(&floats, s->mid, s->cout) : 0,
     };
     for (int i = 0; i < CB_CHAIN_STAGES; i++)
         f.weights[i + 1] = cb_size_add(f.weights[i], cb_size_bytes(bytes[i], 1));
@@ -90,13 +101,14 @@ void cb_chain_pack(const struct cb_kernels *kernels, struct cb_threads *threads,
                    const struct cb_chain_shape *s, int stage, const void *w, void *packed)
 {
     const struct form f = form_of(kernels, s, 1);
+    const struct cb_kernels floats = on_floats(kernels);
     const size_t taps = s->kernel[0] * s->kernel[1];
     const char *from = w;
     char *to = (char *)packed + f.weights[stage];
     if (stage == CB_CHAIN_EXPAND)
-        cb_gemm_pack(kernels, threads, s->cin, s->mid, w, 1, s->cin, to);
+        cb_gemm_pack_filters(kernels, threads, s->cin, s->mid, w, NULL, to);
     else if (stage == CB_CHAIN_PROJECT)
-        cb_gemm_pack(kernels, threads, s->mid, s->cout, w, 1, s->mid, to);
+        cb_gemm_pack_filters(&floats, threads, s->mid, s->cout, w, NULL, to);
     else
         for (size_t c = 0; c < s->mid; c++)
             for (size_t t = 0; t < taps; t++, from += sizeof(float))
@@ -110,7 +122,7 @@ size_t cb_chain_scratch_bytes(const struct cb_kernels *kernels, const struct cb_
 }
 
 struct chain {
-    const struct cb_kernels *kernels;
+    const struct cb_kernels *kernels, *floats; /* floats: of the last stage */
     const struct cb_chain_call *call;
     struct form form;
 };
@@ -206,7 +218,7 @@ static void project(const struct chain *c, const struct place *p, float *y)
     };
     if (gemm.post.residual)
         gemm.post.residual += y - c->call->y;
-    cb_gemm_run(c->kernels, NULL, &gemm);
+    cb_gemm_run(c->floats, NULL, &gemm);
 }
 
 static void run_band(const struct chain *c, struct place *p)
@@ -250,8 +262,10 @@ static void run_part(void *ctx, size_t part, size_t worker)
 
 void cb_chain_run(const struct cb_kernels *kernels, const struct cb_chain_call *call)
 {
+    const struct cb_kernels floats = on_floats(kernels);
     struct chain c = {
         .kernels = kernels,
+        .floats = &floats,
         .call = call,
         .form = form_of(kernels, call->shape, cb_threads_count(call->threads)),
     };

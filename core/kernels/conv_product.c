@@ -37,12 +37,7 @@ static size_t packed_bytes(const struct cb_kernels *kernels, const struct cb_con
 static void pack(const struct cb_kernels *kernels, const struct cb_conv_shape *s,
                  struct cb_threads *threads, const void *w, const float *scale, void *packed)
 {
-    cb_gemm_pack(kernels, threads, s->cin, s->cout, w, 1, s->cin, packed);
-    float *row = packed;
-    for (size_t first = 0; scale && first < s->cout; first += kernels->nr)
-        for (size_t c = 0; c < s->cin; c++, row += kernels->nr)
-            for (size_t j = 0; j < kernels->nr && first + j < s->cout; j++)
-                row[j] *= scale[first + j];
+    cb_gemm_pack_filters(kernels, threads, s->cin, s->cout, w, scale, packed);
 }
 
 static size_t scratch_bytes(const struct cb_kernels *kernels, const struct cb_conv_shape *s,

@@ -50,6 +50,8 @@ static void choose_band(const struct cb_conv_shape *s, struct form *f)
     } while (f->lines > s->kernel[1]);
 }
 
+/* A padding below 0, as the derivatives have it, wraps: only other algorithms cut a line's begin.
+ */
 static bool form_of(const struct cb_kernels *kernels, const struct cb_conv_shape *s, size_t points,
                     struct form *f)
 {
@@ -57,8 +59,8 @@ static bool form_of(const struct cb_kernels *kernels, const struct cb_conv_shape
     *f = (struct form){ .n = points, .pixels = stride, .wide = stride * s->cin, .taps = taps };
     if (s->group != 1 || s->kernel[0] != 1 || s->stride[0] != 1 || s->pad[0] != 0 ||
         s->in[0] != s->out[0] || s->dilation[1] != 1 || s->dilation[2] != 1 ||
-        s->pad[2] >= s->kernel[2] || /* or cropped: it wraps around */
-        s->cin >= CB_CONV_NARROW_INPUT || f->wide > WIDE_MAX || taps < 2 || taps > TAPS_MAX)
+        s->pad[2] >= s->kernel[2] || s->cin >= CB_CONV_NARROW_INPUT || f->wide > WIDE_MAX ||
+        taps < 2 || taps > TAPS_MAX)
         return false;
     f->m = points - taps + 1;
     f->depth = s->kernel[1] * f->wide;

@@ -44,17 +44,31 @@ struct pack {
     size_t k, n, nr, row_stride, column_stride, row_tasks;
     const char *b;
     float *packed;
-    bool pairs;
+    const float *scale;
+    bool pairs, keep_sums;
 };
 
-/* A part of a panel, rounded: `b` is its first element. */
-static void pack_pairs(const struct pack *p, const char *b, size_t rows, size_t columns, float *out)
+/* Rows of a panel from row r of it on, `count` <= CB_PACK_ROWS of them, scaled. */
+static void pack_some(const struct pack *p, size_t panel, size_t r, size_t count, float *out)
 {
-    float some[CB_PACK_ROWS * CB_TILE_COLUMNS_MAX];
-    for (size_t r = 0; r < rows; r += CB_PACK_ROWS) {
-        const size_t count = cb_size_min(rows - r, CB_PACK_ROWS);
-        cb_pack_rows(b + r * p->row_stride * sizeof(float), count, columns, p->row_stride,
-                     p->column_stride, p->nr, some);
+    const size_t first = panel * p->nr, columns = cb_size_min(p->n - first, p->nr);
+    cb_pack_rows(p->b + (r * p->row_stride + first * p->column_stride) * sizeof(float), count,
+                 columns, p->row_stride, p->column_stride, p->nr, out);
+    for (size_t i = 0; p->scale && i < count; i++)
+        for (size_t j = 0; j < columns; j++)
+            out[i * p->nr + j] *= p->scale[first + j];
+}
+
+/* Rows [row, row_end) of a panel, rounded. */
+static void pack_pairs(const struct pack *p, size_t panel, size_t row, size_t row_end)
+{
+    float some[CB_PACK_ROWS * CB_TILE_COLUMNS_MAX], carry[CB_TILE_COLUMNS_MAX] = { 0 };
+    float *out = p->packed + panel * cb_size_divide(p->k, 2) * p->nr;
+    for (size_t r = row; r < row_end; r += CB_PACK_ROWS) {
+        const size_t count = cb_size_min(row_end - r, CB_PACK_ROWS);
+        pack_some(p, panel, r, count, some);
+        if (p->keep_sums)
+            cb_bf16_keep_sums(some, count, p->nr, carry);
         cb_bf16_pair_rows(some, count, p->nr, out + r / 2 * p->nr);
     }
 }
@@ -64,42 +78,60 @@ static void pack_task(void *ctx, size_t i, size_t worker)
     (void)worker;
     const struct pack *p = ctx;
     const size_t panel = i / p->row_tasks, row = i % p->row_tasks * PACK_ROWS;
-    const size_t rows = cb_size_min(p->k - row, PACK_ROWS);
+    const size_t row_end = cb_size_min(row + PACK_ROWS, p->k);
     const size_t first = panel * p->nr, columns = cb_size_min(p->n - first, p->nr);
-    const char *b = p->b + (row * p->row_stride + first * p->column_stride) * sizeof(float);
     float *out = p->packed + (panel * p->k + row) * p->nr;
     if (p->pairs) {
-        out = p->packed + (panel * cb_size_divide(p->k, 2) + row / 2) * p->nr;
-        pack_pairs(p, b, rows, columns, out);
+        pack_pairs(p, panel, row, row_end);
         return;
     }
-    if (p->column_stride != 1) {
-        for (size_t r = 0; r < rows; r += CB_PACK_ROWS)
-            cb_pack_rows(b + r * p->row_stride * sizeof(float), cb_size_min(rows - r, CB_PACK_ROWS),
-                         columns, p->row_stride, p->column_stride, p->nr, out + r * p->nr);
+    if (p->column_stride != 1 || p->scale) {
+        for (size_t r = row; r < row_end; r += CB_PACK_ROWS)
+            pack_some(p, panel, r, cb_size_min(row_end - r, CB_PACK_ROWS), out + (r - row) * p->nr);
         return;
     }
-    for (size_t r = 0; r < rows; r++, out += p->nr) {
-        memcpy(out, b + r * p->row_stride * sizeof(float), columns * sizeof(float));
+    for (size_t r = row; r < row_end; r++, out += p->nr) {
+        memcpy(out, p->b + (r * p->row_stride + first) * sizeof(float), columns * sizeof(float));
         memset(out + columns, 0, (p->nr - columns) * sizeof(float));
     }
+}
+
+static void pack_all(const struct cb_kernels *kernels, struct cb_threads *threads, struct pack pack)
+{
+    pack.nr = kernels->nr;
+    pack.row_tasks = cb_size_divide(pack.k, PACK_ROWS);
+    pack.pairs = in_pairs(kernels, pack.k);
+    cb_threads_for(threads, panel_count(kernels, pack.n) * pack.row_tasks, pack_task, &pack);
 }
 
 void cb_gemm_pack(const struct cb_kernels *kernels, struct cb_threads *threads, size_t k, size_t n,
                   const void *b, size_t row_stride, size_t column_stride, void *packed)
 {
-    struct pack pack = {
-        .k = k,
-        .n = n,
-        .nr = kernels->nr,
-        .row_stride = row_stride,
-        .column_stride = column_stride,
-        .row_tasks = cb_size_divide(k, PACK_ROWS),
-        .b = b,
-        .packed = packed,
-        .pairs = in_pairs(kernels, k),
-    };
-    cb_threads_for(threads, panel_count(kernels, n) * pack.row_tasks, pack_task, &pack);
+    pack_all(kernels, threads,
+             (struct pack){
+                 .k = k,
+                 .n = n,
+                 .row_stride = row_stride,
+                 .column_stride = column_stride,
+                 .b = b,
+                 .packed = packed,
+             });
+}
+
+void cb_gemm_pack_filters(const struct cb_kernels *kernels, struct cb_threads *threads, size_t k,
+                          size_t n, const void *w, const float *scale, void *packed)
+{
+    pack_all(kernels, threads,
+             (struct pack){
+                 .k = k,
+                 .n = n,
+                 .row_stride = 1,
+                 .column_stride = k,
+                 .b = w,
+                 .packed = packed,
+                 .scale = scale,
+                 .keep_sums = true,
+             });
 }
 
 struct product {

@@ -18,6 +18,11 @@ size_t cb_gemm_packed_bytes(const struct cb_kernels *kernels, size_t k, size_t n
 void cb_gemm_pack(const struct cb_kernels *kernels, struct cb_threads *threads, size_t k, size_t n,
                   const void *b, size_t row_stride, size_t column_stride, void *packed);
 
+/* Packs n filters of k weights [n][k], each times scale[filter] (NULL: 1). Where they are rounded,
+ * a filter's sum is kept (bf16.h), which takes too long for what is packed at every run. */
+void cb_gemm_pack_filters(const struct cb_kernels *kernels, struct cb_threads *threads, size_t k,
+                          size_t n, const void *w, const float *scale, void *packed);
+
 struct cb_gemm {
     size_t m, n, k;
     const float *a;

@@ -65,12 +65,9 @@ struct cb_status cb_calibration_create(const struct cb_engine *engine,
                                           .n_outputs = options->n_values,
                                           .nhwc_input = options->nhwc_input };
     const size_t n = (size_t)options->n_values;
-    struct cb_arena arena;
     struct cb_calibration *c;
-    CB_TRY(cb_arena_init(&arena, BUDGET));
-    c = cb_arena_alloc(&arena, 1, sizeof *c);
-    c->observed = cb_arena_alloc(&arena, n, sizeof *c->observed);
-    c->arena = arena;
+    CB_TRY(cb_arena_begin(BUDGET, sizeof *c, &c));
+    c->observed = cb_arena_alloc(&c->arena, n, sizeof *c->observed);
     c->n = options->n_values;
     struct cb_status st = cb_plan_create(engine, options->graph, options->weights, &plan, &c->plan);
     if (!st.code)
@@ -86,13 +83,11 @@ struct cb_status cb_calibration_create(const struct cb_engine *engine,
 
 void cb_calibration_destroy(struct cb_calibration *calibration)
 {
-    struct cb_arena arena;
     if (!calibration)
         return;
     cb_session_destroy(calibration->session);
     cb_plan_destroy(calibration->plan);
-    arena = calibration->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&calibration->arena);
 }
 
 struct cb_tensor *cb_calibration_input(struct cb_calibration *calibration, int i)

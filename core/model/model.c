@@ -11,8 +11,8 @@
 void cb_model_default_size(const struct cb_model *model, int *height, int *width)
 {
     const struct cb_recipe *r = &model->recipe;
-    *height = model->height  ? model->height
-              : r->crop_height ? r->crop_height
+    *height = model->height      ? model->height
+              : r->crop_height   ? r->crop_height
               : r->resize_height ? r->resize_height
                                  : FALLBACK_SIDE;
     *width = model->width      ? model->width

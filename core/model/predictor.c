@@ -7,8 +7,8 @@
 #include "core/image/preprocess.h"
 #include "core/model/softmax.h"
 
-#define MAX_LANES 6               /* plans kept ready; the least recently used goes */
-#define MAX_BATCH 16              /* photos of one run; more are run in parts */
+#define MAX_LANES 6                     /* plans kept ready; the least recently used goes */
+#define MAX_BATCH 16                    /* photos of one run; more are run in parts */
 #define SCRATCH_BYTES ((size_t)2 << 30) /* address space for resizing one photo */
 
 enum purpose { SCORES, FEATURES, CAM };
@@ -39,13 +39,10 @@ struct cb_status cb_predictor_create(const struct cb_engine *engine, const struc
                                      struct cb_predictor **out)
 {
     const size_t workers = cb_threads_count(engine->threads);
-    struct cb_arena arena;
     struct cb_predictor *p;
     struct cb_status st = cb_ok();
-    CB_TRY(cb_arena_init(&arena, ((size_t)1 << 16) + workers * 2 * sizeof *p->scratch));
-    p = cb_arena_alloc(&arena, 1, sizeof *p);
-    p->scratch = cb_arena_alloc(&arena, workers, sizeof *p->scratch);
-    p->arena = arena;
+    CB_TRY(cb_arena_begin(((size_t)1 << 16) + workers * 2 * sizeof *p->scratch, sizeof *p, &p));
+    p->scratch = cb_arena_alloc(&p->arena, workers, sizeof *p->scratch);
     p->engine = engine;
     p->model = model;
     for (; p->workers < workers && !st.code; p->workers++)
@@ -67,15 +64,13 @@ static void close_lane(struct lane *lane)
 
 void cb_predictor_destroy(struct cb_predictor *predictor)
 {
-    struct cb_arena arena;
     if (!predictor)
         return;
     for (size_t i = 0; i < MAX_LANES; i++)
         close_lane(&predictor->lanes[i]);
     for (size_t i = 0; i < predictor->workers; i++)
         cb_arena_deinit(&predictor->scratch[i]);
-    arena = predictor->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&predictor->arena);
 }
 
 static struct cb_status open_lane(struct cb_predictor *p, struct lane *lane)

@@ -32,6 +32,7 @@
     /* product */ \
     X(GEMM, gemm) \
     X(MATMUL, matmul) \
+    X(DET, det) \
     /* elementwise: one input, one output */ \
     X(RELU, relu) \
     X(LEAKY_RELU, leaky_relu) \

@@ -61,95 +61,164 @@ struct cb_list {
     int64_t v[CB_MAX_RANK];
 };
 
-/* Inputs in brackets are parameters. "act": y is clamped to [lo, hi]; -INFINITY, INFINITY for none. */
+/* By family, in list.h's order. Above each member: whose it is, inputs in order (in brackets: parameters, which
+ * the attribute replaces; "?": may be absent), then what is not ONNX's own name or meaning. Axes count from 0, or from
+ * the end where negative, until infer has seen the input. lo, hi: the result is clamped to [lo, hi] (-INFINITY and
+ * INFINITY: not), and goes through `act` then; passes write both. */
 union cb_attr {
+    /* ---- spatial ---- */
+
+    /* CONV, INTEGER_CONV: x, w, bias?, residual?, scale?, shift? (INTEGER_CONV: x, w, x_zero?, w_zero?). Where scale is
+     * given, x * scale + shift clamped to [in_lo, in_hi] is convolved. algorithm: of cb_conv_algorithms, from 1; 0: the
+     * first that fits. */
     struct {
         struct cb_window window;
         int64_t group;
-        float lo, hi;         /* "act", and then: */
+        float lo, hi;
         struct cb_act act;
-        float in_lo, in_hi;   /* of x * scale + shift, where scale is given */
-        int algorithm;        /* of cb_conv_algorithms, from 1; 0: the first that fits */
-    } conv;                   /* x, w, bias?, residual?, scale?, shift? */
-    struct {
-        struct cb_window window;           /* of the depthwise convolution */
-        float lo[3], hi[3];                /* of each stage (conv_chain.h), as those of conv */
-        struct cb_act act[3];
-    } chain;                  /* x, w, bias?, expand?, bias?, project?, bias?, residual? */
+        float in_lo, in_hi;
+        int algorithm;
+    } conv;
+    /* CONV_CHAIN: x, w, bias?, expand?, bias?, project?, bias?, residual?. The window is the depthwise convolution's;
+     * a clamp and an activation for each stage (conv_chain.h). */
     struct {
         struct cb_window window;
-        int64_t group, more[CB_MAX_SPATIAL]; /* more: output_padding */
-        struct cb_list sizes;                /* wanted ones of y; not given: they follow */
-    } conv_transpose;         /* x, w, bias? */
-    struct { struct cb_window window; bool count_include_pad, column_major; float p; } pool; /* x -> y, indices? ;
-                                 p: of LP_POOL, whose window of rank 0 is all of x */
-    struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm; /* x, scale, bias, mean, var; act */
-    struct { struct cb_window window; struct cb_list sizes; int64_t pooled[CB_MAX_SPATIAL]; } unpool; /* x, indices,
-                                 [sizes]? ; sizes [N, C, spatial...]; pooled: infer's, what the window gives */
-    struct { enum cb_resize_mode mode; enum cb_pad_mode padding; bool align_corners; } sample; /* x, grid ; padding:
-                                 CONSTANT is 0, EDGE is ONNX's border */
-    struct { struct cb_list size; bool align_corners; } affine_grid; /* theta, [size] */
-    struct { int64_t bins[2], samples; float scale; bool max, half_pixel; } roi; /* x, rois, images (MAX_ROI_POOL:
-                                 x, rois) ; samples 0: as many as pixels */
-    struct { struct cb_window window; struct cb_list image, block; } col2im; /* x, [image], [block] */
-    struct { int64_t size; bool channels_first; } blocks;  /* DEPTH_TO_SPACE, SPACE_TO_DEPTH; mode CRD */
+        float lo[3], hi[3];
+        struct cb_act act[3];
+    } chain;
+    /* CONV_TRANSPOSE: x, w, bias?. more: output_padding; sizes: wanted ones of y, not given: they follow. */
+    struct {
+        struct cb_window window;
+        int64_t group, more[CB_MAX_SPATIAL];
+        struct cb_list sizes;
+    } conv_transpose;
+    /* MAX_POOL, AVERAGE_POOL, LP_POOL: x -> y, indices?. column_major: of the indices; p: of LP_POOL, whose window of
+     * rank 0 is all of x. */
+    struct { struct cb_window window; bool count_include_pad, column_major; float p; } pool;
+    /* MAX_UNPOOL: x, indices, [sizes]?. sizes: of y, [N, C, spatial...]; pooled: infer's, what the window gives of y. */
+    struct { struct cb_window window; struct cb_list sizes; int64_t pooled[CB_MAX_SPATIAL]; } unpool;
+    /* GRID_SAMPLE: x, grid. padding: CONSTANT is 0, EDGE is ONNX's border. */
+    struct { enum cb_resize_mode mode; enum cb_pad_mode padding; bool align_corners; } sample;
+    /* AFFINE_GRID: theta, [size]. */
+    struct { struct cb_list size; bool align_corners; } affine_grid;
+    /* ROI_ALIGN: x, rois, images; MAX_ROI_POOL: x, rois. bins: of y, height and width; samples: along each side of a
+     * bin, 0: as many as pixels; scale: pixels of x in one of the rois' units. */
+    struct { int64_t bins[2], samples; float scale; bool max, half_pixel; } roi;
+    /* DEPTH_TO_SPACE, SPACE_TO_DEPTH: x. size: of a block; channels_first: mode CRD. */
+    struct { int64_t size; bool channels_first; } blocks;
+    /* RESIZE: x, [roi]?, [scales]?, [sizes]? (one of the last two). cubic: the cubic's coefficient; outside: what stands
+     * outside of a roi's x. n_scales, n_roi: -1: not given; once infer has seen x, one for each axis, as are sizes. */
     struct {
         enum cb_resize_mode mode;
         enum cb_resize_place place;
         enum cb_resize_round round;
         enum cb_resize_fit fit;
         bool antialias, exclude_outside;
-        float cubic, outside;              /* the cubic's coefficient; what stands outside of a roi's x */
+        float cubic, outside;
         struct cb_list axes, sizes;
-        int n_scales, n_roi;               /* -1: not given; once infer has seen x, one per axis of it, as sizes */
+        int n_scales, n_roi;
         double scale[CB_MAX_RANK], roi[2][CB_MAX_RANK];
-    } resize;                 /* x, [roi]?, [scales]?, [sizes]? ; sizes and scales by inputs: one of them */
+    } resize;
+    /* COL2IM: x, [image], [block]. */
+    struct { struct cb_window window; struct cb_list image, block; } col2im;
+
+    /* ---- norm ---- */
+
+    /* BATCH_NORM: x, scale, bias, mean, var. */
+    struct { float epsilon, momentum; bool training; float lo, hi; } batch_norm;
+    /* LRN: x. size: channels that are summed over. */
     struct { float alpha, beta, bias; int64_t size; } lrn;
-    struct { float epsilon; int axes; bool centered; } layer_norm; /* x, scale?, bias? ; over the last `axes` axes */
-    struct { float alpha, beta; bool trans_a, trans_b; float lo, hi; struct cb_act act; } gemm; /* a, b, c? ; "act" and act */
-    struct { float lo, hi; struct cb_act act; } matmul;   /* a, b, bias?, residual? ; "act" and act; the last two
-                                                             only where b is one matrix */
+    /* LAYER_NORM: x, scale?, bias?. axes: how many, the last ones; centered: less the mean (RMSNormalization is not). */
+    struct { float epsilon; int axes; bool centered; } layer_norm;
+
+    /* ---- product ---- */
+
+    /* GEMM: a, b, c?. */
+    struct { float alpha, beta; bool trans_a, trans_b; float lo, hi; struct cb_act act; } gemm;
+    /* MATMUL: a, b, bias?, residual?; the last two only where b is one matrix. */
+    struct { float lo, hi; struct cb_act act; } matmul;
+
+    /* ---- elementwise ---- */
+
+    /* LEAKY_RELU .. SHRINK: x. alpha, beta: ONNX's, or gamma (SELU), lambd and bias (SHRINK); approximate: GELU by tanh. */
     struct { float alpha, beta; bool approximate; } unary;
-    struct { double lo, hi; } clip;                                          /* x, [lo]?, [hi]? */
-    struct { enum cb_dtype to; } cast;                /* QUANTISED_COPY too */
-    struct { double ratio, training; } dropout;       /* x, [ratio]?, [training]? ; 0 one of them */
-    struct { bool aligned; int axis; bool fmod; float lo, hi; } binary; /* a, b ; ADD has act. aligned: opset < 7,
-                                                               b's dims stand at `axis` of a (-1: at its end) */
-    struct { struct cb_list axes; bool keep_dims, noop_if_empty; } reduce;   /* x, [axes]? */
+    /* CLIP: x, [lo]?, [hi]?. */
+    struct { double lo, hi; } clip;
+    /* CAST, QUANTISED_COPY: x. */
+    struct { enum cb_dtype to; } cast;
+    /* DROPOUT: x, [ratio]?, [training]?; one of the two is 0. */
+    struct { double ratio, training; } dropout;
+    /* ADD .. XOR: a, b. aligned: opset < 7, b's dims stand at `axis` of a (-1: at its end); fmod: of MOD; lo, hi: of ADD. */
+    struct { bool aligned; int axis; bool fmod; float lo, hi; } binary;
+
+    /* ---- reduce ---- */
+
+    /* REDUCE_SUM .. REDUCE_SUM_SQUARE: x, [axes]?. */
+    struct { struct cb_list axes; bool keep_dims, noop_if_empty; } reduce;
+    /* ARG_MAX, ARG_MIN: x. last: of equal ones. */
     struct { int axis; bool keep_dims, last; } arg;
-    struct { int axis; bool flatten; } softmax;       /* flatten: opset < 13, over all axes from `axis` on */
-    struct { struct cb_list dims; bool allow_zero; } reshape;                /* x, [dims] ; EXPAND too */
-    struct { struct cb_list axes; } squeeze;                                 /* x, [axes]? ; UNSQUEEZE too */
-    struct { int axis; } axis;                        /* FLATTEN, CONCAT, GATHER */
-    struct { int axis; struct cb_list sizes; int parts; } split;             /* x, [sizes]? */
-    struct { int rank; int perm[CB_MAX_RANK]; } transpose; /* rank 0: reverse the axes; or CB_PERM_TO_LAST, .. */
-    struct { struct cb_list starts, ends, axes, steps; } slice; /* x, [starts], [ends], [axes]?, [steps]? */
-    struct { struct cb_list begin, end, axes; enum cb_pad_mode mode; double value; } pad; /* x, [pads], [value]?, [axes]?;
-                                                             begin, end per axis once infer has seen the input */
-    struct { int axis, batch_dims; enum cb_scatter how; } places; /* x, indices, updates? : GATHER_ELEMENTS, .. SCATTER_ND */
-    struct { int axis; int64_t k; bool smallest; } top_k;                    /* x, [k]? -> values, indices? */
-    struct { int64_t k; bool lower, square; } trilu;  /* x, [k]? ; square: other matrices are refused */
-    struct { int axis; double depth; } one_hot;       /* indices, [depth]?, values */
-    struct { int axis; bool exclusive, reverse; } cumulate;                  /* x, [axis]? */
-    struct { int batch_axis, time_axis; } sequence;   /* x, lengths */
-    struct { int axis; bool flat, unsorted; } unique; /* x -> y, first?, inverse?, counts? ; flat: of all elements */
-    struct { struct cb_list repeats; } tile;                                 /* x, [repeats] */
-    struct { int64_t start, end; } shape;             /* end INT64_MAX: the rank */
-    struct { struct cb_list dims; enum cb_dtype dtype; double value; } fill; /* [dims] */
-    struct { enum cb_dtype dtype; double start, limit, step; } range;        /* [start], [limit], [step] */
-    struct { int axis; int64_t block; enum cb_dtype to; bool zero_first; } quantise; /* x, scale, zero? ; NONE: the zero's
-                                                             type, uint8. zero_first: added before rounding */
+    /* TOP_K: x, [k]? -> values, indices?. */
+    struct { int axis; int64_t k; bool smallest; } top_k;
+    /* CUM_SUM, CUM_PROD: x, [axis]?. */
+    struct { int axis; bool exclusive, reverse; } cumulate;
+    /* SOFTMAX, LOG_SOFTMAX, HARDMAX: x. flatten: opset < 13, over all axes from `axis` on. */
+    struct { int axis; bool flatten; } softmax;
+
+    /* ---- shape ---- */
+
+    /* RESHAPE, EXPAND: x, [dims]. */
+    struct { struct cb_list dims; bool allow_zero; } reshape;
+    /* FLATTEN: x; CONCAT: x...; GATHER: x, indices. */
+    struct { int axis; } axis;
+    /* SQUEEZE, UNSQUEEZE: x, [axes]?. */
+    struct { struct cb_list axes; } squeeze;
+    /* TRANSPOSE: x. rank 0: reverse the axes; or CB_PERM_TO_LAST, .. */
+    struct { int rank; int perm[CB_MAX_RANK]; } transpose;
+    /* SPLIT: x, [sizes]?. parts: equal ones, without sizes. */
+    struct { int axis; struct cb_list sizes; int parts; } split;
+    /* SLICE: x, [starts], [ends], [axes]?, [steps]?. */
+    struct { struct cb_list starts, ends, axes, steps; } slice;
+    /* PAD: x, [pads], [value]?, [axes]?. begin, end: for each axis of x once infer has seen it. */
+    struct { struct cb_list begin, end, axes; enum cb_pad_mode mode; double value; } pad;
+    /* TILE: x, [repeats]. */
+    struct { struct cb_list repeats; } tile;
+    /* GATHER_ELEMENTS, GATHER_ND: x, indices; SCATTER_ELEMENTS, SCATTER_ND: x, indices, updates. */
+    struct { int axis, batch_dims; enum cb_scatter how; } places;
+    /* TRILU: x, [k]?. square: other matrices are refused. */
+    struct { int64_t k; bool lower, square; } trilu;
+    /* REVERSE_SEQUENCE: x, lengths. */
+    struct { int batch_axis, time_axis; } sequence;
+    /* ONE_HOT: indices, [depth]?, values. */
+    struct { int axis; double depth; } one_hot;
+    /* UNIQUE: x -> y, first?, inverse?, counts?. flat: of all elements. */
+    struct { int axis; bool flat, unsorted; } unique;
+    /* SHAPE: x. end INT64_MAX: the rank. */
+    struct { int64_t start, end; } shape;
+    /* CONSTANT_OF_SHAPE: [dims]. */
+    struct { struct cb_list dims; enum cb_dtype dtype; double value; } fill;
+    /* RANGE: [start], [limit], [step]. */
+    struct { enum cb_dtype dtype; double start, limit, step; } range;
+
+    /* ---- quantised ---- */
+
+    /* QUANTIZE, DEQUANTIZE: x, scale, zero?. block: elements of `axis` to a scale, 0: all; to: NONE: the zero's type,
+     * uint8 without one; zero_first: added before rounding. */
+    struct { int axis; int64_t block; enum cb_dtype to; bool zero_first; } quantise;
+    /* QUANTISED_CONV: x, w, w_scale, bias?, residual?, w_zero?. lo, hi: in real units; act: none beside a residual;
+     * to_real: y is float; product: x [..., C] has no spatial axes, whatever its rank. */
     struct {
-        struct cb_window window;   /* of a convolution */
+        struct cb_window window;
         int64_t group;
-        float lo, hi;              /* "act" in real units, and then: */
-        struct cb_act act;         /* none beside a residual */
+        float lo, hi;
+        struct cb_act act;
         struct cb_quantum x, residual, y;
-        bool to_real;              /* y is float */
-        bool product;              /* x [..., C]: no spatial axes, whatever its rank */
-    } quantised_conv;              /* x, w, w_scale, bias?, residual?, w_zero? */
-    struct { struct cb_window window; bool count_include_pad; struct cb_quantum x, y; } quantised_pool; /* rank 0: global */
-    struct { struct cb_quantum a, b, y; float lo, hi; bool zero_first; int origin; } quantised_add;       /* a, b ; act */
+        bool to_real;
+        bool product;
+    } quantised_conv;
+    /* QUANTISED_MAX_POOL, QUANTISED_AVERAGE_POOL: x. A window of rank 0: all of x. */
+    struct { struct cb_window window; bool count_include_pad; struct cb_quantum x, y; } quantised_pool;
+    /* QUANTISED_ADD: a, b. zero_first: as above, for numbers that are bytes less `origin` (128: int8). */
+    struct { struct cb_quantum a, b, y; float lo, hi; bool zero_first; int origin; } quantised_add;
 };
 
 /* The longest list of inputs or outputs a node may have. */

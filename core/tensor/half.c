@@ -1,6 +1,5 @@
 #include "core/tensor/half.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "core/base/bfloat.h"

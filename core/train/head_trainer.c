@@ -21,17 +21,20 @@ const struct cb_head_config cb_head_config_default = {
     .dropout = 0.5f, .patience = 20, .l2 = -1, .held_out = 0.2f, .balance = true, .seed = 1
 };
 
-/* A training under way. Arrays lie in scratch. */
+/* A training under way. Arrays lie in scratch. Rows are the examples and their views. */
 struct trainer {
     const struct cb_head_job *job;
     struct cb_arena scratch;
-    bool judged;    /* a part is held out */
-    bool *held_out; /* [n] */
+    bool judged;     /* a part is held out */
+    int views, rows; /* of an example; of all */
+    int *labels;     /* [rows] */
+    bool *held_out;  /* [rows] also every view of an example that is */
+    bool *original;  /* [rows] no view */
     float *all, *teach,
-        *judge; /* [n] weights of the examples: each, those that teach, those held out */
+        *judge; /* [rows] weights: of each, those that teach, the examples held out */
     int n_judge;
     float *mean, scale; /* x = (feature - mean) x scale */
-    float *x;           /* [n, width] */
+    float *x;           /* [rows, width] */
     size_t width;       /* inputs; for regression one more, that is 1 */
     int epochs;
 };
@@ -42,46 +45,69 @@ struct held_out {
     int *labels, *example; /* [2 n], [n] */
 };
 
-static struct cb_status check(const struct cb_head_job *job, int least, struct cb_arena *scratch)
+static struct cb_status check(struct trainer *t)
 {
+    const struct cb_head_job *job = t->job;
+    const int least = t->judged ? 2 : 1;
     int *count;
     if (job->classes < 2)
         return cb_fail(CB_ERR_CONTENT, "training wants at least 2 classes, has %d", job->classes);
-    CB_TRY(cb_arena_get(scratch, (size_t)job->classes, sizeof(int), "class counts", &count));
+    CB_TRY(cb_arena_get(&t->scratch, (size_t)job->classes, sizeof(int), "class counts", &count));
     for (int i = 0; i < job->n; i++)
         count[job->labels[i]]++;
     for (int c = 0; c < job->classes; c++)
         if (count[c] < least)
             return cb_fail(CB_ERR_CONTENT, "class %d wants at least %d example%s, has %d", c, least,
                            least > 1 ? "s" : "", count[c]);
-    for (int i = 0; i < job->n; i++)
+    for (int i = 0; i < t->rows; i++)
         for (int k = 0; k < job->inputs; k++)
             if (!isfinite(job->features[(size_t)i * (size_t)job->inputs + (size_t)k]))
-                return cb_fail(CB_ERR_CONTENT, "example %d: feature %d is not finite", i, k);
+                return cb_fail(CB_ERR_CONTENT, "example %d: feature %d is not finite", i / t->views,
+                               k);
     return cb_ok();
 }
 
+/* Labels of all rows, and which of them are held out: decided by example. */
+static struct cb_status deal_out(struct trainer *t)
+{
+    const struct cb_head_job *job = t->job;
+    const size_t rows = (size_t)t->rows;
+    bool *held_out;
+    if (t->judged)
+        CB_TRY(cb_split_held_out(&t->scratch, job->labels, job->n, job->classes,
+                                 job->config->held_out, job->config->seed, &held_out));
+    else
+        CB_TRY(cb_arena_get(&t->scratch, (size_t)job->n, sizeof(bool), "split", &held_out));
+    CB_TRY(cb_arena_get(&t->scratch, rows, sizeof(int), "labels", &t->labels));
+    CB_TRY(cb_arena_get(&t->scratch, rows, sizeof(bool), "split", &t->held_out));
+    CB_TRY(cb_arena_get(&t->scratch, rows, sizeof(bool), "split", &t->original));
+    for (int i = 0; i < t->rows; i++) {
+        t->labels[i] = job->labels[i / t->views];
+        t->held_out[i] = held_out[i / t->views];
+        t->original[i] = i % t->views == 0;
+    }
+    return cb_ok();
+}
+
+/* Class weights come from the examples: each has the same number of views. */
 static struct cb_status weigh(struct trainer *t)
 {
     const struct cb_head_job *job = t->job;
-    const size_t n = (size_t)job->n;
+    const size_t rows = (size_t)t->rows;
     float *class_weight;
-    if (t->judged)
-        CB_TRY(cb_split_held_out(&t->scratch, job->labels, job->n, job->classes,
-                                 job->config->held_out, job->config->seed, &t->held_out));
-    else
-        CB_TRY(cb_arena_get(&t->scratch, n, sizeof(bool), "split", &t->held_out));
+    CB_TRY(deal_out(t));
     CB_TRY(cb_arena_get(&t->scratch, (size_t)job->classes, sizeof(float), "class weights",
                         &class_weight));
-    CB_TRY(cb_arena_get(&t->scratch, n, sizeof(float), "example weights", &t->all));
-    CB_TRY(cb_arena_get(&t->scratch, n, sizeof(float), "example weights", &t->teach));
-    CB_TRY(cb_arena_get(&t->scratch, n, sizeof(float), "example weights", &t->judge));
+    CB_TRY(cb_arena_get(&t->scratch, rows, sizeof(float), "example weights", &t->all));
+    CB_TRY(cb_arena_get(&t->scratch, rows, sizeof(float), "example weights", &t->teach));
+    CB_TRY(cb_arena_get(&t->scratch, rows, sizeof(float), "example weights", &t->judge));
     cb_split_class_weights(job->labels, job->n, job->classes, job->config->balance, class_weight);
-    for (size_t i = 0; i < n; i++) {
-        t->all[i] = class_weight[job->labels[i]];
+    for (size_t i = 0; i < rows; i++) {
+        const bool judges = t->held_out[i] && t->original[i];
+        t->all[i] = class_weight[t->labels[i]];
         t->teach[i] = t->held_out[i] ? 0 : t->all[i];
-        t->judge[i] = t->held_out[i] ? t->all[i] : 0;
-        t->n_judge += t->held_out[i];
+        t->judge[i] = judges ? t->all[i] : 0;
+        t->n_judge += judges;
     }
     return cb_ok();
 }
@@ -89,8 +115,8 @@ static struct cb_status weigh(struct trainer *t)
 /* Mean of each feature and the common scale, from the examples that teach. */
 static struct cb_status measure(struct trainer *t)
 {
-    const size_t n = (size_t)t->job->n, d = (size_t)t->job->inputs;
-    const double teaching = (double)(t->job->n - t->n_judge);
+    const size_t n = (size_t)t->rows, d = (size_t)t->job->inputs;
+    const double teaching = (double)(t->job->n - t->n_judge) * t->views;
     double *sum, *square, variance = 0;
     CB_TRY(cb_arena_get(&t->scratch, d, sizeof(double), "feature means", &sum));
     CB_TRY(cb_arena_get(&t->scratch, d, sizeof(double), "feature means", &square));
@@ -112,7 +138,7 @@ static struct cb_status measure(struct trainer *t)
 
 static struct cb_status standardise(struct trainer *t)
 {
-    const size_t n = (size_t)t->job->n, d = (size_t)t->job->inputs;
+    const size_t n = (size_t)t->rows, d = (size_t)t->job->inputs;
     t->width = t->job->config->hidden ? d : d + 1;
     CB_TRY(measure(t));
     CB_TRY(cb_arena_get(&t->scratch, n * t->width, sizeof(float), "features", &t->x));
@@ -171,12 +197,12 @@ static struct cb_status held_out_logits(struct trainer *t, const struct cb_head 
     CB_TRY(cb_arena_get(&t->scratch, 2 * n * classes, sizeof(float), "logits", &out->logits));
     CB_TRY(cb_arena_get(arena, 2 * n, sizeof(int), "labels", &out->labels));
     CB_TRY(cb_arena_get(arena, n, sizeof(int), "examples", &out->example));
-    for (size_t i = 0, k = 0; i < (size_t)t->job->n; i++)
-        if (t->held_out[i]) {
+    for (size_t i = 0, k = 0; i < (size_t)t->rows; i++)
+        if (t->held_out[i] && t->original[i]) {
             const size_t row = place_of(k++, n, parts);
             cb_head_run(head, 1, t->job->features + i * d, out->logits + row * classes);
-            out->labels[row] = out->labels[n + row] = t->job->labels[i];
-            out->example[row] = (int)i;
+            out->labels[row] = out->labels[n + row] = t->labels[i];
+            out->example[row] = (int)i / t->views;
         }
     memcpy(out->logits + n * classes, out->logits, n * classes * sizeof(float));
     return cb_ok();
@@ -244,17 +270,24 @@ static struct cb_status choose_l2(struct linear *l)
 {
     struct trainer *t = l->t;
     const struct cb_head_job *job = t->job;
-    int *fold, folds = job->n < MANY_EXAMPLES ? FOLDS : 1;
+    int *fold, *row_fold, folds = t->rows < MANY_EXAMPLES ? FOLDS : 1;
+    bool *held_out;
     l->r.l2 = (double)job->config->l2;
     if (job->config->l2 >= 0)
         return cb_ok();
     l->r.l2 = 0.1;
-    CB_TRY(cb_split_folds(&t->scratch, job->labels, job->n, job->classes, t->held_out, FOLDS,
+    CB_TRY(cb_arena_get(&t->scratch, (size_t)job->n, sizeof(bool), "split", &held_out));
+    CB_TRY(cb_arena_get(&t->scratch, (size_t)t->rows, sizeof(int), "split", &row_fold));
+    for (int i = 0; i < job->n; i++)
+        held_out[i] = t->held_out[i * t->views];
+    CB_TRY(cb_split_folds(&t->scratch, job->labels, job->n, job->classes, held_out, FOLDS,
                           job->config->seed + 1, &fold));
     int judging = 0;
-    for (int i = 0; i < job->n; i++)
-        judging += fold[i] >= 0;
-    return judging ? cb_regression_choose_l2(&l->r, fold, folds, &l->r.l2) : cb_ok();
+    for (int i = 0; i < t->rows; i++) {
+        row_fold[i] = fold[i / t->views];
+        judging += row_fold[i] >= 0;
+    }
+    return judging ? cb_regression_choose_l2(&l->r, row_fold, folds, &l->r.l2) : cb_ok();
 }
 
 static struct cb_status linear_head(struct trainer *t, struct cb_arena *arena,
@@ -282,11 +315,12 @@ static struct cb_status train_linear(struct trainer *t, struct cb_arena *arena,
     struct linear l = { .t = t,
                         .r = { .engine = job->engine,
                                .scratch = &t->scratch,
-                               .n = (size_t)job->n,
+                               .n = (size_t)t->rows,
                                .inputs = t->width,
                                .classes = (size_t)job->classes,
-                               .labels = job->labels,
+                               .labels = t->labels,
                                .weight = t->teach,
+                               .judges = t->original,
                                .max_steps = t->epochs,
                                .on_step = after_silent_step } };
     struct cb_head judged;
@@ -353,9 +387,9 @@ static struct cb_status train_hidden(struct trainer *t, struct cb_arena *arena,
     struct cb_hidden_training training = {
         .engine = job->engine,
         .scratch = &t->scratch,
-        .n = (size_t)job->n,
+        .n = (size_t)t->rows,
         .x = t->x,
-        .labels = job->labels,
+        .labels = t->labels,
         .teach = t->teach,
         .judge = t->judge,
         .dropout = c->dropout,
@@ -387,7 +421,7 @@ static struct cb_status train_hidden(struct trainer *t, struct cb_arena *arena,
 static struct cb_status train(struct trainer *t, struct cb_arena *arena, struct cb_head *head,
                               struct cb_head_judgement *judgement)
 {
-    CB_TRY(check(t->job, t->judged ? 2 : 1, &t->scratch));
+    CB_TRY(check(t));
     CB_TRY(weigh(t));
     CB_TRY(standardise(t));
     return t->job->config->hidden ? train_hidden(t, arena, head, judgement)
@@ -397,8 +431,11 @@ static struct cb_status train(struct trainer *t, struct cb_arena *arena, struct 
 struct cb_status cb_head_train(const struct cb_head_job *job, struct cb_arena *arena,
                                struct cb_head *head, struct cb_head_judgement *judgement)
 {
+    const int views = job->views > 1 ? job->views : 1;
     struct trainer t = { .job = job,
                          .judged = judgement || job->config->hidden,
+                         .views = views,
+                         .rows = job->n * views,
                          .epochs = job->config->epochs ? job->config->epochs : DEFAULT_EPOCHS };
     struct cb_head_judgement made = { .temperature = 1 };
     struct cb_status st = cb_arena_init(&t.scratch, SCRATCH_BUDGET);

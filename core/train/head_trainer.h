@@ -46,9 +46,11 @@ typedef void cb_epoch_fn(void *ctx, const struct cb_epoch *epoch);
 
 struct cb_head_job {
     const struct cb_head_config *config;
-    const float *features; /* [n, inputs] */
+    const float *features; /* [n, views, inputs] */
     const int *labels;     /* [n], 0 to classes-1 */
     int n, inputs, classes;
+    int views; /* rows of each example: itself, and views of it that teach wherever it does, but
+                  never judge; 0 is 1 */
     const struct cb_engine *engine;
     cb_epoch_fn *on_epoch; /* NULL: none */
     void *ctx;
@@ -64,8 +66,8 @@ struct cb_head_judgement {
     double plain_loss, plain_error; /* cross-entropy and calibration error without any */
 };
 
-/* Fills `head` and `judgement`, whose tables lie in `arena` too; `held_out.example` are rows of
- * features. judgement NULL: nothing is held out for judging, softmax regression learns from all
+/* Fills `head` and `judgement`, whose tables lie in `arena` too; `held_out.example` are
+ * examples, whatever their views. judgement NULL: nothing is held out for judging, softmax regression learns from all
  * examples at once, of which there may be 1 a class, and keeps its temperature of 1. Errors:
  * CB_ERR_CONTENT fewer than 2 classes or 2 examples of a class (says which), or features that are
  * not finite; CB_ERR_CANCELLED; CB_ERR_NOMEM. */

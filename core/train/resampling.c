@@ -9,16 +9,22 @@
 
 #define SCRATCH_BUDGET ((size_t)8 << 30) /* address space: a copy of the features, and a head */
 
-/* The job on the examples whose `takes` is true, copied into scratch. */
+/* Features of an example and its views, which follow it. */
+static size_t example_size(const struct cb_head_job *job)
+{
+    return (size_t)job->inputs * (size_t)(job->views > 1 ? job->views : 1);
+}
+
+/* The job on the examples whose `takes` is true, copied into scratch with their views. */
 static struct cb_status take_part(const struct cb_head_job *job, const bool *takes,
                                   struct cb_arena *scratch, struct cb_head_job *part)
 {
-    const size_t d = (size_t)job->inputs;
+    const size_t size = example_size(job);
     float *features;
     int *labels, n = 0;
     for (int i = 0; i < job->n; i++)
         n += takes[i];
-    CB_TRY(cb_arena_get(scratch, (size_t)n * d, sizeof *features, "features", &features));
+    CB_TRY(cb_arena_get(scratch, (size_t)n * size, sizeof *features, "features", &features));
     CB_TRY(cb_arena_get(scratch, (size_t)n, sizeof *labels, "labels", &labels));
     *part = *job;
     part->features = features;
@@ -27,8 +33,8 @@ static struct cb_status take_part(const struct cb_head_job *job, const bool *tak
     part->on_epoch = NULL;
     for (int i = 0; i < job->n; i++)
         if (takes[i]) {
-            memcpy(features + (size_t)part->n * d, job->features + (size_t)i * d,
-                   d * sizeof *features);
+            memcpy(features + (size_t)part->n * size, job->features + (size_t)i * size,
+                   size * sizeof *features);
             labels[part->n++] = job->labels[i];
         }
     return cb_ok();
@@ -65,7 +71,7 @@ static struct cb_status check_folds(const struct cb_head_job *job, int folds,
 static struct cb_status run_fold(const struct cb_head_job *job, const int *fold, int which,
                                  struct cb_arena *scratch, float *probabilities)
 {
-    const size_t d = (size_t)job->inputs, classes = (size_t)job->classes;
+    const size_t size = example_size(job), classes = (size_t)job->classes;
     struct cb_head_judgement judgement;
     struct cb_head_job part;
     struct cb_head head;
@@ -78,7 +84,7 @@ static struct cb_status run_fold(const struct cb_head_job *job, const int *fold,
     for (size_t i = 0; i < (size_t)job->n; i++)
         if (!takes[i]) {
             float *row = probabilities + i * classes;
-            cb_head_run(&head, 1, job->features + i * d, row);
+            cb_head_run(&head, 1, job->features + i * size, row);
             cb_softmax_rows(1, classes, row, row);
         }
     return cb_ok();
@@ -162,7 +168,7 @@ static void pick(const struct cb_head_job *job, struct draw *draw, int each)
 static struct cb_status run_point(const struct cb_head_job *job, const struct draw *draw,
                                   struct cb_arena *scratch, int *n, double *accuracy)
 {
-    const size_t d = (size_t)job->inputs;
+    const size_t size = example_size(job);
     struct cb_head_job part;
     struct cb_head head;
     float *logits;
@@ -172,7 +178,7 @@ static struct cb_status run_point(const struct cb_head_job *job, const struct dr
     CB_TRY(cb_arena_get(scratch, (size_t)job->classes, sizeof *logits, "logits", &logits));
     for (int i = 0; i < job->n; i++)
         if (draw->held_out[i]) {
-            cb_head_run(&head, 1, job->features + (size_t)i * d, logits);
+            cb_head_run(&head, 1, job->features + (size_t)i * size, logits);
             right += cb_best_class(logits, job->classes) == job->labels[i];
         }
     *n = part.n;

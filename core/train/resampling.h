@@ -16,7 +16,7 @@ struct cb_resampling {
 
 /* Cross-validation (Stone, doi:10.1111/j.2517-6161.1974.tb00994.x) with stratified folds: every
  * example is judged once, by a head that was trained, as cb_head_train does it and with all its
- * choices, on the other folds. `out` has a row for each example, in order. Its interval takes the
+ * choices, on the other folds. Views of an example teach where it does, and never judge. `out` has a row for each example, in order. Its interval takes the
  * examples as independent, which heads that share most of their examples are not quite. Errors:
  * CB_ERR_CONTENT a class too small to keep 2 examples outside every fold (says which);
  * CB_ERR_INPUT folds below 2 or above CB_MOST_FOLDS; as cb_head_train. */

@@ -138,7 +138,7 @@ static struct cb_status prepare_fold(struct cb_regression *r, const float *weigh
     CB_TRY(cb_arena_get(r->scratch, size_of(r), sizeof(float), "fold", &out->parameters));
     for (size_t i = 0; i < r->n; i++) {
         out->teach[i] = fold[i] == which ? 0 : weight[i];
-        out->judge[i] = fold[i] == which ? weight[i] : 0;
+        out->judge[i] = fold[i] == which && (!r->judges || r->judges[i]) ? weight[i] : 0;
     }
     return cb_ok();
 }

@@ -24,6 +24,7 @@ struct cb_regression {
     size_t n, inputs, classes;
     const int *labels;   /* [n] */
     const float *weight; /* [n]; 0: the row does not count */
+    const bool *judges;  /* [n] which rows may judge in choose_l2; NULL: all */
     double l2;
     int max_steps;                                                     /* of L-BFGS */
     bool (*on_step)(void *ctx, const struct cb_regression_step *step); /* false: stop; NULL: none */

@@ -1,6 +1,5 @@
 #include "importers/cache/cache.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -414,25 +413,21 @@ static struct cb_status start(struct cb_cache *c)
 
 static void destroy(struct cb_cache *c)
 {
-    struct cb_arena arena = c->arena;
     for (size_t i = 0; i < MODELS_MAX; i++)
         cb_weights_release(c->model[i].weights);
     cb_choices_destroy(c->choices);
     pthread_cond_destroy(&c->change);
     pthread_mutex_destroy(&c->lock);
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&c->arena);
 }
 
 struct cb_status cb_cache_open(const struct cb_cache_options *options, struct cb_cache **out)
 {
-    struct cb_arena arena;
     struct cb_cache *c;
-    CB_TRY(cb_arena_init(&arena, sizeof *c + strlen(options->folder) + 4 * CB_ALIGN));
-    c = cb_arena_alloc(&arena, 1, sizeof *c);
+    CB_TRY(cb_arena_begin(sizeof *c + strlen(options->folder) + 4 * CB_ALIGN, sizeof *c, &c));
     c->options = *options;
-    c->options.folder = cb_arena_text(&arena, options->folder, strlen(options->folder));
+    c->options.folder = cb_arena_text(&c->arena, options->folder, strlen(options->folder));
     c->options.limit = options->limit ? options->limit : CB_CACHE_LIMIT;
-    c->arena = arena;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->change, NULL);
     const struct cb_status st = start(c);

@@ -1,7 +1,6 @@
 #include "importers/dataset/entry_name.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/base/utf8.h"

@@ -134,24 +134,22 @@ static struct cb_status start(struct cb_feature_cache *c, const char *folder)
 
 static void destroy(struct cb_feature_cache *c)
 {
-    struct cb_arena arena = c->arena;
     cb_file_unmap(&c->mapped);
     if (c->fd >= 0)
         close(c->fd);
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&c->arena);
 }
 
 struct cb_status cb_feature_cache_open(const char *folder, const struct cb_digest *key, int d,
                                        size_t limit, struct cb_feature_cache **out)
 {
-    struct cb_arena arena;
     struct cb_feature_cache *c;
     const size_t record_bytes = sizeof(struct record) + (size_t)d * sizeof(float);
-    CB_TRY(cb_arena_init(&arena, limit / record_bytes * sizeof(void *) + 2 * record_bytes +
-                                     4 * BUFFER_BYTES));
-    c = cb_arena_alloc(&arena, 1, sizeof *c);
+    CB_TRY(
+        cb_arena_begin(limit / record_bytes * sizeof(void *) + 2 * record_bytes + 4 * BUFFER_BYTES,
+                       sizeof *c, &c));
     *c = (struct cb_feature_cache){
-        .arena = arena,
+        .arena = c->arena,
         .limit = limit,
         .fd = -1,
         .record_bytes = record_bytes,

@@ -8,9 +8,17 @@
 
 #include <stdatomic.h>
 
+#include "core/base/hash.h"
 #include "core/exec/engine.h"
+#include "core/image/augment.h"
 #include "core/model/model.h"
 #include "importers/dataset/dataset.h"
+
+#define CB_FEATURE_VIEWS_MAX 32
+
+/* A photo's number for cb_augment_draw, by its content: the same photo has the same views in any
+ * dataset. */
+uint64_t cb_photo_number(const struct cb_digest *content);
 
 struct cb_feature_job {
     const struct cb_engine *engine;
@@ -18,17 +26,20 @@ struct cb_feature_job {
     const struct cb_dataset *dataset;
     const char *cache;  /* folder of the cache, made when it is not there; NULL: none */
     size_t cache_limit; /* bytes of the whole folder; 0: 1 GiB */
+    int views; /* of each photo, 1 to CB_FEATURE_VIEWS_MAX: itself, and augmented ones; 0 is 1 */
+    struct cb_augment augment;
+    uint64_t seed; /* of the augmented ones */
     void (*on_progress)(void *ctx, int done, int total); /* NULL: none */
     void *ctx;
     const atomic_bool *cancel; /* NULL: never */
 };
 
 struct cb_feature_set {
-    int n, d, n_classes;
-    const float *features; /* [n, d]; or probabilities */
+    int n, views, d, n_classes;
+    const float *features; /* [n, views, d], the photo itself first; or probabilities [n, d] */
     const int *labels;     /* [n] */
     const int *photo;      /* [n] row of the dataset's photos */
-    int cached;            /* of n: came from the cache */
+    int cached;            /* of n: came from the cache, with all views */
     int duplicates;        /* photos left out since their class has the same bytes already */
 };
 

@@ -21,13 +21,14 @@ static struct cb_status path_of(const char *folder, char path[PATH_MAX])
 static struct cb_status parse(struct cb_bytes text, struct cb_arena *arena,
                               const char *const **labels, int *n)
 {
-    const char *p = (const char *)text.data, *end = p + text.len;
+    const char *p = (const char *)text.data, *end;
     const char **list;
     size_t lines = 0;
     int count = 0;
     if (text.len > MOST_BYTES || text.len < strlen(first_line) ||
         memcmp(p, first_line, strlen(first_line)))
         return cb_fail(CB_ERR_CONTENT, "not a manifest that we read");
+    end = p + text.len;
     p += strlen(first_line);
     for (const char *q = p; q < end; q++)
         lines += *q == '\n';

@@ -68,25 +68,21 @@ static struct cb_status read_labels(struct cb_dataset_store *s)
 
 static void destroy(struct cb_dataset_store *s)
 {
-    struct cb_arena arena = s->arena;
     cb_arena_deinit(&s->photo);
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&s->arena);
 }
 
 struct cb_status cb_dataset_store_open(const char *folder, const struct cb_dataset_limits *limits,
                                        struct cb_dataset_store **out)
 {
-    struct cb_arena arena;
     struct cb_dataset_store *s;
     struct cb_status st;
     if (strlen(folder) > PATH_MAX - 128)
         return cb_fail(CB_ERR_IO, "%.200s...: path is too long", folder);
     CB_TRY(cb_folder_make(folder));
-    CB_TRY(cb_arena_init(&arena, OWN_BUDGET));
-    s = cb_arena_alloc(&arena, 1, sizeof *s);
-    *s = (struct cb_dataset_store){ .limits = *limits,
-                                    .folder = cb_arena_text(&arena, folder, strlen(folder)) };
-    s->arena = arena;
+    CB_TRY(cb_arena_begin(OWN_BUDGET, sizeof *s, &s));
+    s->limits = *limits;
+    s->folder = cb_arena_text(&s->arena, folder, strlen(folder));
     st = cb_arena_init(&s->photo, PHOTO_BUDGET);
     if (st.code == CB_OK)
         st = read_labels(s);

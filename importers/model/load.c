@@ -41,12 +41,11 @@ struct loading {
 /* The model in an arena of its own, with the file it comes from. */
 static struct cb_status begin(struct loading *l)
 {
-    struct cb_arena arena;
-    CB_TRY(cb_arena_init(&arena, l->source->untrusted ? UNTRUSTED_BUDGET : MODEL_BUDGET));
-    l->model = cb_arena_alloc(&arena, 1, sizeof *l->model);
-    l->owner = cb_arena_alloc(&arena, 1, sizeof *l->owner);
+    CB_TRY(cb_arena_begin(l->source->untrusted ? UNTRUSTED_BUDGET : MODEL_BUDGET, sizeof *l->model,
+                          &l->model));
+    l->owner = cb_arena_alloc(&l->model->arena, 1, sizeof *l->owner);
     *l->model = (struct cb_model){
-        .arena = arena,
+        .arena = l->model->arena,
         .owner = l->owner,
         .version = l->files.version,
         .input = -1,
@@ -254,7 +253,6 @@ struct cb_status cb_model_load(const struct cb_model_source *source, struct cb_m
 
 void cb_model_destroy(struct cb_model *model)
 {
-    struct cb_arena arena;
     if (!model)
         return;
     struct owner *owner = model->owner;
@@ -266,8 +264,7 @@ void cb_model_destroy(struct cb_model *model)
         cb_file_unmap(&owner->file);
     if (owner->trunk && owner->release_trunk)
         owner->release_trunk(owner->ctx, owner->trunk);
-    arena = model->arena;
-    cb_arena_deinit(&arena);
+    cb_arena_deinit(&model->arena);
 }
 
 struct cb_bytes cb_model_file(const struct cb_model *model)

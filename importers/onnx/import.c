@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/ops/args.h"
+
 /* Element types of a node's outputs, as far as they follow from the inputs' types. */
 static struct cb_status set_result_types(struct cb_onnx_import *import, const struct cb_node *node)
 {
@@ -47,6 +49,16 @@ struct cb_status cb_onnx_temp(struct cb_onnx_node *node, int like, const char *w
                               out);
 }
 
+struct cb_status cb_onnx_step(struct cb_onnx_node *node, enum cb_op op, const union cb_attr *attr,
+                              struct cb_onnx_args in, int *out)
+{
+    int made; /* `in` may be the list of *out alone */
+    CB_TRY(cb_onnx_temp(node, node->out[0], cb_op_get(op)->name, &made));
+    CB_TRY(cb_onnx_add(node, op, attr, in, CB_ONNX_ARGS(made)));
+    *out = made;
+    return cb_ok();
+}
+
 static struct cb_status add_constant(struct cb_onnx_node *node, const char *what,
                                      const struct cb_tensor *tensor, int *out)
 {
@@ -63,11 +75,15 @@ struct cb_status cb_onnx_add_scalar(struct cb_onnx_node *node, const char *what,
                                     enum cb_dtype dtype, double value, int *out)
 {
     struct cb_tensor t = { .dtype = dtype == CB_DTYPE_NONE ? CB_FLOAT32 : dtype };
+    const int64_t whole = cb_args_to_int(value);
+    if (!cb_dtype_get(t.dtype)->is_float && (double)whole != value)
+        return cb_fail(CB_ERR_MODEL, "wants real numbers, has %s, of which none is %g",
+                       cb_dtype_get(t.dtype)->name, value);
     CB_TRY(cb_arena_get(node->import->graph->arena, 1, cb_dtype_size(t.dtype), what, &t.data));
     if (cb_dtype_get(t.dtype)->is_float)
         t.f[0] = (float)value;
     else
-        t.i[0] = (int64_t)value;
+        t.i[0] = whole;
     return add_constant(node, what, &t, out);
 }
 

@@ -70,6 +70,11 @@ CB_MUST_USE struct cb_status cb_onnx_add_same(struct cb_onnx_node *node, const u
 CB_MUST_USE struct cb_status cb_onnx_temp(struct cb_onnx_node *node, int like, const char *what,
                                           int *out);
 
+/* cb_onnx_add to one new value, which is named after the node's first output and the operator. */
+CB_MUST_USE struct cb_status cb_onnx_step(struct cb_onnx_node *node, enum cb_op op,
+                                          const union cb_attr *attr, struct cb_onnx_args in,
+                                          int *out);
+
 /* New constants, named "NODE@what". A type that is not known (CB_DTYPE_NONE) is taken for float. */
 CB_MUST_USE struct cb_status cb_onnx_add_scalar(struct cb_onnx_node *node, const char *what,
                                                 enum cb_dtype dtype, double value, int *out);

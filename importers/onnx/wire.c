@@ -1,7 +1,5 @@
 #include "importers/onnx/wire.h"
 
-#include <string.h>
-
 #include "importers/onnx/limits.h"
 
 /* Messages that are walked into. The first two are enum cb_wire_message. */

@@ -47,18 +47,12 @@ static const struct {
     void (*in)(size_t n, const uint8_t *from, void *memory);
     void (*out)(size_t n, const void *memory, uint8_t *to);
 } conversions[CB_DTYPE_COUNT] = {
-    [CB_FLOAT32] = { in_float32, out_float32 },
-    [CB_FLOAT64] = { in_float64, out_float64 },
-    [CB_FLOAT16] = { in_float16, out_float16 },
-    [CB_BFLOAT16] = { in_bfloat16, out_bfloat16 },
-    [CB_INT8] = { in_int8, out_int8 },
-    [CB_INT16] = { in_int16, out_int16 },
-    [CB_INT32] = { in_int32, out_int32 },
-    [CB_INT64] = { in_int64, out_int64 },
-    [CB_UINT8] = { in_uint8, out_uint8 },
-    [CB_UINT16] = { in_uint16, out_uint16 },
-    [CB_UINT32] = { in_uint32, out_uint32 },
-    [CB_UINT64] = { in_uint64, out_uint64 },
+    [CB_FLOAT32] = { in_float32, out_float32 }, [CB_FLOAT64] = { in_float64, out_float64 },
+    [CB_FLOAT16] = { in_float16, out_float16 }, [CB_BFLOAT16] = { in_bfloat16, out_bfloat16 },
+    [CB_INT8] = { in_int8, out_int8 },          [CB_INT16] = { in_int16, out_int16 },
+    [CB_INT32] = { in_int32, out_int32 },       [CB_INT64] = { in_int64, out_int64 },
+    [CB_UINT8] = { in_uint8, out_uint8 },       [CB_UINT16] = { in_uint16, out_uint16 },
+    [CB_UINT32] = { in_uint32, out_uint32 },    [CB_UINT64] = { in_uint64, out_uint64 },
     [CB_BOOL] = { in_bool, out_bool },
 };
 

@@ -77,15 +77,17 @@ static struct cb_status read_query(struct cb_request *req, struct order *order)
 static const char *print_config(struct cb_arena *arena, const struct cb_train_config *config)
 {
     const struct cb_head_config *h = &config->head;
+    char augment[CB_AUGMENT_TEXT];
+    cb_augment_print(&config->augment, augment);
     return cb_arena_printf(
         arena,
         "{\"mode\":\"%s\",\"hidden\":%d,\"dropout\":%.9g,\"epochs\":%d,\"patience\":%d,"
         "\"learning_rate\":%.9g,\"l2\":%.9g,\"held_out\":%.9g,\"balance\":%s,\"seed\":%llu,"
-        "\"folds\":%d,\"curve\":%s}",
+        "\"augment\":\"%s\",\"views\":%d,\"folds\":%d,\"curve\":%s}",
         config->mode == CB_TRAIN_FULL ? "full" : "head", h->hidden, (double)h->dropout, h->epochs,
         h->patience, (double)h->learning_rate, (double)h->l2, (double)h->held_out,
-        h->balance ? "true" : "false", (unsigned long long)h->seed, config->folds,
-        config->curve ? "true" : "false");
+        h->balance ? "true" : "false", (unsigned long long)h->seed, augment, config->views,
+        config->folds, config->curve ? "true" : "false");
 }
 
 /* Base and name: what was not given is chosen. */

@@ -1,7 +1,6 @@
 /* server/handlers/predict.c - POST /predict?model=NAME&top=5
  * Body: photos (photo_input.h). Reply: the best classes of each, and an id under which it can be
  * explained. */
-#include <stdio.h>
 
 #include "core/base/clock.h"
 #include "server/handlers/handlers.h"

@@ -1,7 +1,6 @@
 /* cambium quantize on a small model and drawn photos. */
 #include <cjson/cJSON.h>
 #include <criterion/criterion.h>
-#include <math.h>
 #include <string.h>
 
 #include "core/base/file.h"
@@ -121,6 +120,36 @@ Test(quantize, brings_an_old_network_to_opset_13)
     struct program_run run;
     EXPECT_PROGRAM(0, &run, "inspect", in("new.onnx"));
     cr_expect(strstr(run.out, "13"), "%s", run.out);
+    program_free(&run);
+}
+
+/* Pixels in -1 .. 1: 0 lies half way between two steps. Greys next to it would all be rounded by
+ * half a step, which a filter for contrasts makes large. */
+Test(quantize, keeps_pixels_exact_where_zero_lies_between_two)
+{
+    struct onnx_builder b = onnx_begin(17);
+    struct program_run run;
+    onnx_input(&b, "image", ONNX_FLOAT, ONNX_DIMS(-1, 3, 5, 7));
+    onnx_floats(&b, "w", ONNX_DIMS(3, 3, 1, 1), (float[]){ 64, -64, 0, 0, 64, -64, -64, 0, 64 });
+    onnx_node(&b, "Conv", "image w", "contrasts");
+    onnx_node(&b, "GlobalAveragePool", "contrasts", "pooled");
+    onnx_node(&b, "Flatten", "pooled", "logits");
+    onnx_output(&b, "logits", ONNX_FLOAT);
+    onnx_property(&b, "cambium.recipe",
+                  "{\"crop\":{\"height\":5,\"width\":7},\"color\":\"RGB\",\"range\":[-1,1],"
+                  "\"layout\":\"NCHW\"}");
+    write_model(&b, "contrast.onnx");
+    cr_assert(cb_folder_make(in("greys")).code == CB_OK);
+    program_photo(in("greys/black.png"), 7, 5, 0, 0, 0);
+    program_photo(in("greys/white.png"), 7, 5, 255, 255, 255);
+    program_photo(in("greys/grey.png"), 7, 5, 129, 128, 126);
+    EXPECT_PROGRAM(0, &run, "quantize", in("contrast.onnx"), in("greys"), "-o", in("small.onnx"),
+                   "--json");
+    cJSON *json = cJSON_Parse(run.out);
+    cr_assert(json, "no JSON: %s", run.out);
+    cr_expect_eq(number(json, "photos"), 3);
+    cr_expect_lt(number(json, "probability_error"), 1e-4);
+    cJSON_Delete(json);
     program_free(&run);
 }
 

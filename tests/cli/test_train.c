@@ -146,6 +146,44 @@ Test(train, folds_and_curve_are_told_and_drawn)
     program_free(&run);
 }
 
+static cJSON *train_views(const char *out, const char *seed)
+{
+    struct program_run run;
+    EXPECT_PROGRAM(0, &run, "train", in("tiny"), in("set"), "-o", out, "--cache", in("cache"),
+                   "--augment", "0.5,rotate=30", "--views", "3", "--seed", seed, "--json");
+    return parse(&run);
+}
+
+Test(train, views_are_made_once_and_the_file_is_the_same)
+{
+    struct cb_bytes a, b;
+    cJSON *first = train_views(in("a.onnx"), "1"), *second = train_views(in("b.onnx"), "1"),
+          *other = train_views(in("c.onnx"), "2");
+    cr_expect(number(first, "cached") == 0 && number(second, "cached") == 36 &&
+              number(other, "cached") == 0);
+    cr_expect(number(first, "views") == 3 && number(first, "photos") == 36);
+    cr_assert(cb_file_map(in("a.onnx"), &a).code == CB_OK &&
+              cb_file_map(in("b.onnx"), &b).code == CB_OK);
+    cr_expect(a.len == b.len && memcmp(a.data, b.data, a.len) == 0);
+    cb_file_unmap(&a);
+    cb_file_unmap(&b);
+    cJSON_Delete(first);
+    cJSON_Delete(second);
+    cJSON_Delete(other);
+}
+
+Test(train, a_preview_is_a_picture_and_needs_no_training)
+{
+    struct program_run run;
+    EXPECT_PROGRAM(0, NULL, "train", in("set"), "--augment", "1", "--preview", in("sheet.png"));
+    EXPECT_PROGRAM(0, &run, "predict", in("tiny"), in("sheet.png"));
+    program_free(&run);
+    EXPECT_PROGRAM(2, &run, "train", in("set"), "--preview", in("none.png"));
+    cr_expect(strstr(run.err, "--preview wants --augment"), "%s", run.err);
+    program_free(&run);
+    cr_expect_not(cb_file_exists(in("none.png")));
+}
+
 Test(train, an_archive_is_as_good_as_a_folder)
 {
     struct archive_maker maker;
@@ -182,6 +220,12 @@ Test(train, refusals_say_why)
     EXPECT_PROGRAM(2, NULL, "train", in("tiny"), in("set"), "-o", in("x.onnx"), "--dropout", "2");
     EXPECT_PROGRAM(2, NULL, "train", in("tiny"), in("set"), "-o", in("x.onnx"), "--folds", "1");
     EXPECT_PROGRAM(1, NULL, "train", in("tiny"), in("set"), "-o", in("x.onnx"), "--mode", "full");
+    EXPECT_PROGRAM(2, NULL, "train", in("tiny"), in("set"), "-o", in("x.onnx"), "--views", "3");
+    EXPECT_PROGRAM(2, NULL, "train", in("tiny"), in("set"), "-o", in("x.onnx"), "--augment", "1");
+    EXPECT_PROGRAM(2, &run, "train", in("tiny"), in("set"), "-o", in("x.onnx"), "--views", "3",
+                   "--augment", "flip=2");
+    cr_expect(strstr(run.err, "flip is a number from 0 to 1"), "%s", run.err);
+    program_free(&run);
     EXPECT_PROGRAM(1, NULL, "train", in("tiny"), in("nowhere"), "-o", in("x.onnx"));
     EXPECT_PROGRAM(1, &run, "train", in("tiny"), in("set/red"), "-o", in("x.onnx"));
     cr_expect(strstr(run.err, "at least 2 classes"), "%s", run.err);

@@ -175,7 +175,8 @@ Test(e2e_learn, trains_from_the_archive_itself_and_tells_all_events_afterwards)
 {
     char id[64], target[128], last[64];
     struct http_reply r =
-        post("/finetune?base=tiny&name=direct&hidden=8&epochs=20", "", archive.data, archive.len);
+        post("/finetune?base=tiny&name=direct&hidden=8&epochs=20&augment=0.5,rotate=5&views=2", "",
+             archive.data, archive.len);
     cr_assert(eq(int, r.code, 202), "%.*s", (int)r.len, r.body);
     cr_expect(http_header(&r, "Location", target, sizeof target));
     cr_expect(e2e_text(&r, "id", id, sizeof id));
@@ -195,6 +196,9 @@ Test(e2e_learn, trains_from_the_archive_itself_and_tells_all_events_afterwards)
     e2e_expect_code(http_call(server.port, "GET", target, last, NULL, 0), 204);
     expect_green("direct");
     snprintf(target, sizeof target, "/jobs/%s", id);
+    r = http_get(server.port, target);
+    cr_expect(http_has(&r, "\"views\":2") && http_has(&r, "rotate=5"));
+    http_free(&r);
     e2e_expect_code(http_call(server.port, "DELETE", target, "", NULL, 0), 409);
     e2e_end(&server);
 }
@@ -210,6 +214,8 @@ Test(e2e_learn, lets_a_name_be_used_once)
     snprintf(body, sizeof body, "{\"dataset\":\"%s\",\"base\":\"nobody\"}", id);
     e2e_expect_code(post("/finetune", "", body, strlen(body)), 404);
     snprintf(body, sizeof body, "{\"dataset\":\"%s\",\"name\":\"z\",\"colour\":1}", id);
+    e2e_expect_code(post("/finetune", "", body, strlen(body)), 400);
+    snprintf(body, sizeof body, "{\"dataset\":\"%s\",\"name\":\"z\",\"augment\":0.5}", id);
     e2e_expect_code(post("/finetune", "", body, strlen(body)), 400);
     e2e_expect_code(http_call(server.port, "PUT", "/models/tiny", "", "x", 1), 409);
     e2e_end(&server);

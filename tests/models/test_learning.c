@@ -2,7 +2,6 @@
  * are absent. The marks are what plain logistic regression reaches on the same features, less what
  * one or two photos make. */
 #include <criterion/criterion.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "importers/dataset/features.h"

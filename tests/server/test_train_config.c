@@ -1,5 +1,4 @@
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "server/train_job.h"
@@ -38,7 +37,8 @@ Test(train_config, values_outside_their_range_are_refused_by_name)
         { "l2", "inf" },      { "held_out", "0.51" }, { "held_out", "0" },
         { "balance", "yes" }, { "seed", "-1" },       { "mode", "half" },
         { "patience", "0" },  { "folds", "21" },      { "curve", "maybe" },
-        { "colour", "red" },
+        { "colour", "red" },  { "views", "0" },       { "views", "33" },
+        { "augment", "2" },   { "augment", "rotate=200" },
     };
     for (size_t i = 0; i < CB_COUNT_OF(bad); i++) {
         struct cb_train_config c = cb_train_config_default;
@@ -78,4 +78,21 @@ Test(train_config, mode_full_is_not_there_yet)
     struct cb_train_config c;
     cr_expect_eq(parse("{\"mode\":\"full\"}", &c), CB_OK);
     cr_expect_eq(cb_train_config_check(&c).code, CB_ERR_UNSUPPORTED);
+}
+
+Test(train_config, augment_and_views_want_each_other)
+{
+    struct cb_train_config c;
+    cr_expect_eq(parse("{\"augment\":0.5,\"views\":4}", &c), CB_OK);
+    cr_expect(c.views == 4 && c.augment.flip == 0.25f);
+    cr_expect_eq(cb_train_config_check(&c).code, CB_OK);
+    cr_expect_eq(parse("{\"augment\":\"flip=0.5,rotate=10\",\"views\":2}", &c), CB_OK);
+    cr_expect(c.augment.flip == 0.5f && c.augment.rotate == 10 && c.augment.crop == 0);
+    cr_expect_eq(cb_train_config_check(&c).code, CB_OK);
+    cr_expect_eq(parse("{\"augment\":0.5}", &c), CB_OK);
+    cr_expect(strstr(cb_train_config_check(&c).msg, "views of at least 2"));
+    cr_expect_eq(parse("{\"views\":4}", &c), CB_OK);
+    cr_expect(strstr(cb_train_config_check(&c).msg, "views 4 wants augment"));
+    cr_expect_eq(parse("{\"augment\":0}", &c), CB_OK);
+    cr_expect_eq(cb_train_config_check(&c).code, CB_OK);
 }

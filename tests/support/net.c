@@ -3,10 +3,10 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#define OK(expr)                                          \
-    do {                                                  \
-        const struct cb_status st_ = (expr);              \
-        cr_assert(st_.code == CB_OK, "%s", st_.msg);      \
+#define OK(expr)                                                                                   \
+    do {                                                                                           \
+        const struct cb_status st_ = (expr);                                                       \
+        cr_assert(st_.code == CB_OK, "%s", st_.msg);                                               \
     } while (0)
 
 struct net net_begin(uint64_t seed)
@@ -141,8 +141,10 @@ void net_residual(struct net *net, int n, int h, int w, int *layer)
     net_last(net)->attr.axis.axis = 1;
     a = net_op(net, net->smooth ? CB_OP_SOFTPLUS : CB_OP_LEAKY_RELU, "features", a, -1);
     *layer = a;
-    a = net_transpose(net, "gap", net_op(net, CB_OP_GLOBAL_AVERAGE_POOL, "gap@nhwc",
-                                         net_transpose(net, "x@nhwc", a, true), -1), false);
+    a = net_transpose(net, "gap",
+                      net_op(net, CB_OP_GLOBAL_AVERAGE_POOL, "gap@nhwc",
+                             net_transpose(net, "x@nhwc", a, true), -1),
+                      false);
     a = net_op(net, CB_OP_FLATTEN, "flat", a, -1);
     a = net_op(net, CB_OP_MATMUL, "product", a,
                net_constant(net, "fc", (struct cb_shape){ 2, { 15, 5 } }, -1, 1));
@@ -158,6 +160,47 @@ struct cb_plan *net_plan(struct net *net, const struct cb_engine *engine,
     graph_of(net);
     OK(cb_plan_create(engine, &net->graph, net->weights, options, &plan));
     return plan;
+}
+
+int net_concat(struct net *net, int n, const int *parts)
+{
+    const int y = add(net, CB_OP_CONCAT, "concat", n, parts);
+    net_last(net)->attr.axis.axis = 1;
+    return y;
+}
+
+void net_finish(struct net *net, int y)
+{
+    OK(cb_graph_add_output(&net->graph, y));
+}
+
+void net_random(struct net *net, uint64_t seed, struct cb_shape x)
+{
+    struct cb_rng rng = cb_rng_seed(seed);
+    int value[14] = { net_input(net, "x", x) }, channels[14] = { (int)x.dim[1] }, n = 1;
+    for (; n < 14; n++) {
+        const int from = (int)cb_rng_below(&rng, (uint64_t)n), kind = (int)cb_rng_below(&rng, 6);
+        channels[n] = channels[from];
+        if (kind < 3) {
+            channels[n] = 8 + (int)cb_rng_below(&rng, 4);
+            value[n] = net_conv(net, "conv", value[from], channels[from], channels[n],
+                                kind == 0 ? 1 : 3, kind == 0 ? 0 : 1, true);
+        } else if (kind == 3) {
+            value[n] = net_relu(net, "relu", value[from]);
+        } else {
+            int parts[4], count = 2 + (int)cb_rng_below(&rng, 3);
+            channels[n] = 0;
+            for (int k = 0; k < count; k++) {
+                const int part = kind == 4 ? k % n : (int)cb_rng_below(&rng, (uint64_t)n);
+                parts[k] = value[part];
+                channels[n] += channels[part];
+            }
+            value[n] = net_concat(net, count, parts);
+        }
+    }
+    for (int k = 1; k < n; k++)
+        if (k == n - 1 || cb_rng_below(&rng, 5) == 0)
+            net_finish(net, value[k]);
 }
 
 struct cb_tensor net_run(struct net *net, enum cb_isa isa, size_t threads, bool no_passes,

@@ -29,11 +29,19 @@ int net_conv(struct net *net, const char *name, int x, int cin, int cout, int ke
 int net_batch_norm(struct net *net, const char *name, int x, int channels);
 int net_pool(struct net *net, const char *name, int x); /* 3x3, stride 2, pad 1 */
 int net_relu(struct net *net, const char *name, int x);
+int net_concat(struct net *net, int n, const int *parts); /* of channels */
 struct cb_node *net_last(struct net *net);
 
 /* Two residual blocks with BatchNormalization, a concat, pooling and a classifier: input [n,3,h,w],
  * output [n,5]. layer: the value before global pooling. */
 void net_residual(struct net *net, int n, int h, int w, int *layer);
+
+/* What the network gives; any number of times. */
+void net_finish(struct net *net, int y);
+
+/* Thirteen layers, each a convolution, a ReLU or a concat of what was made before it, from an input
+ * of that shape ([n,c,h,w]); some of them outputs. */
+void net_random(struct net *net, uint64_t seed, struct cb_shape x);
 
 /* Runs the graph's output on random input (the same for the same seed); result in the net's arena.
  */

@@ -7,6 +7,16 @@
 #define ARENA_BYTES ((size_t)1 << 26) /* address space */
 #define GUARD 64
 
+struct cb_shape op_shape_around(int64_t first, int rank, const int64_t *middle, int64_t last)
+{
+    struct cb_shape s = { .rank = rank + 2 };
+    s.dim[0] = first;
+    for (int i = 0; i < rank; i++)
+        s.dim[1 + i] = middle[i];
+    s.dim[rank + 1] = last;
+    return s;
+}
+
 struct op_case op_case_make(enum cb_op op)
 {
     struct op_case c = { .threads = 1, .rng = cb_rng_seed(1) };

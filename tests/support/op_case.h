@@ -25,6 +25,9 @@
 #define OP_FLOATS(...) ((float[]){ __VA_ARGS__ })
 #define OP_WHOLES(...) ((int64_t[]){ __VA_ARGS__ })
 
+/* [first, middle..., last] */
+struct cb_shape op_shape_around(int64_t first, int rank, const int64_t *middle, int64_t last);
+
 /* UNIFORM: in [-1, 1). POSITIVE: in [0.5, 1.5). DISTINCT: all at least 0.05 apart and 0.025 from 0,
  * for operators with kinks (max, relu). WHOLE: one of -2 .. 2. */
 enum op_fill { OP_UNIFORM, OP_POSITIVE, OP_DISTINCT, OP_WHOLE };

@@ -1,7 +1,6 @@
 #include "tests/support/photo_maker.h"
 
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <jpeglib.h>

@@ -6,8 +6,6 @@
 #include "core/graph/passes/match.h"
 #include "core/ops/spatial/conv_shape.h"
 
-#include <math.h>
-
 enum { X, W, BIAS, RESIDUAL, SCALE, SHIFT, INPUTS };
 
 static bool takes_prologue(const struct cb_match *m, const struct cb_node *conv)

@@ -3,7 +3,6 @@
  *
  * Cast to a whole type goes towards zero and wraps to the type's width; to a narrower real type
  * rounds to what the type can hold; to bool asks whether the element differs from 0. */
-#include <math.h>
 #include <string.h>
 
 #include "core/ops/args.h"

@@ -5,9 +5,7 @@
  * batch's, and running_mean and running_var are old x momentum + batch x (1 - momentum); their
  * gradients are not followed. */
 #include <math.h>
-#include <string.h>
 
-#include "core/base/arena.h"
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/elementwise/clamp.h"

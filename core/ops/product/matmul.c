@@ -4,9 +4,7 @@
  * ONNX MatMul-13; all but the product is this library's own: bias [N] and residual, shaped as y, of
  * real numbers where b is one matrix. No gradient flows through act. Whole numbers are multiplied
  * by plain loops and wrap. */
-#include <math.h>
 
-#include "core/base/arena.h"
 #include "core/ops/args.h"
 #include "core/ops/defs.h"
 #include "core/ops/elementwise/clamp.h"

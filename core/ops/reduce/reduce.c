@@ -233,7 +233,7 @@ static void reduce_wholes(const struct cb_op_call *call)
                       : y->dtype == CB_UINT64 ? (int64_t)((uint64_t)y->i[i] / n)
                                               : y->i[i] / (int64_t)n;
         else if (op == CB_OP_REDUCE_L2)
-            y->i[i] = (int64_t)sqrt((double)y->i[i]);
+            y->i[i] = cb_args_to_int(sqrt((double)y->i[i])); /* a sum may have wrapped */
         y->i[i] = cb_dtype_wrap(y->dtype, y->i[i]);
     }
 }

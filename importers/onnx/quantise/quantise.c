@@ -92,6 +92,48 @@ static struct cb_quantum quantum_of(const struct cb_onnx_quantise *q, int value)
     return quantum;
 }
 
+static bool is_input(const struct cb_onnx_quantise *q, int value)
+{
+    for (int i = 0; i < q->graph->n_inputs; i++)
+        if (q->graph->inputs[i] == value)
+            return true;
+    return false;
+}
+
+/* Pixels lie on a grid of 256 steps. Where 0 lies between two of them (-1 .. 1 has it half way, the
+ * worst place), a zero that is a byte would round every pixel. So a network's input is shifted by
+ * this much onto a grid that has 0, and the filters that read it take the shift back; padding,
+ * which is not shifted, is off by at most half a step. */
+static float shift_of_input(const struct cb_onnx_quantise *q, int value)
+{
+    const struct cb_quantum quantum = quantum_of(q, value);
+    int convolutions = 0;
+    for (int i = 0; i < q->n_nodes; i++) {
+        const struct cb_quantise_node *n = &q->nodes[i];
+        convolutions += n->kind == CB_QUANTISE_PRODUCT && n->in[0] == value &&
+                        strcmp(n->proto->op_type, "Conv") == 0;
+    }
+    if (!is_input(q, value) || convolutions != q->readers[value])
+        return 0;
+    const float lo = q->range[cb_quantise_root(q, value)].lo;
+    const float off = -lo / quantum.scale - (float)quantum.zero;
+    return fabsf(off) > 1e-3f && fabsf(off) <= 0.5f ? off * quantum.scale : 0;
+}
+
+/* The name of a value, or of its sum with what it is shifted by. */
+static void put_shift(struct writer *w, int value, char name[NAME_BYTES])
+{
+    const float shift = shift_of_input(w->q, value);
+    char constant[NAME_BYTES];
+    (void)snprintf(name, NAME_BYTES, "%s", name_of(w, value));
+    if (!(fabsf(shift) > 0))
+        return;
+    make_name(w, constant, name_of(w, value), "shift");
+    make_name(w, name, name_of(w, value), "shifted");
+    put_constant(w, constant, TYPE_FLOAT, 0, NULL, &shift, sizeof shift);
+    put_quantising(w, "Add", (const char *[]){ name_of(w, value), constant, NULL }, name, -1);
+}
+
 /* QuantizeLinear and DequantizeLinear behind a value that is wanted so. */
 static void put_pair(struct writer *w, int value)
 {
@@ -99,13 +141,15 @@ static void put_pair(struct writer *w, int value)
     const uint8_t zero_byte = (uint8_t)quantum.zero;
     const char *name = name_of(w, value);
     char scale[NAME_BYTES], zero[NAME_BYTES], whole[NAME_BYTES], real[NAME_BYTES];
+    char from[NAME_BYTES];
+    put_shift(w, value, from);
     make_name(w, scale, name, "scale");
     make_name(w, zero, name, "zero_point");
     make_name(w, whole, name, "quantized");
     make_name(w, real, name, "dequantized");
     put_constant(w, scale, TYPE_FLOAT, 0, NULL, &quantum.scale, sizeof quantum.scale);
     put_constant(w, zero, TYPE_UINT8, 0, NULL, &zero_byte, 1);
-    put_quantising(w, "QuantizeLinear", (const char *[]){ name, scale, zero }, whole, -1);
+    put_quantising(w, "QuantizeLinear", (const char *[]){ from, scale, zero }, whole, -1);
     put_quantising(w, "DequantizeLinear", (const char *[]){ whole, scale, zero }, real, -1);
 }
 
@@ -221,12 +265,15 @@ static size_t channel_of(const struct cb_onnx_quantise *q, const struct weights 
     return m / (w->outputs / groups) * (size_t)shape->dim[1] + k / taps;
 }
 
-/* What rounding the weights of output m adds to its mean. */
+/* What rounding the weights of output m adds to its mean, and a shift of x to all of it. */
 static double shift_of(const struct cb_onnx_quantise *q, const struct weights *w, size_t m,
                        const float *row, const int8_t *bytes, float scale)
 {
     const struct cb_onnx_range *x = &q->own[w->node->in[0]];
+    const double of_x = (double)shift_of_input(q, w->node->in[0]);
     double shift = 0;
+    for (size_t k = 0; fabs(of_x) > 0 && k < w->each; k++)
+        shift += (double)bytes[index_of(w, m, k)] * (double)scale * of_x;
     for (size_t k = 0; x->means && k < w->each; k++) {
         const size_t c = channel_of(q, w, m, k);
         if (c < x->n_means)
@@ -448,14 +495,6 @@ static int value_named(const struct cb_onnx_quantise *q, struct cb_bytes name)
     memcpy(text, name.data, name.len);
     text[name.len] = 0;
     return cb_onnx_names_find(&q->names, text);
-}
-
-static bool is_input(const struct cb_onnx_quantise *q, int value)
-{
-    for (int i = 0; i < q->graph->n_inputs; i++)
-        if (q->graph->inputs[i] == value)
-            return true;
-    return false;
 }
 
 /* Inputs that are no constants, constants that are still read, and the outputs. */

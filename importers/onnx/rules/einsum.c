@@ -157,9 +157,7 @@ static struct cb_status parse(const struct cb_onnx_node *node, const char *text,
 static struct cb_status step(struct cb_onnx_node *node, enum cb_op op, const union cb_attr *attr,
                              struct term *t)
 {
-    const int x = t->value;
-    CB_TRY(cb_onnx_temp(node, node->out[0], cb_op_get(op)->name, &t->value));
-    return cb_onnx_add(node, op, attr, CB_ONNX_ARGS(x), CB_ONNX_ARGS(t->value));
+    return cb_onnx_step(node, op, attr, CB_ONNX_ARGS(t->value), &t->value);
 }
 
 /* t with its axes in the order perm. */
@@ -283,8 +281,7 @@ static struct cb_status reshape(struct cb_onnx_node *node, int *value, int batch
     const int x = *value;
     int same, shape;
     CB_TRY(cb_onnx_add_ints(node, "batch", batch, zeros, &same));
-    CB_TRY(cb_onnx_temp(node, node->out[0], "shape", &shape));
-    CB_TRY(cb_onnx_add(node, CB_OP_CONCAT, &joined, CB_ONNX_ARGS(same, a, b), CB_ONNX_ARGS(shape)));
+    CB_TRY(cb_onnx_step(node, CB_OP_CONCAT, &joined, CB_ONNX_ARGS(same, a, b), &shape));
     CB_TRY(cb_onnx_temp(node, node->out[0], "reshaped", value));
     return cb_onnx_add(node, CB_OP_RESHAPE, NULL, CB_ONNX_ARGS(x, shape), CB_ONNX_ARGS(*value));
 }
@@ -334,8 +331,7 @@ static struct cb_status contract(struct cb_onnx_node *node, struct term *a, stru
     CB_TRY(arrange(node, b, &right));
     CB_TRY(as_matrices(node, a, batch.n, rows, &x));
     CB_TRY(as_matrices(node, b, batch.n, inner, &y));
-    CB_TRY(cb_onnx_temp(node, node->out[0], "product", &out->value));
-    CB_TRY(cb_onnx_add(node, CB_OP_MATMUL, NULL, CB_ONNX_ARGS(x, y), CB_ONNX_ARGS(out->value)));
+    CB_TRY(cb_onnx_step(node, CB_OP_MATMUL, NULL, CB_ONNX_ARGS(x, y), &out->value));
     if (rows == 1 && out->n - batch.n == 2)
         return cb_ok();
     CB_TRY(dims_of(node, a->value, batch.n, batch.n + rows, &own_a));

@@ -1,7 +1,6 @@
 /* importers/onnx/rules/image.c - operators on [N,C,spatial...]: their core forms are channels-last,
  * so each gets a Transpose before it and one after it. A pass moves and cancels them once shapes
  * are known. */
-#include <math.h>
 #include <string.h>
 
 #include "importers/onnx/attrs.h"

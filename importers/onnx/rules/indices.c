@@ -43,27 +43,27 @@ struct cb_status cb_onnx_import_trilu(struct cb_onnx_node *node)
     return cb_onnx_add_same(node, &attr);
 }
 
-/* EyeLike: ones in x's shape, of which both triangles leave diagonal k. */
+/* EyeLike: ones in x's shape, of which both triangles leave diagonal k. Only a matrix has two sizes
+ * to make its shape of. */
 struct cb_status cb_onnx_import_eye_like(struct cb_onnx_node *node)
 {
     union cb_attr fill = cb_attr_default(CB_OP_CONSTANT_OF_SHAPE);
     union cb_attr triangle = cb_attr_default(CB_OP_TRILU);
     const enum cb_dtype own = cb_onnx_in(node, 0)->dtype;
-    int shape, ones, upper;
+    union cb_attr matrix = cb_attr_default(CB_OP_RESHAPE);
+    int shape, sizes, ones, upper;
     int64_t type;
+    matrix.reshape.dims = (struct cb_list){ 1, { 2 } };
     CB_TRY(cb_onnx_attr_int(node, "dtype", 0, &type));
     CB_TRY(cb_onnx_attr_int(node, "k", 0, &triangle.trilu.k));
     fill.fill.dtype = type ? cb_onnx_dtype(type) : own;
     fill.fill.value = 1;
     if (fill.fill.dtype == CB_DTYPE_NONE)
         return cb_fail(CB_ERR_UNSUPPORTED, "type %s", type ? cb_onnx_dtype_name(type) : "unknown");
-    CB_TRY(cb_onnx_temp(node, node->out[0], "shape", &shape));
-    CB_TRY(cb_onnx_temp(node, node->out[0], "ones", &ones));
-    CB_TRY(cb_onnx_temp(node, node->out[0], "upper", &upper));
-    CB_TRY(cb_onnx_add(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(shape)));
-    CB_TRY(
-        cb_onnx_add(node, CB_OP_CONSTANT_OF_SHAPE, &fill, CB_ONNX_ARGS(shape), CB_ONNX_ARGS(ones)));
-    CB_TRY(cb_onnx_add(node, CB_OP_TRILU, &triangle, CB_ONNX_ARGS(ones), CB_ONNX_ARGS(upper)));
+    CB_TRY(cb_onnx_step(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(node->in[0]), &shape));
+    CB_TRY(cb_onnx_step(node, CB_OP_RESHAPE, &matrix, CB_ONNX_ARGS(shape), &sizes));
+    CB_TRY(cb_onnx_step(node, CB_OP_CONSTANT_OF_SHAPE, &fill, CB_ONNX_ARGS(sizes), &ones));
+    CB_TRY(cb_onnx_step(node, CB_OP_TRILU, &triangle, CB_ONNX_ARGS(ones), &upper));
     triangle.trilu.lower = true;
     return cb_onnx_add(node, CB_OP_TRILU, &triangle, CB_ONNX_ARGS(upper),
                        CB_ONNX_ARGS(node->out[0]));
@@ -112,14 +112,10 @@ struct cb_status cb_onnx_import_compress(struct cb_onnx_node *node)
     int x = node->in[0], places, indices;
     CB_TRY(cb_onnx_attr_axis(node, "axis", 0, &gather.axis.axis));
     row.reshape.dims = (struct cb_list){ 1, { -1 } };
-    CB_TRY(cb_onnx_temp(node, node->out[0], "places", &places));
-    CB_TRY(cb_onnx_temp(node, node->out[0], "indices", &indices));
-    CB_TRY(
-        cb_onnx_add(node, CB_OP_NON_ZERO, NULL, CB_ONNX_ARGS(node->in[1]), CB_ONNX_ARGS(places)));
-    CB_TRY(cb_onnx_add(node, CB_OP_RESHAPE, &row, CB_ONNX_ARGS(places), CB_ONNX_ARGS(indices)));
+    CB_TRY(cb_onnx_step(node, CB_OP_NON_ZERO, NULL, CB_ONNX_ARGS(node->in[1]), &places));
+    CB_TRY(cb_onnx_step(node, CB_OP_RESHAPE, &row, CB_ONNX_ARGS(places), &indices));
     if (!cb_onnx_attr_find(node, "axis")) {
-        CB_TRY(cb_onnx_temp(node, node->out[0], "row", &x));
-        CB_TRY(cb_onnx_add(node, CB_OP_RESHAPE, &row, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(x)));
+        CB_TRY(cb_onnx_step(node, CB_OP_RESHAPE, &row, CB_ONNX_ARGS(node->in[0]), &x));
     }
     return cb_onnx_add(node, CB_OP_GATHER, &gather, CB_ONNX_ARGS(x, indices),
                        CB_ONNX_ARGS(node->out[0]));
@@ -130,8 +126,7 @@ struct cb_status cb_onnx_import_is_nan(struct cb_onnx_node *node)
 {
     const int x = node->in[0];
     int same;
-    CB_TRY(cb_onnx_temp(node, node->out[0], "same", &same));
-    CB_TRY(cb_onnx_add(node, CB_OP_EQUAL, NULL, CB_ONNX_ARGS(x, x), CB_ONNX_ARGS(same)));
+    CB_TRY(cb_onnx_step(node, CB_OP_EQUAL, NULL, CB_ONNX_ARGS(x, x), &same));
     return cb_onnx_add(node, CB_OP_NOT, NULL, CB_ONNX_ARGS(same), CB_ONNX_ARGS(node->out[0]));
 }
 
@@ -149,8 +144,7 @@ struct cb_status cb_onnx_import_is_inf(struct cb_onnx_node *node)
     CB_TRY(cb_onnx_add_scalar(node, "infinity", cb_onnx_in(node, 0)->dtype,
                               above ? (double)INFINITY : (double)-INFINITY, &infinity));
     if (below && above) {
-        CB_TRY(cb_onnx_temp(node, x, "size", &other));
-        CB_TRY(cb_onnx_add(node, CB_OP_ABS, NULL, CB_ONNX_ARGS(x), CB_ONNX_ARGS(other)));
+        CB_TRY(cb_onnx_step(node, CB_OP_ABS, NULL, CB_ONNX_ARGS(x), &other));
     }
     return cb_onnx_add(node, CB_OP_EQUAL, NULL, CB_ONNX_ARGS(other, infinity),
                        CB_ONNX_ARGS(node->out[0]));

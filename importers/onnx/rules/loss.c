@@ -5,14 +5,6 @@
 #include "importers/onnx/attrs.h"
 #include "importers/onnx/rules/rules.h"
 
-/* One operator into a new value. */
-static struct cb_status step(struct cb_onnx_node *node, enum cb_op op, const union cb_attr *attr,
-                             struct cb_onnx_args in, int *out)
-{
-    CB_TRY(cb_onnx_temp(node, node->out[0], cb_op_get(op)->name, out));
-    return cb_onnx_add(node, op, attr, in, CB_ONNX_ARGS(*out));
-}
-
 struct loss {
     int x, target;       /* [N, C, d...] logarithms of probabilities; [N, d...] */
     int weight;          /* of each target, -1: all 1 */
@@ -33,9 +25,10 @@ static struct cb_status set_ignored(struct cb_onnx_node *node, struct loss *loss
     CB_TRY(cb_onnx_add_scalar(node, "ignore_index", dtype, (double)index, &ignore));
     CB_TRY(cb_onnx_add_scalar(node, "first", dtype, 0, &first));
     CB_TRY(cb_onnx_add_scalar(node, "zero", loss->dtype, 0, &loss->zero));
-    CB_TRY(step(node, CB_OP_EQUAL, NULL, CB_ONNX_ARGS(loss->target, ignore), &loss->ignored));
-    return step(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(loss->ignored, first, loss->target),
-                &loss->target);
+    CB_TRY(
+        cb_onnx_step(node, CB_OP_EQUAL, NULL, CB_ONNX_ARGS(loss->target, ignore), &loss->ignored));
+    return cb_onnx_step(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(loss->ignored, first, loss->target),
+                        &loss->target);
 }
 
 /* The weight of each target; none where all are 1. */
@@ -43,16 +36,16 @@ static struct cb_status set_weights(struct cb_onnx_node *node, struct loss *loss
 {
     int one;
     if (cb_onnx_has(node, 2))
-        CB_TRY(
-            step(node, CB_OP_GATHER, NULL, CB_ONNX_ARGS(node->in[2], loss->target), &loss->weight));
+        CB_TRY(cb_onnx_step(node, CB_OP_GATHER, NULL, CB_ONNX_ARGS(node->in[2], loss->target),
+                            &loss->weight));
     if (loss->ignored < 0)
         return cb_ok();
     if (loss->weight >= 0)
-        return step(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(loss->ignored, loss->zero, loss->weight),
-                    &loss->weight);
+        return cb_onnx_step(node, CB_OP_WHERE, NULL,
+                            CB_ONNX_ARGS(loss->ignored, loss->zero, loss->weight), &loss->weight);
     CB_TRY(cb_onnx_add_scalar(node, "one", loss->dtype, 1, &one));
-    return step(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(loss->ignored, loss->zero, one),
-                &loss->weight);
+    return cb_onnx_step(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(loss->ignored, loss->zero, one),
+                        &loss->weight);
 }
 
 /* out = -x[n, target, d...] * weight, before any reduction. */
@@ -63,14 +56,16 @@ static struct cb_status add_each(struct cb_onnx_node *node, const struct loss *l
     int indices, picked;
     classes.squeeze.axes = (struct cb_list){ 1, { 1 } };
     along.places.axis = 1;
-    CB_TRY(step(node, CB_OP_UNSQUEEZE, &classes, CB_ONNX_ARGS(loss->target), &indices));
-    CB_TRY(step(node, CB_OP_GATHER_ELEMENTS, &along, CB_ONNX_ARGS(loss->x, indices), &picked));
-    CB_TRY(step(node, CB_OP_SQUEEZE, &classes, CB_ONNX_ARGS(picked), &picked));
-    CB_TRY(step(node, CB_OP_NEG, NULL, CB_ONNX_ARGS(picked), out));
+    CB_TRY(cb_onnx_step(node, CB_OP_UNSQUEEZE, &classes, CB_ONNX_ARGS(loss->target), &indices));
+    CB_TRY(
+        cb_onnx_step(node, CB_OP_GATHER_ELEMENTS, &along, CB_ONNX_ARGS(loss->x, indices), &picked));
+    CB_TRY(cb_onnx_step(node, CB_OP_SQUEEZE, &classes, CB_ONNX_ARGS(picked), &picked));
+    CB_TRY(cb_onnx_step(node, CB_OP_NEG, NULL, CB_ONNX_ARGS(picked), out));
     if (cb_onnx_has(node, 2))
-        CB_TRY(step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(*out, loss->weight), out));
+        CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(*out, loss->weight), out));
     if (loss->ignored >= 0) /* chosen, so that an infinity at class 0 does no harm */
-        CB_TRY(step(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(loss->ignored, loss->zero, *out), out));
+        CB_TRY(cb_onnx_step(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(loss->ignored, loss->zero, *out),
+                            out));
     return cb_ok();
 }
 
@@ -89,8 +84,8 @@ static struct cb_status add_reduced(struct cb_onnx_node *node, const struct loss
         return cb_onnx_add(node, CB_OP_REDUCE_SUM, &all, CB_ONNX_ARGS(each), out);
     if (loss->weight < 0)
         return cb_onnx_add(node, CB_OP_REDUCE_MEAN, &all, CB_ONNX_ARGS(each), out);
-    CB_TRY(step(node, CB_OP_REDUCE_SUM, &all, CB_ONNX_ARGS(each), &sum));
-    CB_TRY(step(node, CB_OP_REDUCE_SUM, &all, CB_ONNX_ARGS(loss->weight), &weights));
+    CB_TRY(cb_onnx_step(node, CB_OP_REDUCE_SUM, &all, CB_ONNX_ARGS(each), &sum));
+    CB_TRY(cb_onnx_step(node, CB_OP_REDUCE_SUM, &all, CB_ONNX_ARGS(loss->weight), &weights));
     return cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(sum, weights), out);
 }
 

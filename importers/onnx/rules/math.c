@@ -40,10 +40,8 @@ struct cb_status cb_onnx_import_shrink(struct cb_onnx_node *node)
     CB_TRY(cb_onnx_attr_float(node, "bias", attr.unary.beta, &attr.unary.beta));
     if (back.cast.to == CB_DTYPE_NONE || cb_dtype_get(back.cast.to)->is_float)
         return cb_onnx_add_same(node, &attr);
-    CB_TRY(cb_onnx_temp(node, node->out[0], "real", &real));
-    CB_TRY(cb_onnx_temp(node, node->out[0], "shrunk", &shrunk));
-    CB_TRY(cb_onnx_add(node, CB_OP_CAST, &to_real, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(real)));
-    CB_TRY(cb_onnx_add(node, CB_OP_SHRINK, &attr, CB_ONNX_ARGS(real), CB_ONNX_ARGS(shrunk)));
+    CB_TRY(cb_onnx_step(node, CB_OP_CAST, &to_real, CB_ONNX_ARGS(node->in[0]), &real));
+    CB_TRY(cb_onnx_step(node, CB_OP_SHRINK, &attr, CB_ONNX_ARGS(real), &shrunk));
     return cb_onnx_add(node, CB_OP_CAST, &back, CB_ONNX_ARGS(shrunk), CB_ONNX_ARGS(node->out[0]));
 }
 
@@ -68,11 +66,9 @@ struct cb_status cb_onnx_import_swish(struct cb_onnx_node *node)
         int factor;
         CB_TRY(
             cb_onnx_add_scalar(node, "alpha", cb_onnx_in(node, 0)->dtype, (double)alpha, &factor));
-        CB_TRY(cb_onnx_temp(node, x, "scaled", &scaled));
-        CB_TRY(cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(x, factor), CB_ONNX_ARGS(scaled)));
+        CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(x, factor), &scaled));
     }
-    CB_TRY(cb_onnx_temp(node, x, "gate", &gate));
-    CB_TRY(cb_onnx_add(node, CB_OP_SIGMOID, NULL, CB_ONNX_ARGS(scaled), CB_ONNX_ARGS(gate)));
+    CB_TRY(cb_onnx_step(node, CB_OP_SIGMOID, NULL, CB_ONNX_ARGS(scaled), &gate));
     return cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(x, gate), CB_ONNX_ARGS(node->out[0]));
 }
 
@@ -151,12 +147,9 @@ static struct cb_status add_floor_mod(struct cb_onnx_node *node)
 {
     const int a = node->in[0], b = node->in[1];
     int ratio, whole, multiple;
-    CB_TRY(cb_onnx_temp(node, node->out[0], "ratio", &ratio));
-    CB_TRY(cb_onnx_temp(node, node->out[0], "whole", &whole));
-    CB_TRY(cb_onnx_temp(node, node->out[0], "multiple", &multiple));
-    CB_TRY(cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(a, b), CB_ONNX_ARGS(ratio)));
-    CB_TRY(cb_onnx_add(node, CB_OP_FLOOR, NULL, CB_ONNX_ARGS(ratio), CB_ONNX_ARGS(whole)));
-    CB_TRY(cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(whole, b), CB_ONNX_ARGS(multiple)));
+    CB_TRY(cb_onnx_step(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(a, b), &ratio));
+    CB_TRY(cb_onnx_step(node, CB_OP_FLOOR, NULL, CB_ONNX_ARGS(ratio), &whole));
+    CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(whole, b), &multiple));
     return cb_onnx_add(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(a, multiple),
                        CB_ONNX_ARGS(node->out[0]));
 }

@@ -51,8 +51,7 @@ static struct cb_status add_gelu(struct cb_onnx_node *node, bool approximate)
     int x = node->in[0], sum;
     attr.unary.approximate = approximate;
     if (cb_onnx_has(node, 1)) {
-        CB_TRY(cb_onnx_temp(node, x, "biased", &sum));
-        CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(x, node->in[1]), CB_ONNX_ARGS(sum)));
+        CB_TRY(cb_onnx_step(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(x, node->in[1]), &sum));
         x = sum;
     }
     return cb_onnx_add(node, CB_OP_GELU, &attr, CB_ONNX_ARGS(x), CB_ONNX_ARGS(node->out[0]));
@@ -76,10 +75,8 @@ struct cb_status cb_onnx_import_quick_gelu(struct cb_onnx_node *node)
     float alpha;
     CB_TRY(cb_onnx_attr_float(node, "alpha", 1.702f, &alpha));
     CB_TRY(cb_onnx_add_scalar(node, "alpha", cb_onnx_in(node, 0)->dtype, (double)alpha, &factor));
-    CB_TRY(cb_onnx_temp(node, x, "scaled", &scaled));
-    CB_TRY(cb_onnx_temp(node, x, "gate", &gate));
-    CB_TRY(cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(x, factor), CB_ONNX_ARGS(scaled)));
-    CB_TRY(cb_onnx_add(node, CB_OP_SIGMOID, NULL, CB_ONNX_ARGS(scaled), CB_ONNX_ARGS(gate)));
+    CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(x, factor), &scaled));
+    CB_TRY(cb_onnx_step(node, CB_OP_SIGMOID, NULL, CB_ONNX_ARGS(scaled), &gate));
     return cb_onnx_add(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(x, gate), CB_ONNX_ARGS(node->out[0]));
 }
 
@@ -97,8 +94,7 @@ static struct cb_status read_factor(struct cb_onnx_node *node, int i, const char
         CB_TRY(cb_onnx_attr_flag(node, attrs[k], false, &wanted));
         if (!wanted)
             continue;
-        CB_TRY(cb_onnx_temp(node, x, attrs[k], out));
-        CB_TRY(cb_onnx_add(node, CB_OP_TRANSPOSE, &attr, CB_ONNX_ARGS(x), CB_ONNX_ARGS(*out)));
+        CB_TRY(cb_onnx_step(node, CB_OP_TRANSPOSE, &attr, CB_ONNX_ARGS(x), out));
     }
     return cb_ok();
 }
@@ -125,28 +121,39 @@ struct cb_status cb_onnx_import_fused_matmul(struct cb_onnx_node *node)
 struct cb_status cb_onnx_add_activation(struct cb_onnx_node *node, const float *params, size_t n,
                                         int x, int out)
 {
-    static const char *const words[] = {
-        "",         "Relu",     "LeakyRelu",       "Elu",       "Sigmoid", "HardSigmoid", "Tanh",
-        "Softplus", "Softsign", "ThresholdedRelu", "HardSwish", "Clip"
-    };
-    static const enum cb_op ops[] = {
-        CB_OP_IDENTITY,     CB_OP_RELU, CB_OP_LEAKY_RELU, CB_OP_ELU,      CB_OP_SIGMOID,
-        CB_OP_HARD_SIGMOID, CB_OP_TANH, CB_OP_SOFTPLUS,   CB_OP_SOFTSIGN, CB_OP_THRESHOLDED_RELU,
-        CB_OP_HARD_SWISH,   CB_OP_CLIP
-    };
+    static const struct {
+        const char *name;
+        enum cb_op op;
+        size_t numbers; /* that it wants, where any are given */
+    } kinds[] = { { "", CB_OP_IDENTITY, 0 },
+                  { "Relu", CB_OP_RELU, 0 },
+                  { "LeakyRelu", CB_OP_LEAKY_RELU, 1 },
+                  { "Elu", CB_OP_ELU, 1 },
+                  { "Sigmoid", CB_OP_SIGMOID, 0 },
+                  { "HardSigmoid", CB_OP_HARD_SIGMOID, 2 },
+                  { "Tanh", CB_OP_TANH, 0 },
+                  { "Softplus", CB_OP_SOFTPLUS, 0 },
+                  { "Softsign", CB_OP_SOFTSIGN, 0 },
+                  { "ThresholdedRelu", CB_OP_THRESHOLDED_RELU, 1 },
+                  { "HardSwish", CB_OP_HARD_SWISH, 0 },
+                  { "Clip", CB_OP_CLIP, 2 } };
+    const char *names[CB_COUNT_OF(kinds)];
     int kind;
-    CB_TRY(cb_onnx_attr_word(node, "activation", words, (int)CB_COUNT_OF(words), &kind));
-    const enum cb_op op = ops[kind];
-    union cb_attr attr = cb_attr_default(op);
-    if (op == CB_OP_CLIP && n > 1) {
+    for (size_t i = 0; i < CB_COUNT_OF(kinds); i++)
+        names[i] = kinds[i].name;
+    CB_TRY(cb_onnx_attr_word(node, "activation", names, CB_COUNT_OF(kinds), &kind));
+    const size_t numbers = kinds[kind].numbers;
+    union cb_attr attr = cb_attr_default(kinds[kind].op);
+    if (n && n < numbers)
+        return cb_fail(CB_ERR_MODEL, "%s wants %zu numbers, has %zu", kinds[kind].name, numbers, n);
+    if (n && kinds[kind].op == CB_OP_CLIP) {
         attr.clip.lo = (double)params[0];
         attr.clip.hi = (double)params[1];
-    } else if (op == CB_OP_LEAKY_RELU || op == CB_OP_ELU || op == CB_OP_HARD_SIGMOID ||
-               op == CB_OP_THRESHOLDED_RELU) {
-        attr.unary.alpha = n > 0 ? params[0] : attr.unary.alpha;
-        attr.unary.beta = n > 1 ? params[1] : attr.unary.beta;
+    } else if (n && numbers) {
+        attr.unary.alpha = params[0];
+        attr.unary.beta = numbers > 1 ? params[1] : attr.unary.beta;
     }
-    return cb_onnx_add(node, op, &attr, CB_ONNX_ARGS(x), CB_ONNX_ARGS(out));
+    return cb_onnx_add(node, kinds[kind].op, &attr, CB_ONNX_ARGS(x), CB_ONNX_ARGS(out));
 }
 
 /* Gemm with an activation behind it, whose own alpha and beta are attributes activation_*. */

@@ -7,21 +7,13 @@
 #include "importers/onnx/attrs.h"
 #include "importers/onnx/rules/rules.h"
 
-/* One operator into a new value of the type of `like`. */
-static struct cb_status step(struct cb_onnx_node *node, enum cb_op op, const union cb_attr *attr,
-                             struct cb_onnx_args in, int *out)
-{
-    CB_TRY(cb_onnx_temp(node, node->out[0], cb_op_get(op)->name, out));
-    return cb_onnx_add(node, op, attr, in, CB_ONNX_ARGS(*out));
-}
-
 static struct cb_status cast(struct cb_onnx_node *node, int x, enum cb_dtype to, int *out)
 {
     const union cb_attr attr = { .cast = { to } };
     *out = x;
     return node->import->graph->values[x].dtype == to
                ? cb_ok()
-               : step(node, CB_OP_CAST, &attr, CB_ONNX_ARGS(x), out);
+               : cb_onnx_step(node, CB_OP_CAST, &attr, CB_ONNX_ARGS(x), out);
 }
 
 /* What a normalisation works along, and what it leaves. */
@@ -43,19 +35,19 @@ static struct cb_status normalize(struct cb_onnx_node *node, int x, struct norm 
             CB_TRY(cb_onnx_temp(node, node->out[0], "mean", &norm->mean));
         CB_TRY(cb_onnx_add(node, CB_OP_REDUCE_MEAN, &along, CB_ONNX_ARGS(x),
                            CB_ONNX_ARGS(norm->mean)));
-        CB_TRY(step(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(x, norm->mean), &shifted));
+        CB_TRY(cb_onnx_step(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(x, norm->mean), &shifted));
     }
-    CB_TRY(step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(shifted, shifted), &squares));
-    CB_TRY(step(node, CB_OP_REDUCE_MEAN, &along, CB_ONNX_ARGS(squares), &variance));
+    CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(shifted, shifted), &squares));
+    CB_TRY(cb_onnx_step(node, CB_OP_REDUCE_MEAN, &along, CB_ONNX_ARGS(squares), &variance));
     CB_TRY(cb_onnx_add_scalar(node, "epsilon", node->import->graph->values[x].dtype,
                               (double)norm->epsilon, &epsilon));
-    CB_TRY(step(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(variance, epsilon), &safe));
-    CB_TRY(step(node, CB_OP_SQRT, NULL, CB_ONNX_ARGS(safe), &deviation));
+    CB_TRY(cb_onnx_step(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(variance, epsilon), &safe));
+    CB_TRY(cb_onnx_step(node, CB_OP_SQRT, NULL, CB_ONNX_ARGS(safe), &deviation));
     if (norm->inverse < 0)
         CB_TRY(cb_onnx_temp(node, node->out[0], "inverse", &norm->inverse));
     CB_TRY(cb_onnx_add(node, CB_OP_RECIPROCAL, NULL, CB_ONNX_ARGS(deviation),
                        CB_ONNX_ARGS(norm->inverse)));
-    return step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(shifted, norm->inverse), out);
+    return cb_onnx_step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(shifted, norm->inverse), out);
 }
 
 /* out = x * scale + bias; bias -1: none. */
@@ -139,14 +131,14 @@ static struct cb_status fold(struct cb_onnx_node *node, int x, int64_t middle, i
 {
     union cb_attr attr = cb_attr_default(CB_OP_RESHAPE);
     attr.reshape.dims = (struct cb_list){ 3, { 0, middle, -1 } };
-    return step(node, CB_OP_RESHAPE, &attr, CB_ONNX_ARGS(x), out);
+    return cb_onnx_step(node, CB_OP_RESHAPE, &attr, CB_ONNX_ARGS(x), out);
 }
 
 /* out has the shape of input 0 again. */
 static struct cb_status unfold(struct cb_onnx_node *node, int folded, int out)
 {
     int shape;
-    CB_TRY(step(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(node->in[0]), &shape));
+    CB_TRY(cb_onnx_step(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(node->in[0]), &shape));
     return cb_onnx_add(node, CB_OP_RESHAPE, NULL, CB_ONNX_ARGS(folded, shape), CB_ONNX_ARGS(out));
 }
 
@@ -156,8 +148,8 @@ static struct cb_status scale_rows(struct cb_onnx_node *node, int folded, int ou
     union cb_attr attr = cb_attr_default(CB_OP_UNSQUEEZE);
     int scale, bias, scaled;
     attr.squeeze.axes = (struct cb_list){ 1, { 1 } };
-    CB_TRY(step(node, CB_OP_UNSQUEEZE, &attr, CB_ONNX_ARGS(node->in[1]), &scale));
-    CB_TRY(step(node, CB_OP_UNSQUEEZE, &attr, CB_ONNX_ARGS(node->in[2]), &bias));
+    CB_TRY(cb_onnx_step(node, CB_OP_UNSQUEEZE, &attr, CB_ONNX_ARGS(node->in[1]), &scale));
+    CB_TRY(cb_onnx_step(node, CB_OP_UNSQUEEZE, &attr, CB_ONNX_ARGS(node->in[2]), &bias));
     CB_TRY(cb_onnx_temp(node, node->out[0], "rows", &scaled));
     CB_TRY(scale_and_shift(node, folded, scale, bias, scaled));
     return unfold(node, scaled, out);
@@ -241,8 +233,7 @@ static struct cb_status import_skip(struct cb_onnx_node *node, bool centered, in
     else
         CB_TRY(cb_onnx_temp(node, x, "sum", &sum));
     if (bias >= 0) {
-        CB_TRY(cb_onnx_temp(node, x, "biased", &part));
-        CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(x, bias), CB_ONNX_ARGS(part)));
+        CB_TRY(cb_onnx_step(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(x, bias), &part));
         x = part;
     }
     CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(x, node->in[1]), CB_ONNX_ARGS(sum)));
@@ -277,11 +268,11 @@ static struct cb_status add_positions(struct cb_onnx_node *node, int ids, int *o
     length.shape.start = 1;
     length.shape.end = 2;
     scalar.squeeze.axes = (struct cb_list){ 1, { 0 } };
-    CB_TRY(step(node, CB_OP_SHAPE, &length, CB_ONNX_ARGS(ids), &size));
-    CB_TRY(step(node, CB_OP_SQUEEZE, &scalar, CB_ONNX_ARGS(size), &count));
+    CB_TRY(cb_onnx_step(node, CB_OP_SHAPE, &length, CB_ONNX_ARGS(ids), &size));
+    CB_TRY(cb_onnx_step(node, CB_OP_SQUEEZE, &scalar, CB_ONNX_ARGS(size), &count));
     CB_TRY(cb_onnx_add_scalar(node, "zero", CB_INT64, 0, &zero));
     CB_TRY(cb_onnx_add_scalar(node, "one", CB_INT64, 1, &one));
-    return step(node, CB_OP_RANGE, NULL, CB_ONNX_ARGS(zero, count, one), out);
+    return cb_onnx_step(node, CB_OP_RANGE, NULL, CB_ONNX_ARGS(zero, count, one), out);
 }
 
 /* com.microsoft: input_ids [N, S], segment_ids?, and the embeddings of words, positions and
@@ -304,7 +295,7 @@ struct cb_status cb_onnx_import_embed_layer_norm(struct cb_onnx_node *node)
             return cb_fail(CB_ERR_UNSUPPORTED, "output 1 without a mask");
         along.reduce.axes = (struct cb_list){ 1, { 1 } };
         along.reduce.keep_dims = false;
-        CB_TRY(step(node, CB_OP_REDUCE_SUM, &along, CB_ONNX_ARGS(mask), &count));
+        CB_TRY(cb_onnx_step(node, CB_OP_REDUCE_SUM, &along, CB_ONNX_ARGS(mask), &count));
         CB_TRY(cb_onnx_add(node, CB_OP_CAST, &to, CB_ONNX_ARGS(count), CB_ONNX_ARGS(node->out[1])));
     }
     if (positions < 0)
@@ -316,9 +307,8 @@ struct cb_status cb_onnx_import_embed_layer_norm(struct cb_onnx_node *node)
     else
         CB_TRY(cb_onnx_temp(node, node->out[0], "sum", &sum));
     if (segments >= 0 && node->in[4] >= 0) {
-        CB_TRY(cb_onnx_temp(node, node->out[0], "part", &part));
         CB_TRY(add_rows(node, node->in[4], segments, &segment));
-        CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(word, segment), CB_ONNX_ARGS(part)));
+        CB_TRY(cb_onnx_step(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(word, segment), &part));
         word = part;
     }
     CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(word, position), CB_ONNX_ARGS(sum)));

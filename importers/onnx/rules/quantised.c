@@ -107,13 +107,6 @@ bool cb_onnx_becomes_bytes(const struct cb_onnx_node *node, struct cb_onnx_quant
            (y.scale < 0 || cb_shape_count(&value_of(node, y.scale)->shape) == 1);
 }
 
-struct cb_status cb_onnx_step(struct cb_onnx_node *node, enum cb_op op, const union cb_attr *attr,
-                              const char *what, struct cb_onnx_args in, int *out)
-{
-    CB_TRY(cb_onnx_temp(node, in.v[0], what, out));
-    return cb_onnx_add(node, op, attr, in, CB_ONNX_ARGS(*out));
-}
-
 static struct cb_status to_float(struct cb_onnx_node *node, int x, int *out)
 {
     union cb_attr attr = cb_attr_default(CB_OP_CAST);
@@ -121,7 +114,7 @@ static struct cb_status to_float(struct cb_onnx_node *node, int x, int *out)
     *out = x;
     return value_of(node, x)->dtype == CB_FLOAT32
                ? cb_ok()
-               : cb_onnx_step(node, CB_OP_CAST, &attr, "float", CB_ONNX_ARGS(x), out);
+               : cb_onnx_step(node, CB_OP_CAST, &attr, CB_ONNX_ARGS(x), out);
 }
 
 struct cb_status cb_onnx_as_column(struct cb_onnx_node *node, int x, int *out)
@@ -132,7 +125,7 @@ struct cb_status cb_onnx_as_column(struct cb_onnx_node *node, int x, int *out)
     if (s->rank != 1 || s->dim[0] == 1)
         return cb_ok();
     attr.squeeze.axes = (struct cb_list){ 1, { -1 } };
-    return cb_onnx_step(node, CB_OP_UNSQUEEZE, &attr, "column", CB_ONNX_ARGS(x), out);
+    return cb_onnx_step(node, CB_OP_UNSQUEEZE, &attr, CB_ONNX_ARGS(x), out);
 }
 
 struct cb_status cb_onnx_scale_sums(struct cb_onnx_node *node, const struct cb_onnx_sums *s)
@@ -143,15 +136,15 @@ struct cb_status cb_onnx_scale_sums(struct cb_onnx_node *node, const struct cb_o
     int x_scale, w_scale, y_scale, unit, real, alpha, out = s->bias < 0 ? y.value : -1;
     CB_TRY(to_float(node, s->x_scale, &x_scale));
     CB_TRY(to_float(node, s->w_scale, &w_scale));
-    CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, "unit", CB_ONNX_ARGS(w_scale, x_scale), &unit));
+    CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(w_scale, x_scale), &unit));
     if (s->alpha < 1 || s->alpha > 1) {
         CB_TRY(cb_onnx_add_scalar(node, "alpha", CB_FLOAT32, (double)s->alpha, &alpha));
-        CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, "unit", CB_ONNX_ARGS(unit, alpha), &unit));
+        CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(unit, alpha), &unit));
     }
     if (quantised) {
         CB_TRY(to_float(node, y.scale, &y_scale));
         CB_TRY(cb_onnx_as_column(node, y_scale, &y_scale));
-        CB_TRY(cb_onnx_step(node, CB_OP_DIV, NULL, "unit", CB_ONNX_ARGS(unit, y_scale), &unit));
+        CB_TRY(cb_onnx_step(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(unit, y_scale), &unit));
     }
     CB_TRY(to_float(node, s->sums, &real));
     mul.binary.aligned = s->axis >= 0;
@@ -172,7 +165,7 @@ struct cb_status cb_onnx_dequantise_bias(struct cb_onnx_node *node, int bias,
                                          int axis, int *out)
 {
     struct cb_onnx_quantised b = cb_onnx_quantised_of(bias, -1, -1);
-    CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, "unit", CB_ONNX_ARGS(w.scale, x.scale), &b.scale));
+    CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(w.scale, x.scale), &b.scale));
     return cb_onnx_dequantise(node, b, axis, out);
 }
 
@@ -218,8 +211,7 @@ struct cb_status cb_onnx_import_qlinear_conv(struct cb_onnx_node *node)
         const union cb_attr add = {
             .binary = { .aligned = !last, .axis = s.axis, .lo = -INFINITY, .hi = INFINITY }
         };
-        CB_TRY(cb_onnx_temp(node, sum, "biased", &shift));
-        CB_TRY(cb_onnx_add(node, CB_OP_ADD, &add, CB_ONNX_ARGS(sum, bias), CB_ONNX_ARGS(shift)));
+        CB_TRY(cb_onnx_step(node, CB_OP_ADD, &add, CB_ONNX_ARGS(sum, bias), &shift));
         s.sums = shift;
     }
     return cb_onnx_scale_sums(node, &s);
@@ -247,7 +239,7 @@ struct cb_status cb_onnx_add_product(struct cb_onnx_node *node, struct cb_onnx_q
                                       CB_ONNX_ARGS(y.value));
     }
     CB_TRY(cb_onnx_as_column(node, a.scale, &s.x_scale));
-    CB_TRY(cb_onnx_step(node, CB_OP_INTEGER_MATMUL, NULL, "product",
+    CB_TRY(cb_onnx_step(node, CB_OP_INTEGER_MATMUL, NULL,
                         CB_ONNX_ARGS(a.value, b.value, a.zero, b.zero), &s.sums));
     return cb_onnx_scale_sums(node, &s);
 }
@@ -261,24 +253,14 @@ struct cb_status cb_onnx_import_qlinear_matmul(struct cb_onnx_node *node)
                                -1, y);
 }
 
-static struct cb_status add_step(struct cb_onnx_node *node, enum cb_op op, const char *what, int a,
-                                 int b, int *out)
-{
-    CB_TRY(cb_onnx_temp(node, node->in[0], what, out));
-    if (b < 0)
-        return cb_onnx_add(node, op, NULL, CB_ONNX_ARGS(a), CB_ONNX_ARGS(*out));
-    return cb_onnx_add(node, op, NULL, CB_ONNX_ARGS(a, b), CB_ONNX_ARGS(*out));
-}
-
 static struct cb_status add_bound(struct cb_onnx_node *node, enum cb_op reduce, enum cb_op bound,
                                   int zero, int *out)
 {
     union cb_attr attr = cb_attr_default(reduce);
     int extreme;
     attr.reduce.keep_dims = false;
-    CB_TRY(cb_onnx_temp(node, node->in[0], "extreme", &extreme));
-    CB_TRY(cb_onnx_add(node, reduce, &attr, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(extreme)));
-    return add_step(node, bound, "bound", extreme, zero, out);
+    CB_TRY(cb_onnx_step(node, reduce, &attr, CB_ONNX_ARGS(node->in[0]), &extreme));
+    return cb_onnx_step(node, bound, NULL, CB_ONNX_ARGS(extreme, zero), out);
 }
 
 /* The range of x and 0 becomes 0 .. 255; the zero is rounded, and so half way goes to the even
@@ -292,16 +274,16 @@ struct cb_status cb_onnx_quantise_dynamically(struct cb_onnx_node *node, int x,
     CB_TRY(cb_onnx_add_scalar(node, "levels", CB_FLOAT32, 255, &levels));
     CB_TRY(add_bound(node, CB_OP_REDUCE_MIN, CB_OP_MIN, none, &lo));
     CB_TRY(add_bound(node, CB_OP_REDUCE_MAX, CB_OP_MAX, none, &hi));
-    CB_TRY(add_step(node, CB_OP_SUB, "width", hi, lo, &width));
-    CB_TRY(add_step(node, CB_OP_DIV, "scale", width, levels, &out->scale));
-    CB_TRY(add_step(node, CB_OP_DIV, "steps", lo, out->scale, &steps));
-    CB_TRY(add_step(node, CB_OP_NEG, "below", steps, -1, &below));
-    CB_TRY(add_step(node, CB_OP_ROUND, "rounded", below, -1, &rounded));
+    CB_TRY(cb_onnx_step(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(hi, lo), &width));
+    CB_TRY(cb_onnx_step(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(width, levels), &out->scale));
+    CB_TRY(cb_onnx_step(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(lo, out->scale), &steps));
+    CB_TRY(cb_onnx_step(node, CB_OP_NEG, NULL, CB_ONNX_ARGS(steps), &below));
+    CB_TRY(cb_onnx_step(node, CB_OP_ROUND, NULL, CB_ONNX_ARGS(below), &rounded));
     clip.clip.lo = 0;
     clip.clip.hi = 255;
-    CB_TRY(cb_onnx_step(node, CB_OP_CLIP, &clip, "clipped", CB_ONNX_ARGS(rounded), &clipped));
+    CB_TRY(cb_onnx_step(node, CB_OP_CLIP, &clip, CB_ONNX_ARGS(rounded), &clipped));
     cast.cast.to = CB_UINT8;
-    CB_TRY(cb_onnx_step(node, CB_OP_CAST, &cast, "zero", CB_ONNX_ARGS(clipped), &out->zero));
+    CB_TRY(cb_onnx_step(node, CB_OP_CAST, &cast, CB_ONNX_ARGS(clipped), &out->zero));
     if (out->value < 0)
         CB_TRY(cb_onnx_temp(node, x, "quantised", &out->value));
     return cb_onnx_add(node, CB_OP_QUANTIZE, NULL, CB_ONNX_ARGS(x, out->scale, out->zero),

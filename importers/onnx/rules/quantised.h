@@ -31,11 +31,6 @@ CB_MUST_USE struct cb_status cb_onnx_add_inner(struct cb_onnx_node *node, enum c
                                                cb_onnx_rule_fn *import, struct cb_onnx_args in,
                                                int out);
 
-/* `op` to a new value, which has the type of the first input. */
-CB_MUST_USE struct cb_status cb_onnx_step(struct cb_onnx_node *node, enum cb_op op,
-                                          const union cb_attr *attr, const char *what,
-                                          struct cb_onnx_args in, int *out);
-
 /* x as float; x itself where it is. */
 CB_MUST_USE struct cb_status cb_onnx_to_float(struct cb_onnx_node *node, int x, int *out);
 

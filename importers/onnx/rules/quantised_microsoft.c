@@ -88,7 +88,7 @@ struct cb_status cb_onnx_import_qlinear_add(struct cb_onnx_node *node)
     CB_TRY(want(node, OF_TWO));
     CB_TRY(cb_onnx_dequantise(node, cb_onnx_quantised_at(node, 0), 1, &a));
     CB_TRY(cb_onnx_dequantise(node, cb_onnx_quantised_at(node, 3), 1, &b));
-    CB_TRY(cb_onnx_step(node, CB_OP_ADD, NULL, "sum", CB_ONNX_ARGS(a, b), &y));
+    CB_TRY(cb_onnx_step(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(a, b), &y));
     return cb_onnx_quantise(node, y, zero_first_at(node, 6), 1, node->in[0]);
 }
 
@@ -103,7 +103,7 @@ struct cb_status cb_onnx_import_qlinear_mul(struct cb_onnx_node *node)
     a.scale = b.scale = one;
     CB_TRY(cb_onnx_dequantise(node, a, 1, &ra));
     CB_TRY(cb_onnx_dequantise(node, b, 1, &rb));
-    CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, "product", CB_ONNX_ARGS(ra, rb), &product));
+    CB_TRY(cb_onnx_step(node, CB_OP_MUL, NULL, CB_ONNX_ARGS(ra, rb), &product));
     return cb_onnx_scale_sums(node, &(struct cb_onnx_sums){ .sums = product,
                                                             .x_scale = x_scale,
                                                             .w_scale = w_scale,
@@ -143,8 +143,7 @@ struct cb_status cb_onnx_import_qlinear_where(struct cb_onnx_node *node)
     int x, y, z;
     CB_TRY(cb_onnx_dequantise(node, cb_onnx_quantised_at(node, 1), 1, &x));
     CB_TRY(cb_onnx_dequantise(node, cb_onnx_quantised_at(node, 4), 1, &y));
-    CB_TRY(cb_onnx_temp(node, x, "chosen", &z));
-    CB_TRY(cb_onnx_add(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(node->in[0], x, y), CB_ONNX_ARGS(z)));
+    CB_TRY(cb_onnx_step(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(node->in[0], x, y), &z));
     return cb_onnx_quantise(node, z, result_at(node, 7), 1, node->in[1]);
 }
 
@@ -170,8 +169,7 @@ static struct cb_status flip(struct cb_onnx_node *node, bool wanted, int *x)
 {
     const union cb_attr attr = { .transpose = { .rank = CB_PERM_SWAP_LAST } };
     const int from = *x;
-    return wanted ? cb_onnx_step(node, CB_OP_TRANSPOSE, &attr, "flipped", CB_ONNX_ARGS(from), x)
-                  : cb_ok();
+    return wanted ? cb_onnx_step(node, CB_OP_TRANSPOSE, &attr, CB_ONNX_ARGS(from), x) : cb_ok();
 }
 
 /* a, a_scale, a_zero, b, b_scale, b_zero, c?, y_scale?, y_zero?: y = alpha a b + c, where c is
@@ -206,9 +204,9 @@ struct cb_status cb_onnx_import_qgemm(struct cb_onnx_node *node)
     }
     CB_TRY(flip(node, trans_a, &a.value));
     CB_TRY(flip(node, trans_b, &b.value));
-    CB_TRY(cb_onnx_step(node, CB_OP_INTEGER_MATMUL, NULL, "product",
+    CB_TRY(cb_onnx_step(node, CB_OP_INTEGER_MATMUL, NULL,
                         CB_ONNX_ARGS(a.value, b.value, a.zero, b.zero), &s.sums));
     if (c >= 0)
-        CB_TRY(cb_onnx_step(node, CB_OP_ADD, NULL, "sum", CB_ONNX_ARGS(s.sums, c), &s.sums));
+        CB_TRY(cb_onnx_step(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(s.sums, c), &s.sums));
     return cb_onnx_scale_sums(node, &s);
 }

@@ -9,11 +9,8 @@ static struct cb_status add_through_float(struct cb_onnx_node *node, const union
     const union cb_attr back = { .cast = { cb_onnx_in(node, 0)->dtype } };
     const int axes = cb_onnx_has(node, 1) ? node->in[1] : -1;
     int real, reduced;
-    CB_TRY(cb_onnx_temp(node, node->out[0], "real", &real));
-    CB_TRY(cb_onnx_temp(node, node->out[0], "reduced", &reduced));
-    CB_TRY(cb_onnx_add(node, CB_OP_CAST, &to_real, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(real)));
-    CB_TRY(
-        cb_onnx_add(node, node->rule->op, attr, CB_ONNX_ARGS(real, axes), CB_ONNX_ARGS(reduced)));
+    CB_TRY(cb_onnx_step(node, CB_OP_CAST, &to_real, CB_ONNX_ARGS(node->in[0]), &real));
+    CB_TRY(cb_onnx_step(node, node->rule->op, attr, CB_ONNX_ARGS(real, axes), &reduced));
     return cb_onnx_add(node, CB_OP_CAST, &back, CB_ONNX_ARGS(reduced), CB_ONNX_ARGS(node->out[0]));
 }
 
@@ -66,11 +63,8 @@ static struct cb_status add_division_by_norm(struct cb_onnx_node *node, int norm
     int zero, one, is_zero, divisor;
     CB_TRY(cb_onnx_add_scalar(node, "zero", dtype, 0, &zero));
     CB_TRY(cb_onnx_add_scalar(node, "one", dtype, 1, &one));
-    CB_TRY(cb_onnx_temp(node, x, "is_zero", &is_zero));
-    CB_TRY(cb_onnx_temp(node, x, "divisor", &divisor));
-    CB_TRY(cb_onnx_add(node, CB_OP_EQUAL, NULL, CB_ONNX_ARGS(norm, zero), CB_ONNX_ARGS(is_zero)));
-    CB_TRY(cb_onnx_add(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(is_zero, one, norm),
-                       CB_ONNX_ARGS(divisor)));
+    CB_TRY(cb_onnx_step(node, CB_OP_EQUAL, NULL, CB_ONNX_ARGS(norm, zero), &is_zero));
+    CB_TRY(cb_onnx_step(node, CB_OP_WHERE, NULL, CB_ONNX_ARGS(is_zero, one, norm), &divisor));
     return cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(x, divisor), CB_ONNX_ARGS(node->out[0]));
 }
 
@@ -86,8 +80,7 @@ struct cb_status cb_onnx_import_lp_normalization(struct cb_onnx_node *node)
     if (p != 1 && p != 2)
         return cb_fail(CB_ERR_MODEL, "p is %lld", (long long)p);
     attr.reduce.axes = (struct cb_list){ 1, { axis } };
-    CB_TRY(cb_onnx_temp(node, x, "norm", &norm));
-    CB_TRY(cb_onnx_add(node, p == 1 ? CB_OP_REDUCE_L1 : CB_OP_REDUCE_L2, &attr, CB_ONNX_ARGS(x),
-                       CB_ONNX_ARGS(norm)));
+    CB_TRY(cb_onnx_step(node, p == 1 ? CB_OP_REDUCE_L1 : CB_OP_REDUCE_L2, &attr, CB_ONNX_ARGS(x),
+                        &norm));
     return add_division_by_norm(node, norm);
 }

@@ -50,69 +50,23 @@ struct cb_status cb_onnx_import_center_crop_pad(struct cb_onnx_node *node)
     struct cb_list axes;
     int size, dims, named, numbers = -1, missing, two, begin, end, pads;
     CB_TRY(cb_onnx_attr_list(node, "axes", &axes));
-    CB_TRY(cb_onnx_temp(node, node->in[1], "size", &size)); /* may be int32 */
-    CB_TRY(cb_onnx_add(node, CB_OP_CAST, &whole, CB_ONNX_ARGS(node->in[1]), CB_ONNX_ARGS(size)));
-    CB_TRY(cb_onnx_temp(node, size, "dims", &dims));
-    CB_TRY(cb_onnx_add(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(x), CB_ONNX_ARGS(dims)));
+    CB_TRY(cb_onnx_step(node, CB_OP_CAST, &whole, CB_ONNX_ARGS(node->in[1]), &size));
+    CB_TRY(cb_onnx_step(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(x), &dims));
     named = dims;
     if (axes.count >= 0) {
         CB_TRY(cb_onnx_add_ints(node, "axes", axes.count, axes.v, &numbers));
-        CB_TRY(cb_onnx_temp(node, size, "named", &named));
-        CB_TRY(cb_onnx_add(node, CB_OP_GATHER, &first, CB_ONNX_ARGS(dims, numbers),
-                           CB_ONNX_ARGS(named)));
+        CB_TRY(cb_onnx_step(node, CB_OP_GATHER, &first, CB_ONNX_ARGS(dims, numbers), &named));
     }
-    CB_TRY(cb_onnx_temp(node, size, "missing", &missing));
-    CB_TRY(cb_onnx_temp(node, size, "begin", &begin));
-    CB_TRY(cb_onnx_temp(node, size, "end", &end));
-    CB_TRY(cb_onnx_temp(node, size, "pads", &pads));
     CB_TRY(cb_onnx_add_scalar(node, "two", CB_INT64, 2, &two));
-    CB_TRY(cb_onnx_add(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(size, named), CB_ONNX_ARGS(missing)));
-    CB_TRY(cb_onnx_add(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(missing, two), CB_ONNX_ARGS(begin)));
-    CB_TRY(cb_onnx_add(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(missing, begin), CB_ONNX_ARGS(end)));
-    CB_TRY(cb_onnx_add(node, CB_OP_CONCAT, &first, CB_ONNX_ARGS(begin, end), CB_ONNX_ARGS(pads)));
+    CB_TRY(cb_onnx_step(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(size, named), &missing));
+    CB_TRY(cb_onnx_step(node, CB_OP_DIV, NULL, CB_ONNX_ARGS(missing, two), &begin));
+    CB_TRY(cb_onnx_step(node, CB_OP_SUB, NULL, CB_ONNX_ARGS(missing, begin), &end));
+    CB_TRY(cb_onnx_step(node, CB_OP_CONCAT, &first, CB_ONNX_ARGS(begin, end), &pads));
     return cb_onnx_add(node, CB_OP_PAD, NULL, CB_ONNX_ARGS(x, pads, -1, numbers),
                        CB_ONNX_ARGS(node->out[0]));
 }
 
 /* ---- FusedConv ---- */
-
-/* The activation's operator with its numbers; IDENTITY for none. */
-static struct cb_status read_activation(const struct cb_onnx_node *node, enum cb_op *op,
-                                        union cb_attr *attr)
-{
-    static const struct {
-        const char *name;
-        enum cb_op op;
-        size_t numbers;
-    } kinds[] = { { "", CB_OP_IDENTITY, 0 },
-                  { "Relu", CB_OP_RELU, 0 },
-                  { "Sigmoid", CB_OP_SIGMOID, 0 },
-                  { "Tanh", CB_OP_TANH, 0 },
-                  { "Clip", CB_OP_CLIP, 2 },
-                  { "LeakyRelu", CB_OP_LEAKY_RELU, 1 },
-                  { "HardSigmoid", CB_OP_HARD_SIGMOID, 2 } };
-    const char *names[CB_COUNT_OF(kinds)];
-    const Onnx__AttributeProto *numbers = cb_onnx_attr_find(node, "activation_params");
-    const size_t n = numbers ? numbers->n_floats : 0;
-    int kind;
-    for (size_t i = 0; i < CB_COUNT_OF(kinds); i++)
-        names[i] = kinds[i].name;
-    CB_TRY(cb_onnx_attr_word(node, "activation", names, CB_COUNT_OF(kinds), &kind));
-    *op = kinds[kind].op;
-    *attr = cb_attr_default(*op);
-    if (n < kinds[kind].numbers)
-        return n ? cb_fail(CB_ERR_MODEL, "%s wants %zu activation_params, has %zu",
-                           kinds[kind].name, kinds[kind].numbers, n)
-                 : cb_ok();
-    if (*op == CB_OP_CLIP) {
-        attr->clip.lo = (double)numbers->floats[0];
-        attr->clip.hi = (double)numbers->floats[1];
-    } else if (kinds[kind].numbers) {
-        attr->unary.alpha = numbers->floats[0];
-        attr->unary.beta = kinds[kind].numbers > 1 ? numbers->floats[1] : attr->unary.beta;
-    }
-    return cb_ok();
-}
 
 /* com.microsoft FusedConv-1: activation(conv(x, w, bias?) + z?), as ONNX Runtime writes it: what it
  * fused, taken apart; passes fuse it again. */
@@ -120,10 +74,8 @@ struct cb_status cb_onnx_import_fused_conv(struct cb_onnx_node *node)
 {
     struct cb_onnx_rule rule = *node->rule;
     struct cb_onnx_node conv = *node;
-    enum cb_op op;
-    union cb_attr attr;
-    int sum, summed;
-    CB_TRY(read_activation(node, &op, &attr));
+    const Onnx__AttributeProto *params = cb_onnx_attr_find(node, "activation_params");
+    int sum;
     CB_TRY(cb_onnx_temp(node, node->out[0], "conv", &sum));
     rule.op = CB_OP_CONV;
     conv.rule = &rule;
@@ -131,13 +83,10 @@ struct cb_status cb_onnx_import_fused_conv(struct cb_onnx_node *node)
     conv.n_out = 1;
     conv.out = &sum;
     CB_TRY(cb_onnx_import_conv(&conv));
-    if (cb_onnx_has(node, 3)) {
-        CB_TRY(cb_onnx_temp(node, node->out[0], "sum", &summed));
-        CB_TRY(cb_onnx_add(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(sum, node->in[3]),
-                           CB_ONNX_ARGS(summed)));
-        sum = summed;
-    }
-    return cb_onnx_add(node, op, &attr, CB_ONNX_ARGS(sum), CB_ONNX_ARGS(node->out[0]));
+    if (cb_onnx_has(node, 3))
+        CB_TRY(cb_onnx_step(node, CB_OP_ADD, NULL, CB_ONNX_ARGS(sum, node->in[3]), &sum));
+    return cb_onnx_add_activation(node, params ? params->floats : NULL,
+                                  params ? params->n_floats : 0, sum, node->out[0]);
 }
 
 /* com.microsoft NhwcMaxPool-1: of bytes, channels last as the core has them. */

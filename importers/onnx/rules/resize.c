@@ -1,6 +1,5 @@
 /* importers/onnx/rules/resize.c - Resize and Upsample, which has become it. They name axes of x as
  * it is, so they need no transposes: a pass moves those that are there through. */
-#include <string.h>
 
 #include "importers/onnx/attrs.h"
 #include "importers/onnx/rules/rules.h"
@@ -28,11 +27,9 @@ static struct cb_status add_resize(struct cb_onnx_node *node, const union cb_att
         cb_dtype_get(back.cast.to)->is_float)
         return cb_onnx_add(node, CB_OP_RESIZE, attr, CB_ONNX_ARGS(node->in[0], roi, scales, sizes),
                            CB_ONNX_ARGS(node->out[0]));
-    CB_TRY(cb_onnx_temp(node, node->in[0], "real", &real));
-    CB_TRY(cb_onnx_temp(node, node->out[0], "real", &resized));
-    CB_TRY(cb_onnx_add(node, CB_OP_CAST, &to_real, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(real)));
-    CB_TRY(cb_onnx_add(node, CB_OP_RESIZE, attr, CB_ONNX_ARGS(real, roi, scales, sizes),
-                       CB_ONNX_ARGS(resized)));
+    CB_TRY(cb_onnx_step(node, CB_OP_CAST, &to_real, CB_ONNX_ARGS(node->in[0]), &real));
+    CB_TRY(
+        cb_onnx_step(node, CB_OP_RESIZE, attr, CB_ONNX_ARGS(real, roi, scales, sizes), &resized));
     return cb_onnx_add(node, CB_OP_CAST, &back, CB_ONNX_ARGS(resized), CB_ONNX_ARGS(node->out[0]));
 }
 

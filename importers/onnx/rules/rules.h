@@ -4,15 +4,18 @@
 
 #include "importers/onnx/import.h"
 
-/* The row for op_type in that opset of its domain ("": ai.onnx); NULL when there is none. */
-const struct cb_onnx_rule *cb_onnx_rule_find(const char *domain, const char *op_type,
-                                             int64_t opset);
-
 /* The operators of one domain. */
 struct cb_onnx_rules {
     const struct cb_onnx_rule *rule;
     size_t n;
 };
+
+/* Those of a domain ("": ai.onnx); NULL where it is not known. */
+const struct cb_onnx_rules *cb_onnx_rules_of(const char *domain);
+
+/* The row for op_type in that opset of its domain; NULL when there is none. */
+const struct cb_onnx_rule *cb_onnx_rule_find(const char *domain, const char *op_type,
+                                             int64_t opset);
 
 /* rules/microsoft.c: what ONNX Runtime adds when it optimises or quantises. */
 extern const struct cb_onnx_rules cb_onnx_rules_microsoft;
@@ -20,7 +23,7 @@ cb_onnx_rule_fn cb_onnx_import_fast_gelu, cb_onnx_import_bias_gelu, cb_onnx_impo
     cb_onnx_import_fused_matmul, cb_onnx_import_fused_gemm;
 
 /* out = the activation that attribute `activation` names, of x; x itself where it names none.
- * params: alpha and beta, or of Clip min and max; those beyond n are the operator's defaults. */
+ * params: n of alpha and beta, or of Clip min and max; 0: the operator's defaults. */
 CB_MUST_USE struct cb_status cb_onnx_add_activation(struct cb_onnx_node *node, const float *params,
                                                     size_t n, int x, int out);
 

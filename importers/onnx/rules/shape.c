@@ -244,8 +244,7 @@ static struct cb_status add_mask(struct cb_onnx_node *node)
                       : dtype == CB_DTYPE_NONE ? CB_FLOAT32
                                                : dtype;
     mask.fill.value = node->rule->since >= 12;
-    CB_TRY(cb_onnx_temp(node, node->out[1], "shape", &shape));
-    CB_TRY(cb_onnx_add(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(node->in[0]), CB_ONNX_ARGS(shape)));
+    CB_TRY(cb_onnx_step(node, CB_OP_SHAPE, NULL, CB_ONNX_ARGS(node->in[0]), &shape));
     return cb_onnx_add(node, CB_OP_CONSTANT_OF_SHAPE, &mask, CB_ONNX_ARGS(shape),
                        CB_ONNX_ARGS(node->out[1]));
 }

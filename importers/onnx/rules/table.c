@@ -56,6 +56,7 @@ static const struct cb_onnx_rule rules[] = {
     { "CumSum",                    11, NEWEST, 2, 2,    1,    cb_onnx_import_cumulate,            CB_OP_CUM_SUM },
     { "DepthToSpace",              1,  NEWEST, 1, 1,    1,    cb_onnx_import_blocks,              CB_OP_DEPTH_TO_SPACE },
     { "DequantizeLinear",          10, NEWEST, 2, 3,    1,    cb_onnx_import_dequantize,          CB_OP_DEQUANTIZE },
+    { "Det",                       11, NEWEST, 1, 1,    1,    cb_onnx_import_same,                CB_OP_DET },
     { "Div",                       1,  6,      2, 2,    1,    cb_onnx_import_binary_1,            CB_OP_DIV },
     { "Div",                       7,  NEWEST, 2, 2,    1,    cb_onnx_import_same,                CB_OP_DIV },
     { "Dropout",                   1,  9,      1, 1,    2,    cb_onnx_import_dropout,             CB_OP_IDENTITY },
@@ -232,16 +233,21 @@ static const struct {
     { "com.microsoft", &cb_onnx_rules_microsoft },
 };
 
+const struct cb_onnx_rules *cb_onnx_rules_of(const char *domain)
+{
+    for (size_t d = 0; d < CB_COUNT_OF(domains); d++)
+        if (strcmp(domains[d].domain, domain) == 0)
+            return domains[d].rules;
+    return NULL;
+}
+
 const struct cb_onnx_rule *cb_onnx_rule_find(const char *domain, const char *op_type, int64_t opset)
 {
-    for (size_t d = 0; d < CB_COUNT_OF(domains); d++) {
-        const struct cb_onnx_rule *rule = domains[d].rules->rule;
-        if (strcmp(domains[d].domain, domain) != 0)
-            continue;
-        for (size_t i = 0; i < domains[d].rules->n; i++)
-            if (opset >= rule[i].since && opset <= rule[i].until &&
-                strcmp(rule[i].op_type, op_type) == 0)
-                return &rule[i];
+    const struct cb_onnx_rules *rules_of = cb_onnx_rules_of(domain);
+    for (size_t i = 0; rules_of && i < rules_of->n; i++) {
+        const struct cb_onnx_rule *rule = &rules_of->rule[i];
+        if (opset >= rule->since && opset <= rule->until && strcmp(rule->op_type, op_type) == 0)
+            return rule;
     }
     return NULL;
 }

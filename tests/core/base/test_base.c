@@ -1,5 +1,4 @@
 #include <criterion/criterion.h>
-#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +48,21 @@ Test(arena, refuses_what_overflows_or_is_over_the_budget)
     cb_arena_deinit(&a);
     cb_arena_deinit(&a); /* harmless */
     cr_expect_null(cb_arena_alloc(&a, 1, 1));
+}
+
+Test(arena, of_a_struct_holds_it_and_ends_with_it)
+{
+    struct {
+        struct cb_arena arena;
+        char text[100];
+    } *it = NULL;
+    cr_assert_eq(cb_arena_begin(4096, sizeof *it, &it).code, CB_OK);
+    cr_expect_eq((void *)it->arena.base, (void *)it);
+    cr_expect_eq(it->text[0] | it->text[99], 0);
+    cr_expect_null(cb_arena_alloc(&it->arena, 4097 - sizeof *it, 1));
+    cr_expect_not_null(cb_arena_alloc(&it->arena, 1024, 1));
+    cb_arena_deinit(&it->arena);
+    cr_expect_eq(cb_arena_begin(sizeof *it - 1, sizeof *it, &it).code, CB_ERR_NOMEM);
 }
 
 Test(arena, memory_given_back_is_zero_when_taken_again)

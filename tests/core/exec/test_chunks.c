@@ -75,14 +75,7 @@ static int expect_same(struct net *net, size_t cache, const char *what)
 
 static int concat(struct net *net, int a, int b)
 {
-    const int y = net_op(net, CB_OP_CONCAT, "concat", a, b);
-    net_last(net)->attr.axis.axis = 1;
-    return y;
-}
-
-static void finish(struct net *net, int y)
-{
-    cr_assert(cb_graph_add_output(&net->graph, y).code == CB_OK);
+    return net_concat(net, 2, (int[]){ a, b });
 }
 
 /* Branches, gates, a residual, a normalisation, a head. */
@@ -105,9 +98,9 @@ static void build(struct net *net, int images, bool inner_output)
     f = net_op(net, CB_OP_FLATTEN, "flatten", f, -1);
     net_last(net)->attr.axis.axis = 1;
     const int w = net_constant(net, "w", (struct cb_shape){ 2, { 7, 5 } }, -1, 1);
-    finish(net, net_op(net, CB_OP_SOFTMAX, "y", net_op(net, CB_OP_MATMUL, "m", f, w), -1));
+    net_finish(net, net_op(net, CB_OP_SOFTMAX, "y", net_op(net, CB_OP_MATMUL, "m", f, w), -1));
     if (inner_output)
-        finish(net, d);
+        net_finish(net, d);
 }
 
 Test(chunks, a_network_gives_the_same_for_every_size_of_chunk)
@@ -136,7 +129,7 @@ Test(chunks, hold_as_many_images_as_fit_the_cache)
     for (size_t i = 0; i < 3; i++) {
         struct net net = net_begin(51);
         const int x = net_input(&net, "x", (struct cb_shape){ 4, { 6, 9, 13, 11 } });
-        finish(&net, net_conv(&net, "a", x, 9, 9, 1, 0, true)); /* 5148 bytes in, as many out */
+        net_finish(&net, net_conv(&net, "a", x, 9, 9, 1, 0, true)); /* 5148 bytes in, as many out */
         struct cb_plan *plan = plan_of(&net, cb_isa_best(), forms[i].cache, -1);
         cr_expect_gt(plan->chunks.end, 0);
         cr_expect_eq(plan->chunks.images, forms[i].images, "cache %zu: %d", forms[i].cache,
@@ -169,7 +162,7 @@ Test(chunks, there_are_none_where_gradients_flow_or_weights_are_large)
     net_free(&net);
     net = net_begin(53);
     const int x = net_input(&net, "x", (struct cb_shape){ 4, { 4, 9, 2, 1 } });
-    finish(&net, net_conv(&net, "a", x, 9, 9, 3, 1, true));
+    net_finish(&net, net_conv(&net, "a", x, 9, 9, 3, 1, true));
     plan = plan_of(&net, cb_isa_best(), ALWAYS, -1);
     for (int i = 0; i < plan->chunks.end; i++)
         cr_expect_neq(plan->graph.nodes[i].op, CB_OP_CONV);
@@ -220,7 +213,7 @@ Test(chunks, end_before_what_looks_at_other_images)
         char what[32];
         struct net net = net_begin(54);
         const int x = net_input(&net, "x", (struct cb_shape){ 4, { 4, 9, 13, 11 } });
-        finish(&net, mix(&net, form, net_conv(&net, "a", x, 9, 8, 1, 0, true)));
+        net_finish(&net, mix(&net, form, net_conv(&net, "a", x, 9, 8, 1, 0, true)));
         snprintf(what, sizeof what, "form %d", form);
         cr_expect_gt(expect_same(&net, ALWAYS, what), 0, "%s", what);
         net_free(&net);
@@ -232,30 +225,8 @@ Test(chunks, no_memory_is_lost_in_networks_at_random)
     for (uint64_t seed = 1; seed <= 60; seed++) {
         struct net net = net_begin(seed);
         struct cb_rng rng = cb_rng_seed(seed);
-        int value[16], channels[16], n = 1;
         char what[32];
-        value[0] = net_input(&net, "x", (struct cb_shape){ 4, { 4, 9, 9, 10 } });
-        channels[0] = 9;
-        while (n < 14) {
-            const int from = (int)cb_rng_below(&rng, (uint64_t)n),
-                      kind = (int)cb_rng_below(&rng, 6);
-            channels[n] = channels[from];
-            if (kind < 3) {
-                channels[n] = 8 + (int)cb_rng_below(&rng, 4);
-                value[n] = net_conv(&net, "conv", value[from], channels[from], channels[n],
-                                    kind == 0 ? 1 : 3, kind == 0 ? 0 : 1, true);
-            } else if (kind == 3) {
-                value[n] = net_relu(&net, "relu", value[from]);
-            } else {
-                const int other = (int)cb_rng_below(&rng, (uint64_t)n);
-                value[n] = concat(&net, value[from], value[other]);
-                channels[n] += channels[other];
-            }
-            n++;
-        }
-        for (int k = 1; k < n; k++)
-            if (k == n - 1 || cb_rng_below(&rng, 5) == 0)
-                finish(&net, value[k]);
+        net_random(&net, seed, (struct cb_shape){ 4, { 4, 9, 9, 10 } });
         snprintf(what, sizeof what, "seed %d", (int)seed);
         expect_same(&net, 1 + cb_rng_below(&rng, 60000), what);
         net_free(&net);

@@ -2,26 +2,11 @@
  * what lives together never overlaps, element by element. */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "core/exec/plan_internal.h"
 #include "tests/support/close.h"
 #include "tests/support/net.h"
 #include "tests/support/plan_memory.h"
-
-static int concat(struct net *net, int n, const int *parts)
-{
-    int y;
-    const struct cb_shape open = { .rank = -1 };
-    struct cb_node *node;
-    net->graph.arena = &net->arena;
-    cr_assert(cb_graph_add_value(&net->graph, "concat", CB_FLOAT32, &open, &y).code == CB_OK);
-    cr_assert(cb_graph_add_node(&net->graph, CB_OP_CONCAT, "concat", n, parts, 1, &y, &node).code ==
-              CB_OK);
-    node->attr.axis.axis = 1;
-    return y;
-}
 
 static struct cb_engine engine;
 
@@ -32,11 +17,6 @@ static struct cb_plan *plan_of(struct net *net)
     engine = (struct cb_engine){ .kernels = cb_kernels_for(cb_isa_best()),
                                  .plan_budget = (size_t)1 << 30 };
     return net_plan(net, &engine, &(struct cb_plan_options){ .inputs = &input });
-}
-
-static void finish(struct net *net, int y)
-{
-    cr_assert(cb_graph_add_output(&net->graph, y).code == CB_OK);
 }
 
 /* Parts of Concats that the run will copy. */
@@ -79,14 +59,14 @@ Test(slices, a_block_of_a_densenet_is_one_buffer)
     parts[0] = net_pool(&net, "pool", net_conv(&net, "stem", x, 3, 9, 3, 1, true));
     for (int i = 1; i < 5; i++) {
         const int channels = 9 + 8 * (i - 1);
-        const int n =
-            net_relu(&net, "relu", net_batch_norm(&net, "norm", concat(&net, i, parts), channels));
+        const int n = net_relu(&net, "relu",
+                               net_batch_norm(&net, "norm", net_concat(&net, i, parts), channels));
         const int narrow =
             net_relu(&net, "relu", net_conv(&net, "1x1", n, channels, 16, 1, 0, true));
         parts[i] = net_conv(&net, "3x3", narrow, 16, 8, 3, 1, true);
     }
-    all = net_relu(&net, "relu", net_batch_norm(&net, "norm", concat(&net, 5, parts), 41));
-    finish(&net, net_conv(&net, "last", all, 41, 7, 3, 1, true));
+    all = net_relu(&net, "relu", net_batch_norm(&net, "norm", net_concat(&net, 5, parts), 41));
+    net_finish(&net, net_conv(&net, "last", all, 41, 7, 3, 1, true));
     expect_all_well(&net, 0, "dense block");
     net_free(&net);
 }
@@ -98,11 +78,13 @@ Test(slices, branches_and_nested_concats_write_to_their_places)
     const int a = net_relu(&net, "a", net_conv(&net, "a", x, 9, 8, 1, 0, true));
     const int b = net_relu(&net, "b", net_conv(&net, "b", a, 8, 9, 3, 1, true));
     const int c = net_conv(&net, "c", a, 8, 10, 3, 1, true);
-    const int inner = concat(&net, 2, (int[]){ b, c });
-    const int y = concat(&net, 3, (int[]){ a, inner, net_conv(&net, "d", x, 9, 11, 1, 0, true) });
+    const int inner = net_concat(&net, 2, (int[]){ b, c });
+    const int y =
+        net_concat(&net, 3, (int[]){ a, inner, net_conv(&net, "d", x, 9, 11, 1, 0, true) });
     const int p = net_pool(&net, "pool", y);
-    const int q = net_pool(&net, "again", concat(&net, 2, (int[]){ p, net_pool(&net, "p", y) }));
-    finish(&net, net_conv(&net, "last", q, 76, 3, 1, 0, true));
+    const int q =
+        net_pool(&net, "again", net_concat(&net, 2, (int[]){ p, net_pool(&net, "p", y) }));
+    net_finish(&net, net_conv(&net, "last", q, 76, 3, 1, 0, true));
     expect_all_well(&net, 0, "branches");
     net_free(&net);
 }
@@ -118,14 +100,14 @@ Test(slices, a_part_that_must_be_dense_is_copied)
         switch (form) {
         case 0: b = net_op(&net, CB_OP_SOFTPLUS, "producer", b, -1); break;
         case 1: rest = net_op(&net, CB_OP_SOFTPLUS, "reader", b, -1); break;
-        case 2: finish(&net, b); break;
+        case 2: net_finish(&net, b); break;
         case 3: b = a; break; /* the second place of one value */
         }
-        y = concat(&net, 2, (int[]){ a, b });
+        y = net_concat(&net, 2, (int[]){ a, b });
         y = net_conv(&net, "last", y, 16, 8, 3, 1, true);
         if (rest >= 0)
             y = net_op(&net, CB_OP_SUB, "sub", y, rest);
-        finish(&net, y);
+        net_finish(&net, y);
         expect_all_well(&net, 1, "form");
         net_free(&net);
     }
@@ -137,11 +119,11 @@ Test(slices, a_whole_that_is_asked_for_is_dense_and_its_beginning_may_still_be_r
     const int x = net_input(&net, "x", (struct cb_shape){ 4, { 1, 9, 4, 5 } });
     const int a = net_conv(&net, "a", x, 9, 8, 1, 0, true);
     const int b = net_conv(&net, "b", a, 8, 8, 3, 1, true);
-    const int whole = concat(&net, 2, (int[]){ a, b });
+    const int whole = net_concat(&net, 2, (int[]){ a, b });
     const int more =
-        concat(&net, 3, (int[]){ a, b, net_conv(&net, "c", whole, 16, 8, 3, 1, true) });
-    finish(&net, net_conv(&net, "d", more, 24, 3, 3, 1, true));
-    finish(&net, whole);
+        net_concat(&net, 3, (int[]){ a, b, net_conv(&net, "c", whole, 16, 8, 3, 1, true) });
+    net_finish(&net, net_conv(&net, "d", more, 24, 3, 3, 1, true));
+    net_finish(&net, whole);
     struct cb_plan *plan = plan_of(&net);
     plan_memory_check(plan, "asked for");
     cb_plan_destroy(plan);
@@ -155,7 +137,7 @@ Test(slices, where_gradients_flow_everything_is_dense)
     const int x = net_input(&net, "x", (struct cb_shape){ 4, { 1, 9, 4, 5 } });
     const int a = net_conv(&net, "a", x, 9, 8, 1, 0, true);
     const int b = net_conv(&net, "b", a, 8, 8, 3, 1, true);
-    finish(&net, net_conv(&net, "c", concat(&net, 2, (int[]){ a, b }), 16, 8, 3, 1, true));
+    net_finish(&net, net_conv(&net, "c", net_concat(&net, 2, (int[]){ a, b }), 16, 8, 3, 1, true));
     struct cb_tensor input = { .shape = { 4, { 1, 9, 4, 5 } }, .dtype = CB_FLOAT32 };
     engine = (struct cb_engine){ .kernels = cb_kernels_for(cb_isa_best()),
                                  .plan_budget = (size_t)1 << 30 };
@@ -172,36 +154,8 @@ Test(slices, no_memory_is_lost_in_networks_at_random)
 {
     for (uint64_t seed = 1; seed <= 60; seed++) {
         struct net net = net_begin(seed);
-        struct cb_rng rng = cb_rng_seed(seed);
-        int value[16], channels[16], n = 1;
         char what[32];
-        value[0] = net_input(&net, "x", (struct cb_shape){ 4, { 2, 9, 3, 4 } });
-        channels[0] = 9;
-        while (n < 14) {
-            const int from = (int)cb_rng_below(&rng, (uint64_t)n),
-                      kind = (int)cb_rng_below(&rng, 6);
-            channels[n] = channels[from];
-            if (kind < 3) {
-                channels[n] = 8 + (int)cb_rng_below(&rng, 4);
-                value[n] = net_conv(&net, "conv", value[from], channels[from], channels[n],
-                                    kind == 0 ? 1 : 3, kind == 0 ? 0 : 1, true);
-            } else if (kind == 3) {
-                value[n] = net_relu(&net, "relu", value[from]);
-            } else {
-                int parts[4], count = 2 + (int)cb_rng_below(&rng, 3);
-                channels[n] = 0;
-                for (int k = 0; k < count; k++) {
-                    const int part = kind == 4 ? k % n : (int)cb_rng_below(&rng, (uint64_t)n);
-                    parts[k] = value[part];
-                    channels[n] += channels[part];
-                }
-                value[n] = concat(&net, count, parts);
-            }
-            n++;
-        }
-        for (int k = 1; k < n; k++)
-            if (k == n - 1 || cb_rng_below(&rng, 5) == 0)
-                finish(&net, value[k]);
+        net_random(&net, seed, (struct cb_shape){ 4, { 2, 9, 3, 4 } });
         struct cb_plan *plan = plan_of(&net);
         snprintf(what, sizeof what, "seed %d", (int)seed);
         plan_memory_check(plan, what);

@@ -82,11 +82,6 @@ static int expect_same(struct net *net, const char *what)
     return most;
 }
 
-static void finish(struct net *net, int y)
-{
-    cr_assert(cb_graph_add_output(&net->graph, y).code == CB_OK);
-}
-
 /* The window of the operator that was added last, before its transpose. */
 static struct cb_window *last_window(struct net *net)
 {
@@ -116,7 +111,7 @@ Test(strips, an_inverted_bottleneck_is_one_chain)
             int y = net_conv(&net, "narrow", d, 33, 9, 1, 0, true);
             if (stride == 1)
                 y = net_op(&net, CB_OP_ADD, "add", y, x);
-            finish(&net, y);
+            net_finish(&net, y);
             snprintf(what, sizeof what, "kernel %d, stride %d", kernel, stride);
             cr_expect_eq(expect_same(&net, what), 3, "%s", what);
             net_free(&net);
@@ -128,7 +123,7 @@ Test(strips, a_stem_may_begin_a_chain_and_a_pool_may_end_it)
     struct net net = net_begin(61);
     const int x = net_input(&net, "x", (struct cb_shape){ 4, { 1, 3, 37, 11 } });
     const int a = net_relu(&net, "a", net_conv(&net, "stem", x, 3, 9, 3, 1, true));
-    finish(&net, net_conv(&net, "b", net_pool(&net, "pool", a), 9, 4, 3, 1, true));
+    net_finish(&net, net_conv(&net, "b", net_pool(&net, "pool", a), 9, 4, 3, 1, true));
     cr_expect_eq(expect_same(&net, "stem and pool"), 2);
     net_free(&net);
 }
@@ -138,7 +133,8 @@ Test(strips, each_image_of_a_batch_that_runs_in_chunks_has_strips)
     struct net net = net_begin(62);
     const int x = net_input(&net, "x", (struct cb_shape){ 4, { 3, 9, 29, 11 } });
     const int wide = net_conv(&net, "wide", x, 9, 20, 1, 0, true);
-    finish(&net, net_conv(&net, "narrow", depthwise(&net, wide, 20, 3, 1, 1), 20, 9, 1, 0, true));
+    net_finish(&net,
+               net_conv(&net, "narrow", depthwise(&net, wide, 20, 3, 1, 1), 20, 9, 1, 0, true));
     cr_expect_eq(expect_same(&net, "batch"), 3);
     net_free(&net);
 }
@@ -152,9 +148,9 @@ Test(strips, a_result_that_somebody_else_reads_ends_a_chain)
         int y = depthwise(&net, wide, 20, 3, 1, 1);
         if (form == 0)
             y = net_op(&net, CB_OP_SUB, "sub", y, wide);
-        finish(&net, y);
+        net_finish(&net, y);
         if (form == 1)
-            finish(&net, wide);
+            net_finish(&net, wide);
         struct cb_plan *plan = plan_of(&net, cb_isa_best(), 1, NULL, form == 2 ? x : -1);
         cr_expect_eq(count_chained(plan), 0, "form %d", form);
         cb_plan_destroy(plan);
@@ -191,7 +187,7 @@ Test(strips, chains_at_random_give_the_same)
             if (kernel == 1 && kind > 0)
                 last_window(&net)->pad_begin[1] = last_window(&net)->pad_end[1] = 0;
         }
-        finish(&net, y);
+        net_finish(&net, y);
         snprintf(what, sizeof what, "seed %d", (int)seed);
         chained += expect_same(&net, what) > 0;
         net_free(&net);

@@ -21,8 +21,9 @@ static struct probe probe_make(struct net *net, enum cb_isa isa, int wrt, bool n
     engine = (struct cb_engine){ .kernels = cb_kernels_for(isa), .plan_budget = (size_t)1 << 30 };
     p.input = (struct cb_tensor){ .shape = net->graph.values[net->graph.inputs[0]].shape,
                                   .dtype = CB_FLOAT32 };
-    p.plan = net_plan(net, &engine, &(struct cb_plan_options){
-        .inputs = &p.input, .wrt = &wrt, .n_wrt = 1, .no_passes = no_passes });
+    p.plan = net_plan(net, &engine,
+                      &(struct cb_plan_options){
+                          .inputs = &p.input, .wrt = &wrt, .n_wrt = 1, .no_passes = no_passes });
     cr_assert(cb_session_create(p.plan, &p.session).code == CB_OK);
     const struct cb_status st = cb_grad_create(p.session, &p.grad);
     cr_assert(st.code == CB_OK, "%s", st.msg);
@@ -137,7 +138,6 @@ Test(grad, of_an_inner_layer_is_that_of_the_network_behind_it)
     cr_expect_float_eq(product, direct, 1e-4 * fabs(direct) + 1e-5);
     probe_free(&p);
     net_free(&net);
-
 }
 
 Test(grad, names_an_operator_that_has_none)

@@ -1,6 +1,5 @@
 /* Inverted residuals: what becomes one operator, what must not, and that the numbers stay. */
 #include <criterion/criterion.h>
-#include <string.h>
 
 #include "core/exec/plan_internal.h"
 #include "core/grad/grad.h"

@@ -1,7 +1,6 @@
 /* Chains of operators that become one: what is left of them, that the outputs stay, and that where
  * gradients flow nothing is fused that has none. */
 #include <criterion/criterion.h>
-#include <math.h>
 #include <string.h>
 
 #include "core/exec/plan_internal.h"

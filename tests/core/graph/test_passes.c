@@ -1,5 +1,4 @@
 #include <criterion/criterion.h>
-#include <string.h>
 
 #include "core/exec/plan_internal.h"
 #include "core/graph/passes/passes.h"

@@ -1,7 +1,6 @@
 #include "core/image/preprocess.h"
 
 #include <criterion/criterion.h>
-#include <math.h>
 #include <string.h>
 
 static struct cb_arena arena;

@@ -2,6 +2,7 @@
  * convolutions against sums in double of rounded factors. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "core/base/arena.h"
@@ -139,6 +140,67 @@ Test(bf16, products_are_sums_of_rounded_factors)
     cb_arena_deinit(&arena);
 }
 
+/* Half h of a pair. */
+static float half_of(const float *pair, size_t h)
+{
+    uint16_t halves[2];
+    memcpy(halves, pair, sizeof halves);
+    return cb_bfloat_to_float(halves[h]);
+}
+
+/* Each weight is one of the two bfloat16 around the one it was made of, and a filter's sum errs by
+ * no more than a step of its largest weights. */
+static void expect_kept_sum(size_t n, const float *was, const float *is)
+{
+    double sum = 0, step = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double one = ldexp(1, ilogbf(was[i]) - 7);
+        cr_expect_lt(fabs((double)is[i] - (double)was[i]), one, "%g of %g", (double)is[i],
+                     (double)was[i]);
+        sum += (double)is[i] - (double)was[i];
+        step = fmax(step, one);
+    }
+    cr_expect_leq(fabs(sum), step, "sum of %zu errs by %g", n, sum);
+}
+
+/* w [cout, cin, taps] as they were packed, panels [tap][pair][nr]. */
+static void read_filters(const struct cb_kernels *k, const struct cb_conv_shape *s,
+                         const float *packed, float *w)
+{
+    const size_t taps = s->kernel[1] * s->kernel[2], depth = (s->cin + 1) / 2, nr = k->nr;
+    for (size_t f = 0; f < s->cout; f++) {
+        float *filter = w + f * s->cin * taps, was[512];
+        cr_assert_leq(s->cin * taps, 512);
+        memcpy(was, filter, s->cin * taps * sizeof *was);
+        for (size_t c = 0; c < s->cin; c++)
+            for (size_t t = 0; t < taps; t++)
+                filter[c * taps + t] =
+                    half_of(packed + ((f / nr * taps + t) * depth + c / 2) * nr + f % nr, c % 2);
+        expect_kept_sum(s->cin * taps, was, filter);
+    }
+}
+
+/* A scale multiplies before rounding; an odd depth, more than one block of rows and panel. */
+Test(bf16, filters_are_scaled_then_rounded_with_their_sums_kept)
+{
+    const struct cb_kernels k = wishing();
+    enum { DEPTH_OF_FILTER = 259, FILTERS = 35 };
+    static float w[FILTERS][DEPTH_OF_FILTER], packed[130 * 64 * 2];
+    float scale[FILTERS];
+    numbers(FILTERS * DEPTH_OF_FILTER, 51, w[0]);
+    numbers(FILTERS, 52, scale);
+    cr_assert_leq(cb_gemm_packed_bytes(&k, DEPTH_OF_FILTER, FILTERS), sizeof packed);
+    cb_gemm_pack_filters(&k, NULL, DEPTH_OF_FILTER, FILTERS, w, scale, packed);
+    for (size_t f = 0; f < FILTERS; f++) {
+        float got[DEPTH_OF_FILTER];
+        for (size_t i = 0; i < DEPTH_OF_FILTER; i++) {
+            w[f][i] *= scale[f];
+            got[i] = half_of(packed + (f / k.nr * 130 + i / 2) * k.nr + f % k.nr, i % 2);
+        }
+        expect_kept_sum(DEPTH_OF_FILTER, w[f], got);
+    }
+}
+
 /* Odd channels, stride 2, padding, more than one image. */
 Test(bf16, convolutions_are_sums_of_rounded_factors)
 {
@@ -175,8 +237,7 @@ Test(bf16, convolutions_are_sums_of_rounded_factors)
     cb_conv_bf16.run(&k, &call);
     for (size_t i = 0; i < in; i++)
         x[i] = (float)rounded(x[i]);
-    for (size_t i = 0; i < weights; i++)
-        w[i] = (float)rounded(w[i]);
+    read_filters(&k, &s, packed, w);
     const struct cb_kernels generic = cb_kernels_for(CB_ISA_GENERIC);
     void *plain = cb_arena_alloc(&arena, cb_conv_direct.packed_bytes(&generic, &s), 1);
     call.scratch = cb_arena_alloc(&arena, cb_conv_direct.scratch_bytes(&generic, &s, 1), 1);

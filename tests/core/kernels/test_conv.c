@@ -437,6 +437,26 @@ static void check_against_forward(struct cb_arena *arena, uint64_t seed)
     cr_expect(fabs(by_w - loss) < 1e-5 * scale, "seed %d: %g, not %g", (int)seed, by_w, loss);
 }
 
+Test(conv_backward, rests_that_no_tap_reaches_cost_nothing)
+{
+    const struct cb_conv_shape s = {
+        .n = 1,
+        .cin = 3,
+        .cout = 2,
+        .group = 1,
+        .in = { 1, (size_t)1 << 24, (size_t)1 << 24 },
+        .out = { 1, 1, 1 },
+        .kernel = { 1, 1, 2 },
+        .stride = { 1, (size_t)1 << 30, (size_t)1 << 30 },
+        .dilation = { 1, 1, 3 },
+    };
+    for (enum cb_isa isa = CB_ISA_GENERIC + 1; isa <= cb_isa_best(); isa++) {
+        const struct cb_kernels k = cb_kernels_for(isa);
+        const size_t bytes = cb_conv_backward_packed_bytes(&k, &s);
+        cr_expect(bytes >= 12 * sizeof(float) && bytes < 8192, "%s: %zu bytes", k.name, bytes);
+    }
+}
+
 Test(conv_backward, generic_derivatives_agree_with_the_forward_run)
 {
     struct cb_arena arena;

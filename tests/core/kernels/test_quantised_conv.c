@@ -4,7 +4,6 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
-#include <string.h>
 
 #include "core/base/arena.h"
 #include "core/base/rng.h"
@@ -49,6 +48,38 @@ struct checked {
 static double activated(struct cb_act act, double v)
 {
     return act.kind == CB_ACT_SILU ? v / (1 + exp(-v)) : v;
+}
+
+/* What was computed against sum_at of weights w with their zeros, and the whole bias. */
+static void expect_definition(const struct cb_quantised_conv *c, const struct checked *k,
+                              const int8_t *w, const int64_t *w_zero, const int64_t *whole,
+                              const char *set, int seed)
+{
+    const struct cb_conv_shape *s = c->shape;
+    const size_t count = s->n * s->out[0] * s->out[1] * s->out[2] * s->cout;
+    for (size_t i = 0; i < count; i++) {
+        const size_t m = i % s->cout, p = i / s->cout, plane = p / s->out[2] / s->out[1];
+        const size_t o[3] = { plane % s->out[0], p / s->out[2] % s->out[1], p % s->out[2] };
+        const int64_t sum = sum_at(c, w, k->zeros ? w_zero[m] : 0, plane / s->out[0], o, m) +
+                            (k->whole ? whole[m] : 0);
+        if (k->sums) {
+            cr_assert_eq(c->sums[i], sum, "%s seed %d: sum %zu", set, seed, i);
+            continue;
+        }
+        double v = (double)sum * (double)0.021f * (double)c->w_scale[m] +
+                   (c->bias ? (double)c->bias[m] : 0);
+        if (c->residual)
+            v += (c->residual[i] - c->residual_quantum.zero) * (double)0.13f;
+        v = activated(k->act, fmin(fmax(v, (double)c->lo), (double)c->hi));
+        if (k->real) {
+            cr_assert_float_eq((double)c->reals[i], v, 1e-4 * (1 + fabs(v)), "%s seed %d: %zu", set,
+                               seed, i);
+            continue;
+        }
+        const double q = fmin(fmax(v / (double)0.071f + c->y_quantum.zero, 0), 255);
+        cr_assert(fabs(q - c->bytes[i]) <= 0.502, "%s seed %d: element %zu is %d, not %g", set,
+                  seed, i, c->bytes[i], q);
+    }
 }
 
 static void check(enum cb_isa isa, size_t threads, const struct checked *k, uint64_t seed)
@@ -107,30 +138,7 @@ static void check(enum cb_isa isa, size_t threads, const struct checked *k, uint
     c.scratch =
         cb_arena_alloc(&a, cb_quantised_conv_scratch_bytes(&kernels, s, k->zeros, threads), 1);
     cb_quantised_conv_run(&kernels, &c);
-    for (size_t i = 0; i < count; i++) {
-        const size_t m = i % s->cout, p = i / s->cout, plane = p / s->out[2] / s->out[1];
-        const size_t o[3] = { plane % s->out[0], p / s->out[2] % s->out[1], p % s->out[2] };
-        const int64_t sum = sum_at(&c, w, k->zeros ? w_zero[m] : 0, plane / s->out[0], o, m) +
-                            (k->whole ? whole[m] : 0);
-        if (k->sums) {
-            cr_assert_eq(c.sums[i], sum, "%s seed %d: sum %zu", kernels.quantised.name, (int)seed,
-                         i);
-            continue;
-        }
-        double v =
-            (double)sum * (double)0.021f * (double)w_scale[m] + (c.bias ? (double)bias[m] : 0);
-        if (c.residual)
-            v += (residual[i] - c.residual_quantum.zero) * (double)0.13f;
-        v = activated(k->act, fmin(fmax(v, (double)c.lo), (double)c.hi));
-        if (k->real) {
-            cr_assert_float_eq((double)c.reals[i], v, 1e-4 * (1 + fabs(v)), "%s seed %d: %zu",
-                               kernels.quantised.name, (int)seed, i);
-            continue;
-        }
-        const double q = fmin(fmax(v / (double)0.071f + c.y_quantum.zero, 0), 255);
-        cr_assert(fabs(q - c.bytes[i]) <= 0.502, "%s seed %d: element %zu is %d, not %g",
-                  kernels.quantised.name, (int)seed, i, c.bytes[i], q);
-    }
+    expect_definition(&c, k, w, w_zero, whole, kernels.quantised.name, (int)seed);
     cb_threads_destroy(c.threads);
     cb_arena_deinit(&a);
 }

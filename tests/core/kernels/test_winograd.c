@@ -2,7 +2,6 @@
  * convolutions against "direct", and the error that an algorithm says it has. */
 #include <criterion/criterion.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/base/arena.h"

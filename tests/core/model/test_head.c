@@ -1,7 +1,6 @@
 #include "core/model/head.h"
 
 #include <criterion/criterion.h>
-#include <string.h>
 
 #include "core/base/rng.h"
 #include "core/train/head_trainer.h"

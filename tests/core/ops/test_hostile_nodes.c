@@ -69,6 +69,44 @@ static void draw_resize(struct cb_rng *rng, struct cb_node *node)
     }
 }
 
+/* Of operators on shapes. */
+static void draw_shape_attr(struct cb_rng *rng, struct cb_node *node)
+{
+    union cb_attr *a = &node->attr;
+    switch (node->op) {
+    case CB_OP_RESHAPE:
+    case CB_OP_EXPAND: a->reshape.dims = draw_list(rng); break;
+    case CB_OP_SQUEEZE:
+    case CB_OP_UNSQUEEZE: a->squeeze.axes = draw_list(rng); break;
+    case CB_OP_TRANSPOSE: draw_transpose(rng, node); break;
+    case CB_OP_SPLIT:
+        a->split.axis = draw_axis(rng), a->split.sizes = draw_list(rng),
+        a->split.parts = draw_axis(rng);
+        node->n_out = 1 + (int)cb_rng_below(rng, 4);
+        if (cb_rng_below(rng, 2))
+            a->split.sizes.count = -1, a->split.parts = node->n_out;
+        break;
+    case CB_OP_SLICE:
+        a->slice.starts = draw_list(rng), a->slice.ends = draw_list(rng);
+        a->slice.axes = draw_list(rng), a->slice.steps = draw_list(rng);
+        if (cb_rng_below(rng, 4))
+            a->slice.ends.count = a->slice.steps.count = a->slice.starts.count;
+        if (cb_rng_below(rng, 4))
+            a->slice.axes.count = -1;
+        break;
+    case CB_OP_PAD:
+        a->pad.begin = draw_list(rng), a->pad.end = draw_list(rng), a->pad.axes = draw_list(rng);
+        a->pad.mode = (enum cb_pad_mode)cb_rng_below(rng, CB_PAD_WRAP + 2);
+        if (cb_rng_below(rng, 4))
+            a->pad.end.count = a->pad.axes.count = a->pad.begin.count;
+        break;
+    case CB_OP_TILE: a->tile.repeats = draw_list(rng); break;
+    case CB_OP_SHAPE: a->shape.start = draw_number(rng), a->shape.end = draw_number(rng); break;
+    case CB_OP_CONSTANT_OF_SHAPE: a->fill.dims = draw_list(rng); break;
+    default: break;
+    }
+}
+
 static void draw_attr(struct cb_rng *rng, struct cb_node *node)
 {
     union cb_attr *a = &node->attr;
@@ -108,32 +146,6 @@ static void draw_attr(struct cb_rng *rng, struct cb_node *node)
         a->unique.axis = draw_axis(rng), a->unique.flat = cb_rng_below(rng, 2);
         node->n_out = 1 + (int)cb_rng_below(rng, 4);
         break;
-    case CB_OP_RESHAPE:
-    case CB_OP_EXPAND: a->reshape.dims = draw_list(rng); break;
-    case CB_OP_SQUEEZE:
-    case CB_OP_UNSQUEEZE: a->squeeze.axes = draw_list(rng); break;
-    case CB_OP_TRANSPOSE: draw_transpose(rng, node); break;
-    case CB_OP_SPLIT:
-        a->split.axis = draw_axis(rng), a->split.sizes = draw_list(rng),
-        a->split.parts = draw_axis(rng);
-        node->n_out = 1 + (int)cb_rng_below(rng, 4);
-        if (cb_rng_below(rng, 2))
-            a->split.sizes.count = -1, a->split.parts = node->n_out;
-        break;
-    case CB_OP_SLICE:
-        a->slice.starts = draw_list(rng), a->slice.ends = draw_list(rng);
-        a->slice.axes = draw_list(rng), a->slice.steps = draw_list(rng);
-        if (cb_rng_below(rng, 4))
-            a->slice.ends.count = a->slice.steps.count = a->slice.starts.count;
-        if (cb_rng_below(rng, 4))
-            a->slice.axes.count = -1;
-        break;
-    case CB_OP_PAD:
-        a->pad.begin = draw_list(rng), a->pad.end = draw_list(rng), a->pad.axes = draw_list(rng);
-        a->pad.mode = (enum cb_pad_mode)cb_rng_below(rng, CB_PAD_WRAP + 2);
-        if (cb_rng_below(rng, 4))
-            a->pad.end.count = a->pad.axes.count = a->pad.begin.count;
-        break;
     case CB_OP_QUANTIZE:
     case CB_OP_DEQUANTIZE:
         a->quantise.axis = draw_axis(rng);
@@ -149,14 +161,13 @@ static void draw_attr(struct cb_rng *rng, struct cb_node *node)
             a->conv.window = cb_attr_default(node->op).conv.window;
         break;
     case CB_OP_RESIZE: draw_resize(rng, node); break;
-    case CB_OP_TILE: a->tile.repeats = draw_list(rng); break;
-    case CB_OP_SHAPE: a->shape.start = draw_number(rng), a->shape.end = draw_number(rng); break;
-    case CB_OP_CONSTANT_OF_SHAPE: a->fill.dims = draw_list(rng); break;
     default:
         if (node->op >= CB_OP_ADD && node->op <= CB_OP_XOR)
             a->binary.aligned = cb_rng_below(rng, 2), a->binary.axis = draw_axis(rng);
         else if (node->op >= CB_OP_REDUCE_SUM && node->op <= CB_OP_REDUCE_SUM_SQUARE)
             a->reduce.axes = draw_list(rng), a->reduce.keep_dims = cb_rng_below(rng, 2);
+        else
+            draw_shape_attr(rng, node);
     }
 }
 

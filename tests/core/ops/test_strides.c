@@ -1,7 +1,6 @@
 /* Operators that say that their pixels may lie apart: the same numbers as with dense tensors, and
  * nothing written between the pixels. */
 #include <criterion/criterion.h>
-#include <math.h>
 #include <string.h>
 
 #include "tests/support/close.h"

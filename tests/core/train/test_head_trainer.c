@@ -251,3 +251,71 @@ Test(head_trainer, unjudged_regression_learns_from_one_example_a_class)
     }
     tear_down(&w);
 }
+
+/* Features of each example `views` times over; the views moved by `by`. */
+static float *repeat(struct world *w, int views, float by)
+{
+    float *all = cb_arena_alloc(&w->arena, (size_t)(N * views * INPUTS), sizeof(float));
+    cr_assert(all);
+    for (int i = 0; i < N * views; i++)
+        for (int k = 0; k < INPUTS; k++)
+            all[i * INPUTS + k] = w->features[i / views * INPUTS + k] + (i % views ? by : 0);
+    w->job.features = all;
+    w->job.views = views;
+    return all;
+}
+
+Test(head_trainer, views_that_are_the_photo_itself_change_nothing)
+{
+    struct world one, three;
+    set_up(&one, 0, 1);
+    set_up(&three, 0, 2);
+    repeat(&three, 3, 0);
+    cr_assert_eq(train(&one), CB_OK);
+    cr_assert_eq(train(&three), CB_OK);
+    cr_expect(three.judged.held_out.n == 30 &&
+              three.judged.held_out.correct == one.judged.held_out.correct);
+    cr_expect_float_eq(three.judged.held_out.loss, one.judged.held_out.loss, 1e-3);
+    for (int i = 0; i < CLASSES * INPUTS; i++)
+        cr_expect_float_eq(three.head.w2[i], one.head.w2[i], 1e-2f, "%d", i);
+    tear_down(&one);
+    tear_down(&three);
+}
+
+/* With random labels, a head that saw a view of a held-out example would know its label. */
+Test(head_trainer, views_of_held_out_examples_do_not_teach)
+{
+    for (size_t k = 0; k < CB_COUNT_OF(hidden_sizes); k++) {
+        struct world w;
+        struct cb_rng rng = cb_rng_seed(23);
+        set_up(&w, hidden_sizes[k], 1);
+        for (int i = 0; i < N; i++) {
+            w.labels[i] = (int)cb_rng_below(&rng, CLASSES);
+            for (int j = 0; j < INPUTS; j++)
+                w.features[i * INPUTS + j] = cb_rng_normal(&rng);
+        }
+        w.config.l2 = 0;
+        w.config.held_out = 0.5f;
+        w.config.patience = 300;
+        repeat(&w, 2, 0.01f);
+        cr_assert_eq(train(&w), CB_OK);
+        cr_expect(w.judged.held_out.correct < 40, "%d of %d", w.judged.held_out.correct,
+                  w.judged.held_out.n);
+        tear_down(&w);
+    }
+}
+
+/* Views far off would spoil a judgement that they took part in, or a choice of l2 by them. */
+Test(head_trainer, views_do_not_judge)
+{
+    struct world w;
+    set_up(&w, 0, 1);
+    float *all = repeat(&w, 2, 0);
+    for (int i = 1; i < 2 * N; i += 2)
+        for (int k = 0; k < INPUTS; k++)
+            all[i * INPUTS + k] = 50; /* says nothing of the class */
+    cr_assert_eq(train(&w), CB_OK);
+    cr_expect(w.judged.held_out.n == 30 && w.judged.held_out.correct >= 26, "%d of %d",
+              w.judged.held_out.correct, w.judged.held_out.n);
+    tear_down(&w);
+}

@@ -156,3 +156,51 @@ Test(resampling, can_be_cancelled)
     cr_expect_eq(cb_learning_curve(&w.again, 2, &curve).code, CB_ERR_CANCELLED);
     tear_down(&w);
 }
+
+/* Random labels, and views that all but repeat their example: a head that learned from a view of
+ * what it is judged on would know its label. */
+Test(resampling, views_of_the_examples_that_judge_do_not_teach)
+{
+    enum { VIEWS = 2 };
+    static float features[N * VIEWS * INPUTS];
+    struct world w;
+    struct cb_evaluation e;
+    struct cb_curve curve;
+    struct cb_rng rng = cb_rng_seed(45);
+    set_up(&w, 0, 0);
+    for (int i = 0; i < N * VIEWS * INPUTS; i++)
+        features[i] = 5 * w.features[i / (VIEWS * INPUTS) * INPUTS + i % INPUTS] +
+                      0.01f * cb_rng_normal(&rng);
+    w.config.l2 = 0;
+    w.job.features = features;
+    w.job.views = VIEWS;
+    cr_assert_eq(cb_cross_validate(&w.again, 3, &w.arena, &e).code, CB_OK);
+    cr_expect(e.n == N && e.correct < N / 2, "%d of %d", e.correct, e.n);
+    w.told = 0;
+    cr_assert_eq(cb_learning_curve(&w.again, 2, &curve).code, CB_OK);
+    cr_expect(curve.point[curve.n - 1].accuracy < 0.6, "%g", curve.point[curve.n - 1].accuracy);
+    tear_down(&w);
+}
+
+/* Views far off, that say nothing of the class: only the examples themselves judge. */
+Test(resampling, views_do_not_judge)
+{
+    enum { VIEWS = 3 };
+    static float features[N * VIEWS * INPUTS];
+    struct world w;
+    struct cb_evaluation e;
+    struct cb_curve curve;
+    set_up(&w, 0, 2);
+    for (int i = 0; i < N * VIEWS; i++)
+        for (int k = 0; k < INPUTS; k++)
+            features[i * INPUTS + k] = i % VIEWS ? 20 : w.features[i / VIEWS * INPUTS + k];
+    w.job.features = features;
+    w.job.views = VIEWS;
+    cr_assert_eq(cb_cross_validate(&w.again, 3, &w.arena, &e).code, CB_OK);
+    cr_expect(e.n == N && e.correct > 75, "%d of %d", e.correct, e.n);
+    w.told = 0;
+    cr_assert_eq(cb_learning_curve(&w.again, 2, &curve).code, CB_OK);
+    cr_expect(curve.point[curve.n - 1].n <= N && curve.point[curve.n - 1].accuracy > 0.8, "%g",
+              curve.point[curve.n - 1].accuracy);
+    tear_down(&w);
+}

@@ -1,7 +1,6 @@
 #include "core/train/split.h"
 
 #include <criterion/criterion.h>
-#include <math.h>
 #include <string.h>
 
 enum { N = 103, CLASSES = 4 };

@@ -1,6 +1,7 @@
 /* Operators that rules put together: what they give for one input of floats. */
 #include <math.h>
 
+#include "core/exec/plan.h"
 #include "tests/importers/onnx/loading.h"
 #include "tests/support/onnx_builder.h"
 #include "tests/support/run_graph.h"
@@ -57,6 +58,18 @@ Test(onnx_indices, is_nan_and_is_inf_find_what_they_are_asked_for)
     expect_values(&b, x, (float[]){ 1, 0, 0, 0 }, 4);
 }
 
+Test(onnx_indices, is_inf_wants_real_numbers)
+{
+    struct onnx_builder b = onnx_begin(10);
+    onnx_input(&b, "x", ONNX_INT32, ONNX_DIMS(2));
+    onnx_node(&b, "IsInf", "x", "y");
+    onnx_output(&b, "y", ONNX_INT32);
+    struct loading l = load_bytes(onnx_end(&b), NULL);
+    cr_expect_eq(l.st.code, CB_ERR_MODEL, "%s", l.st.msg);
+    load_end(&l);
+    onnx_free(&b);
+}
+
 Test(onnx_indices, eye_like_has_the_shape_of_x_and_ones_on_diagonal_k)
 {
     struct onnx_builder b = begin(9, 2, 3);
@@ -64,6 +77,32 @@ Test(onnx_indices, eye_like_has_the_shape_of_x_and_ones_on_diagonal_k)
     onnx_attr_int(&b, "k", 1);
     onnx_attr_int(&b, "dtype", ONNX_INT32);
     expect_values(&b, MATRIX(2, 3, NAN, 1, 2, 3, 4, 5), (float[]){ 0, 1, 0, 0, 0, 1 }, 6);
+}
+
+Test(onnx_indices, eye_like_wants_a_matrix)
+{
+    const struct cb_engine engine = { .kernels = cb_kernels_for(CB_ISA_GENERIC),
+                                      .plan_budget = (size_t)1 << 20 };
+    for (int rank = 1; rank <= 3; rank++) {
+        struct onnx_builder b = onnx_begin(9);
+        const struct cb_tensor x = { .shape = { rank, { 2, 2, 2 } }, .dtype = CB_FLOAT32 };
+        const struct cb_plan_options options = { .inputs = &x };
+        struct cb_plan *plan = NULL;
+        struct cb_weights *weights = NULL;
+        onnx_input(&b, "x", ONNX_FLOAT, (struct onnx_dims){ rank, x.shape.dim });
+        onnx_node(&b, "EyeLike", "x", "y");
+        onnx_output(&b, "y", ONNX_FLOAT);
+        struct loading l = load_bytes(onnx_end(&b), NULL);
+        expect_ok(l);
+        cr_assert_eq(cb_weights_create(&weights).code, CB_OK);
+        const struct cb_status st =
+            cb_plan_create(&engine, &l.model.graph, weights, &options, &plan);
+        cr_expect_eq(st.code, rank == 2 ? CB_OK : CB_ERR_MODEL, "rank %d: %s", rank, st.msg);
+        cb_plan_destroy(plan);
+        cb_weights_release(weights);
+        load_end(&l);
+        onnx_free(&b);
+    }
 }
 
 Test(onnx_indices, compress_takes_what_a_condition_says)

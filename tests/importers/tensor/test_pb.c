@@ -1,5 +1,4 @@
 #include <criterion/criterion.h>
-#include <string.h>
 
 #include "importers/tensor/pb.h"
 #include "tests/support/proto_text.h"

@@ -1,7 +1,6 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <criterion/parameterized.h>
-#include <math.h>
 
 #include "tests/support/gradcheck.h"
 

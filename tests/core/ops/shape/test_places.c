@@ -1,7 +1,5 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
-#include <math.h>
-#include <string.h>
 
 #include "tests/support/gradcheck.h"
 

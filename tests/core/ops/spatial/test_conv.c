@@ -2,7 +2,6 @@
 #include <criterion/new/assert.h>
 #include <criterion/parameterized.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "tests/support/gradcheck.h"
 
@@ -35,16 +34,6 @@ static const struct form forms[] = {
 
 enum fused { PLAIN, BIAS, RESIDUAL, ALL, FUSED_COUNT };
 
-static struct cb_shape shape_of(int rank, int64_t first, const int64_t *middle, int64_t last)
-{
-    struct cb_shape s = { .rank = rank + 2 };
-    s.dim[0] = first;
-    for (int i = 0; i < rank; i++)
-        s.dim[1 + i] = middle[i];
-    s.dim[rank + 1] = last;
-    return s;
-}
-
 static struct op_case case_of(const struct form *f, enum fused fused, enum op_fill fill)
 {
     struct op_case c = op_case_make(CB_OP_CONV);
@@ -57,7 +46,7 @@ static struct op_case case_of(const struct form *f, enum fused fused, enum op_fi
         w->pad_begin[i] = f->begin[i], w->pad_end[i] = f->end[i];
     }
     c.node.attr.conv.group = f->group;
-    op_case_random(&c, shape_of(f->rank, f->n, f->in, f->cin), fill);
+    op_case_random(&c, op_shape_around(f->n, f->rank, f->in, f->cin), fill);
     op_case_random(&c, filter, fill);
     if (fused == PLAIN)
         return c;

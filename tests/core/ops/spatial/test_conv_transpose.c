@@ -27,16 +27,6 @@ static const struct form forms[] = {
 };
 /* clang-format on */
 
-static struct cb_shape shape_of(int rank, int64_t first, const int64_t *middle, int64_t last)
-{
-    struct cb_shape s = { .rank = rank + 2 };
-    s.dim[0] = first;
-    for (int i = 0; i < rank; i++)
-        s.dim[1 + i] = middle[i];
-    s.dim[rank + 1] = last;
-    return s;
-}
-
 static struct op_case case_of(const struct form *f)
 {
     struct op_case c = op_case_make(CB_OP_CONV_TRANSPOSE);
@@ -49,7 +39,7 @@ static struct op_case case_of(const struct form *f)
         c.node.attr.conv_transpose.more[i] = f->more[i];
     }
     c.node.attr.conv_transpose.group = f->group;
-    op_case_random(&c, shape_of(f->rank, f->n, f->in, f->cin), OP_UNIFORM);
+    op_case_random(&c, op_shape_around(f->n, f->rank, f->in, f->cin), OP_UNIFORM);
     op_case_random(&c, filter, OP_UNIFORM);
     if (f->bias)
         op_case_random(&c, OP_SHAPE(f->cout), OP_UNIFORM);
