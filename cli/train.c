@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "cli/preview.h"
 #include "cli/progress.h"
+#include "cli/report.h"
 #include "cli/verbs.h"
 #include "importers/model/load.h"
 #include "server/train_job.h"
@@ -20,6 +21,8 @@ struct options {
     const char *output, *cache, *preview, *augment, *views;
     bool no_cache, no_balance;
     const char *mode, *hidden, *dropout, *epochs, *patience, *learning_rate, *l2, *held_out, *seed;
+    const char *folds, *report;
+    bool curve;
 };
 
 #define TEXT(field, flag, called, about)                                                           \
@@ -52,6 +55,12 @@ static const struct cb_option rows[] = {
          "also learn from augmented views: 0 to 1, or flip=0.5,rotate=10,... (0)"),
     TEXT(views, "views", "K", "of each photo: itself, and K - 1 augmented ones (1)"),
     TEXT(preview, "preview", "OUT.png", "a sheet of photos and their views; -o may be left out"),
+    TEXT(folds, "folds", "K", "cross-validate too: every photo judged by a head that never saw it"),
+    { .name = "curve",
+      .kind = CB_OPTION_FLAG,
+      .offset = offsetof(struct options, curve),
+      .help = "a learning curve: accuracy by the number of photos a class" },
+    TEXT(report, "report", "OUT.html", "a page with tables, plots and the worst mistakes"),
     TEXT(cache, "cache", "DIR", "where features are kept (~/.cache/cambium/features)"),
     { .name = "no-cache",
       .kind = CB_OPTION_FLAG,
@@ -77,6 +86,8 @@ static struct cb_status read_config(const struct options *o, struct cb_train_con
         { "seed", o->seed },
         { "augment", o->augment },
         { "views", o->views },
+        { "folds", o->folds },
+        { "curve", o->curve ? "true" : NULL },
         { "balance", o->no_balance ? "false" : NULL },
     };
     *config = cb_train_config_default;
@@ -143,6 +154,44 @@ static struct cb_status print_json(const struct cb_train_report *r, const char *
     return cb_output_json(&text, st);
 }
 
+static void print_curve(const struct cb_curve *curve)
+{
+    printf("\nlearning curve (mean of %d draws)\n%9s %7s %9s %15s %15s\n", curve->seeds, "a class",
+           "photos", "accuracy", "(95 %)", "range");
+    for (int i = 0; i < curve->n; i++) {
+        const struct cb_curve_point *p = &curve->point[i];
+        printf("%9d %7d %7.1f %% %6.1f to %5.1f %6.1f to %5.1f\n", p->per_class, p->n,
+               100 * p->accuracy, 100 * p->interval.low, 100 * p->interval.high, 100 * p->least,
+               100 * p->most);
+    }
+}
+
+static struct cb_status save_report(const char *path, const struct cb_train_report *r,
+                                    const char *output)
+{
+    char about[160];
+    const bool all = r->cross_validation.n > 0;
+    const char *slash = strrchr(output, '/');
+    if (all)
+        snprintf(about, sizeof about,
+                 "%d photos of %d classes, each judged by a head that never saw it (%d folds)",
+                 r->photos, r->classes, r->folds);
+    else
+        snprintf(about, sizeof about,
+                 "%d held-out photos of %d classes, judged by a head that learned from %d others",
+                 r->judged.held_out.n, r->classes, r->photos - r->judged.held_out.n);
+    const struct cb_report report = { .title = slash ? slash + 1 : output,
+                                      .about = about,
+                                      .evaluation =
+                                          all ? &r->cross_validation : &r->judged.held_out,
+                                      .labels = r->labels,
+                                      .dataset = r->dataset,
+                                      .photo = r->photo,
+                                      .judged = &r->judged,
+                                      .curve = &r->curve };
+    return cb_report_save(&report, path);
+}
+
 static struct cb_status print_report(struct cb_cli *cli, const struct cb_train_report *r,
                                      const char *output)
 {
@@ -155,7 +204,15 @@ static struct cb_status print_report(struct cb_cli *cli, const struct cb_train_r
         printf("%d views of each photo; held-out photos judge as they are\n", r->views);
     printf("features %.2f s, head %.2f s\n\nheld-out photos: ", r->seconds_features,
            r->seconds_head);
-    CB_TRY(cb_evaluation_print(cli, &r->held_out, r->labels));
+    CB_TRY(cb_evaluation_print(cli, &r->judged.held_out, r->labels));
+    printf("\ntemperature %.3f; without it: cross-entropy %.4f, calibration error %.1f %%\n",
+           r->judged.temperature, r->judged.plain_loss, 100 * r->judged.plain_error);
+    if (r->cross_validation.n) {
+        printf("\n%d-fold cross-validation: ", r->folds);
+        CB_TRY(cb_evaluation_print(cli, &r->cross_validation, r->labels));
+    }
+    if (r->curve.n)
+        print_curve(&r->curve);
     printf("\n%s\n", output);
     return cb_ok();
 }
@@ -191,6 +248,8 @@ static struct cb_status train(struct cb_cli *cli, const struct options *o,
     CB_TRY(st);
     st = save(model, &result.head_file, o->output);
     cb_buf_deinit(&result.head_file);
+    if (st.code == CB_OK && o->report)
+        st = save_report(o->report, &result.report, o->output);
     return st.code ? st : print_report(cli, &result.report, o->output);
 }
 
@@ -239,7 +298,8 @@ const struct cb_verb cb_verb_train = {
         "of one. The network's own classifier is replaced by a new head; its trunk stays as it "
         "is.\n"
         "A part of each class is held out and judges a head that never saw it; the head that is\n"
-        "written learned from all photos.\n"
+        "written learned from all photos. --folds, --curve and --report say more\n"
+        "(docs/EVALUATION.md).\n"
         "Augmented views are mirrored, cropped, turned, in another light: --augment 0.3 is mild,\n"
         "1 the most; or by name: flip crop stretch translate rotate zoom brightness contrast\n"
         "saturation erase. Photos that judge are never augmented.\n",

@@ -58,9 +58,10 @@ static void on_progress(void *ctx, const struct cb_train_progress *p)
     if (p->done < p->total && now - w->told_ns < TELL_NS)
         return;
     w->told_ns = now;
-    snprintf(data, sizeof data, "{\"stage\":\"features\",\"done\":%d,\"total\":%d}", p->done,
+    snprintf(data, sizeof data, "{\"stage\":\"%s\",\"done\":%d,\"total\":%d}", p->stage, p->done,
              p->total);
-    cb_job_progress(w->job, (1 - HEAD_SHARE) * part, "features", "progress", data);
+    cb_job_progress(w->job, (1 - HEAD_SHARE) * (strcmp(p->stage, "features") ? 1 : part), p->stage,
+                    "progress", data);
 }
 
 static struct cb_status read_config(const char *text, struct cb_train_config *out)

@@ -38,6 +38,8 @@ static const struct setting {
     { "l2", REAL, offsetof(struct cb_train_config, head.l2), -1, 1000, "auto" },
     { "held_out", REAL, offsetof(struct cb_train_config, head.held_out), 0.05, 0.5, NULL },
     { "balance", TRUTH, offsetof(struct cb_train_config, head.balance), 0, 1, NULL },
+    { "folds", WHOLE, offsetof(struct cb_train_config, folds), 0, CB_MOST_FOLDS, NULL },
+    { "curve", TRUTH, offsetof(struct cb_train_config, curve), 0, 1, NULL },
     { "seed", SEED, offsetof(struct cb_train_config, head.seed), 0, MOST_SEED, NULL },
     { "augment", AUGMENT, offsetof(struct cb_train_config, augment), 0, 0, NULL },
     { "views", WHOLE, offsetof(struct cb_train_config, views), 1, CB_FEATURE_VIEWS_MAX, NULL },
@@ -167,5 +169,8 @@ struct cb_status cb_train_config_check(const struct cb_train_config *config)
     if (config->mode == CB_TRAIN_FULL)
         return cb_fail(CB_ERR_UNSUPPORTED,
                        "mode full (tuning the whole network) is not there yet: mode head is");
+    if (config->folds == 1)
+        return cb_fail(CB_ERR_INPUT, "folds is a number from 2 to %d, or 0 for none, not 1",
+                       CB_MOST_FOLDS);
     return cb_ok();
 }

@@ -7,6 +7,7 @@
 #include "importers/model/load.h"
 #include "importers/onnx/head/save.h"
 
+#define CURVE_SEEDS 3
 #define HEAD_FILE_LIMIT ((size_t)1 << 30)
 /* Address space for labels, recipe and weights of an export. */
 #define SCRATCH_BUDGET ((size_t)1 << 30)
@@ -64,10 +65,9 @@ static struct cb_status check_classes(const struct cb_train_job *job,
     return cb_context(cb_dataset_check_trainable(&left), "photos that can be used");
 }
 
-static struct cb_status train_head(const struct cb_train_job *job, const struct cb_feature_set *set,
-                                   struct cb_arena *arena, struct cb_train_result *result)
+static struct cb_head_job head_job(const struct cb_train_job *job, const struct cb_feature_set *set)
 {
-    const struct cb_head_job head = {
+    return (struct cb_head_job){
         .config = &job->config.head,
         .features = set->features,
         .labels = set->labels,
@@ -80,7 +80,41 @@ static struct cb_status train_head(const struct cb_train_job *job, const struct 
         .ctx = (void *)(uintptr_t)job,
         .cancel = job->cancel,
     };
-    return cb_head_train(&head, arena, &result->head, &result->report.held_out);
+}
+
+static void on_fold(void *ctx, int done, int total)
+{
+    const struct cb_train_job *job = ctx;
+    if (job->on_progress)
+        job->on_progress(job->ctx, &(struct cb_train_progress){ "folds", done, total, NULL });
+}
+
+static void on_point(void *ctx, int done, int total)
+{
+    const struct cb_train_job *job = ctx;
+    if (job->on_progress)
+        job->on_progress(job->ctx, &(struct cb_train_progress){ "curve", done, total, NULL });
+}
+
+/* The head last: what cannot be done shows before it. */
+static struct cb_status train_head(const struct cb_train_job *job, const struct cb_feature_set *set,
+                                   struct cb_arena *arena, struct cb_train_result *result)
+{
+    const struct cb_head_job head = head_job(job, set);
+    struct cb_resampling again = { .job = &head, .on_step = on_fold, .ctx = head.ctx };
+    struct cb_train_report *report = &result->report;
+    const double began = cb_clock_ms();
+    report->folds = job->config.folds;
+    if (job->config.folds)
+        CB_TRY(cb_cross_validate(&again, job->config.folds, arena, &report->cross_validation));
+    again.on_step = on_point;
+    if (job->config.curve)
+        CB_TRY(cb_learning_curve(&again, CURVE_SEEDS, &report->curve));
+    const double resampled = cb_clock_ms();
+    CB_TRY(cb_head_train(&head, arena, &result->head, &report->judged));
+    report->seconds_resampling = (resampled - began) / 1e3;
+    report->seconds_head = (cb_clock_ms() - resampled) / 1e3;
+    return cb_ok();
 }
 
 /* labels.txt's form: one a line. */
@@ -154,7 +188,8 @@ struct cb_status cb_train_run(const struct cb_train_job *job, struct cb_arena *a
     result.report.inputs = set.d;
     result.report.labels = job->dataset->classes;
     result.report.seconds_features = (made - began) / 1e3;
-    result.report.seconds_head = (cb_clock_ms() - made) / 1e3;
+    result.report.dataset = job->dataset;
+    result.report.photo = set.photo;
     result.report.rejections = rejections;
     CB_TRY(write_head(job, &result.head, arena, &result.head_file));
     *out = result;

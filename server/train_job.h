@@ -12,7 +12,7 @@
 #include "core/exec/engine.h"
 #include "core/image/augment.h"
 #include "core/model/model.h"
-#include "core/train/head_trainer.h"
+#include "core/train/resampling.h"
 #include "importers/dataset/dataset.h"
 #include "server/json.h"
 
@@ -23,11 +23,14 @@ struct cb_train_config {
     int views;                 /* of each photo: itself, and views - 1 augmented ones; 1 to 32 */
     struct cb_augment augment; /* of those; head.seed decides them */
     struct cb_head_config head;
+    int folds;  /* of cross-validation besides the held-out part; 0: none */
+    bool curve; /* a learning curve too */
 };
 extern const struct cb_train_config cb_train_config_default;
 
 /* Sets one value by the name that it has on the command line and in JSON: mode, hidden, dropout,
- * epochs, patience, learning_rate (also learning-rate), l2, held_out, balance, seed, augment, views.
+ * epochs, patience, learning_rate (also learning-rate), l2, held_out, balance, seed, augment, views,
+ * folds, curve.
  * Errors: CB_ERR_INPUT names the key and its range. */
 CB_MUST_USE struct cb_status cb_train_config_set(struct cb_train_config *config, const char *key,
                                                  const char *value);
@@ -42,10 +45,11 @@ CB_MUST_USE struct cb_status cb_train_config_parse(struct cb_train_config *confi
 CB_MUST_USE struct cb_status cb_train_config_check(const struct cb_train_config *config);
 
 struct cb_train_progress {
-    /* "features": done of total photos; "head": done of total epochs, and `epoch`. */
+    /* "features": done of total photos; "head": done of total epochs, and `epoch`; "folds" and
+     * "curve": done of total trainings. */
     const char *stage;
     int done, total;
-    const struct cb_epoch *epoch; /* NULL while features are made */
+    const struct cb_epoch *epoch; /* NULL in other stages than "head" */
 };
 typedef void cb_train_progress_fn(void *ctx, const struct cb_train_progress *progress);
 
@@ -62,9 +66,14 @@ struct cb_train_job {
 
 struct cb_train_report {
     int photos, views, cached, duplicates, classes, inputs;
-    const char *const *labels;     /* [classes] */
-    struct cb_evaluation held_out; /* by a head that never saw these photos */
-    double seconds_features, seconds_head;
+    const char *const *labels;             /* [classes] */
+    struct cb_head_judgement judged;       /* by a head that never saw these photos */
+    struct cb_evaluation cross_validation; /* every photo by a head that never saw it; n 0: none */
+    int folds;
+    struct cb_curve curve; /* n 0: none */
+    const struct cb_dataset *dataset;
+    const int *photo; /* [photos] row of the dataset's photos */
+    double seconds_features, seconds_head, seconds_resampling;
     const struct cb_rejections *rejections;
 };
 
@@ -86,18 +95,32 @@ CB_MUST_USE struct cb_status cb_train_run(const struct cb_train_job *job, struct
 CB_MUST_USE struct cb_status cb_train_export(const struct cb_model *model,
                                              struct cb_bytes head_file, struct cb_buf *out);
 
-/* Members of an open object: "photos","views","cached","duplicates","features","classes":[...],"accuracy",
- * "held_out":{an evaluation},"rejected_count","rejected":[...],"seconds":{"features","head"};
- * "accuracy" is that on the held-out photos. Errors: CB_ERR_NOMEM. */
+/* Members of an open object: "photos","views","cached","duplicates","features","classes":[...],
+ * "accuracy","held_out":{an evaluation},"rejected_count","rejected":[...],"seconds":{"features","head"};
+ * "accuracy" is that on the held-out photos, "accuracy_interval" its two ends,
+ * "temperature":{"value","loss_before","ece_before"}. Where they were asked for:
+ * "cross_validation":{"folds", an evaluation},
+ * "curve":{"seeds","points":[{"per_class","photos","accuracy","least","most","interval"}]},
+ * seconds "resampling". Errors: CB_ERR_NOMEM. */
 CB_MUST_USE struct cb_status cb_train_report_write(const struct cb_train_report *report,
                                                    struct cb_json *json);
 
-/* Members of an open object: "n","top1","top5","loss",
- * "per_class":[{"label","count","precision","recall","f1"}],
- * "confusion":{"labels":[...],"rows":[[...]]}; rows are the true classes. Classes that no example
- * is of or was taken for are left out. Errors: CB_ERR_NOMEM. */
+/* Members of an open object: "n","top1","top1_interval":[low,high],"top5","top5_interval","loss",
+ * "brier","ece","macro":{"precision","recall","f1","auc"},
+ * "per_class":[{"label","count","precision","recall","recall_interval","f1","auc"}],
+ * "confusion":{"labels":[...],"rows":[[...]]}; rows are the true classes;
+ * "reliability":[{"from","to","count","confidence","accuracy"}]. Classes that no example is of or
+ * was taken for are left out; an area that is not defined is null. Errors: CB_ERR_NOMEM. */
 CB_MUST_USE struct cb_status cb_evaluation_write(const struct cb_evaluation *evaluation,
                                                  const char *const *labels, struct cb_json *json);
+
+/* Members of an open object: "mistakes" and "suspicious_labels", up to `most` each:
+ * [{"file","label","predicted","probability","probability_of_label"}] (evaluation.h). photo[n] are
+ * rows of the dataset's photos. Errors: CB_ERR_NOMEM. */
+CB_MUST_USE struct cb_status cb_mistakes_write(const struct cb_evaluation *evaluation,
+                                               const char *const *labels,
+                                               const struct cb_dataset *dataset, const int *photo,
+                                               int most, struct cb_json *json);
 
 /* seen[classes] gets the classes that some example is of or was taken for, in order; returns how
  * many. */

@@ -7,9 +7,11 @@
 #include "core/train/hidden_layer.h"
 #include "core/train/softmax_regression.h"
 #include "core/train/split.h"
+#include "core/train/temperature.h"
 
 #define SCRATCH_BUDGET ((size_t)8 << 30) /* address space; bounds what one training may take */
 #define FOLDS 4
+#define PARTS 10           /* of the held-out examples, each judged with the others' temperature */
 #define MANY_EXAMPLES 5000 /* from here on one fold judges instead of all */
 #define DEFAULT_EPOCHS 300
 #define DEFAULT_RATE 1e-3f
@@ -23,6 +25,7 @@ const struct cb_head_config cb_head_config_default = {
 struct trainer {
     const struct cb_head_job *job;
     struct cb_arena scratch;
+    bool judged;     /* a part is held out */
     int views, rows; /* of an example; of all */
     int *labels;     /* [rows] */
     bool *held_out;  /* [rows] also every view of an example that is */
@@ -36,9 +39,16 @@ struct trainer {
     int epochs;
 };
 
+/* The part that judges, as rows. */
+struct held_out {
+    float *logits;         /* [2 n, classes] */
+    int *labels, *example; /* [2 n], [n] */
+};
+
 static struct cb_status check(struct trainer *t)
 {
     const struct cb_head_job *job = t->job;
+    const int least = t->judged ? 2 : 1;
     int *count;
     if (job->classes < 2)
         return cb_fail(CB_ERR_CONTENT, "training wants at least 2 classes, has %d", job->classes);
@@ -46,9 +56,9 @@ static struct cb_status check(struct trainer *t)
     for (int i = 0; i < job->n; i++)
         count[job->labels[i]]++;
     for (int c = 0; c < job->classes; c++)
-        if (count[c] < 2)
-            return cb_fail(CB_ERR_CONTENT, "class %d wants at least 2 examples, has %d", c,
-                           count[c]);
+        if (count[c] < least)
+            return cb_fail(CB_ERR_CONTENT, "class %d wants at least %d example%s, has %d", c, least,
+                           least > 1 ? "s" : "", count[c]);
     for (int i = 0; i < t->rows; i++)
         for (int k = 0; k < job->inputs; k++)
             if (!isfinite(job->features[(size_t)i * (size_t)job->inputs + (size_t)k]))
@@ -63,8 +73,11 @@ static struct cb_status deal_out(struct trainer *t)
     const struct cb_head_job *job = t->job;
     const size_t rows = (size_t)t->rows;
     bool *held_out;
-    CB_TRY(cb_split_held_out(&t->scratch, job->labels, job->n, job->classes, job->config->held_out,
-                             job->config->seed, &held_out));
+    if (t->judged)
+        CB_TRY(cb_split_held_out(&t->scratch, job->labels, job->n, job->classes,
+                                 job->config->held_out, job->config->seed, &held_out));
+    else
+        CB_TRY(cb_arena_get(&t->scratch, (size_t)job->n, sizeof(bool), "split", &held_out));
     CB_TRY(cb_arena_get(&t->scratch, rows, sizeof(int), "labels", &t->labels));
     CB_TRY(cb_arena_get(&t->scratch, rows, sizeof(bool), "split", &t->held_out));
     CB_TRY(cb_arena_get(&t->scratch, rows, sizeof(bool), "split", &t->original));
@@ -166,24 +179,66 @@ static void report(const struct trainer *t, int epoch, double train_loss, double
                                              (float)correct / (float)t->n_judge });
 }
 
-/* The evaluation of a head on the held-out examples, from their raw features. */
-static struct cb_status judge_head(struct trainer *t, const struct cb_head *head,
-                                   struct cb_arena *arena, struct cb_evaluation *out)
+/* Where the k-th of n held-out examples stands when they are dealt out to `parts`, a stretch each:
+ * every part then has its share of every class. */
+static size_t place_of(size_t k, size_t n, size_t parts)
+{
+    const size_t part = k % parts, more = n % parts;
+    return part * (n / parts) + (part < more ? part : more) + k / parts;
+}
+
+/* Logits and labels of the held-out examples, by their places, twice over: all that is outside one
+ * stretch is then a stretch too. */
+static struct cb_status held_out_logits(struct trainer *t, const struct cb_head *head, size_t parts,
+                                        struct cb_arena *arena, struct held_out *out)
 {
     const size_t d = (size_t)t->job->inputs, classes = (size_t)t->job->classes;
-    float *probabilities;
-    int *labels, n = 0;
-    CB_TRY(cb_arena_get(&t->scratch, (size_t)t->n_judge * classes, sizeof(float), "probabilities",
-                        &probabilities));
-    CB_TRY(cb_arena_get(&t->scratch, (size_t)t->n_judge, sizeof(int), "labels", &labels));
-    for (int i = 0; i < t->rows; i++)
+    const size_t n = (size_t)t->n_judge;
+    CB_TRY(cb_arena_get(&t->scratch, 2 * n * classes, sizeof(float), "logits", &out->logits));
+    CB_TRY(cb_arena_get(arena, 2 * n, sizeof(int), "labels", &out->labels));
+    CB_TRY(cb_arena_get(arena, n, sizeof(int), "examples", &out->example));
+    for (size_t i = 0, k = 0; i < (size_t)t->rows; i++)
         if (t->held_out[i] && t->original[i]) {
-            cb_head_run(head, 1, t->job->features + (size_t)i * d,
-                        probabilities + (size_t)n * classes);
-            labels[n++] = t->labels[i];
+            const size_t row = place_of(k++, n, parts);
+            cb_head_run(head, 1, t->job->features + i * d, out->logits + row * classes);
+            out->labels[row] = out->labels[n + row] = t->labels[i];
+            out->example[row] = (int)i / t->views;
         }
-    cb_softmax_rows((size_t)n, classes, probabilities, probabilities);
-    return cb_evaluate(arena, probabilities, labels, n, t->job->classes, out);
+    memcpy(out->logits + n * classes, out->logits, n * classes * sizeof(float));
+    return cb_ok();
+}
+
+/* Each part's temperature comes from the others, so that what is judged was not fitted to the
+ * examples that judge; the head that is handed out gets the temperature of all. */
+static struct cb_status judge_head(struct trainer *t, const struct cb_head *head,
+                                   struct cb_arena *arena, struct cb_head_judgement *out)
+{
+    const int k = t->job->classes, n = t->n_judge, parts = n < PARTS ? n : PARTS;
+    struct held_out h;
+    float *p;
+    CB_TRY(held_out_logits(t, head, (size_t)parts, arena, &h));
+    CB_TRY(cb_arena_get(arena, (size_t)n * (size_t)k, sizeof(float), "probabilities", &p));
+    cb_temperature_softmax(h.logits, n, k, 1, p);
+    out->plain_loss = cb_negative_log_likelihood(p, h.labels, n, k);
+    out->plain_error = cb_reliability_of(p, h.labels, n, k).error;
+    out->temperature = cb_temperature_fit(h.logits, h.labels, n, k);
+    for (int part = 0, from = 0, to; part < parts; part++, from = to) {
+        to = from + n / parts + (part < n % parts);
+        const size_t first = (size_t)from * (size_t)k, others = (size_t)to * (size_t)k;
+        const double temperature =
+            cb_temperature_fit(h.logits + others, h.labels + to, n - (to - from), k);
+        cb_temperature_softmax(h.logits + first, to - from, k, temperature, p + first);
+    }
+    CB_TRY(cb_evaluate(arena, p, h.labels, n, k, &out->held_out));
+    out->held_out.example = h.example;
+    return cb_ok();
+}
+
+/* logits / temperature, in the weights that make them. */
+static void cool(size_t n, float *weights, double temperature)
+{
+    for (size_t i = 0; i < n; i++)
+        weights[i] = (float)((double)weights[i] / temperature);
 }
 
 /* --- softmax regression --- */
@@ -227,13 +282,17 @@ static struct cb_status choose_l2(struct linear *l)
         held_out[i] = t->held_out[i * t->views];
     CB_TRY(cb_split_folds(&t->scratch, job->labels, job->n, job->classes, held_out, FOLDS,
                           job->config->seed + 1, &fold));
-    for (int i = 0; i < t->rows; i++)
+    int judging = 0;
+    for (int i = 0; i < t->rows; i++) {
         row_fold[i] = fold[i / t->views];
-    return cb_regression_choose_l2(&l->r, row_fold, folds, &l->r.l2);
+        judging += row_fold[i] >= 0;
+    }
+    return judging ? cb_regression_choose_l2(&l->r, row_fold, folds, &l->r.l2) : cb_ok();
 }
 
 static struct cb_status linear_head(struct trainer *t, struct cb_arena *arena,
-                                    const float *parameters, struct cb_head *head)
+                                    const float *parameters, double temperature,
+                                    struct cb_head *head)
 {
     const size_t d = (size_t)t->job->inputs, classes = (size_t)t->job->classes;
     float *w, *b;
@@ -242,13 +301,15 @@ static struct cb_status linear_head(struct trainer *t, struct cb_arena *arena,
     for (size_t c = 0; c < classes; c++)
         b[c] = parameters[c * t->width + d];
     fold_scale(t, t->job->classes, parameters, t->width, w, b);
+    cool(d * classes, w, temperature);
+    cool(classes, b, temperature);
     *head =
         (struct cb_head){ .inputs = t->job->inputs, .classes = t->job->classes, .w2 = w, .b2 = b };
     return cb_ok();
 }
 
 static struct cb_status train_linear(struct trainer *t, struct cb_arena *arena,
-                                     struct cb_head *head, struct cb_evaluation *held_out)
+                                     struct cb_head *head, struct cb_head_judgement *judgement)
 {
     const struct cb_head_job *job = t->job;
     struct linear l = { .t = t,
@@ -269,14 +330,16 @@ static struct cb_status train_linear(struct trainer *t, struct cb_arena *arena,
         cb_arena_get(&t->scratch, l.r.inputs * l.r.classes, sizeof(float), "weights", &parameters));
     CB_TRY(cb_regression_init(&l.r, t->x));
     CB_TRY(choose_l2(&l));
-    l.r.on_step = after_step;
-    CB_TRY(cb_regression_fit(&l.r, parameters));
-    CB_TRY(linear_head(t, &t->scratch, parameters, &judged));
-    CB_TRY(judge_head(t, &judged, arena, held_out));
+    if (t->judged) {
+        l.r.on_step = after_step;
+        CB_TRY(cb_regression_fit(&l.r, parameters));
+        CB_TRY(linear_head(t, &t->scratch, parameters, 1, &judged));
+        CB_TRY(judge_head(t, &judged, arena, judgement));
+    }
     l.r.weight = t->all;
     l.r.on_step = after_silent_step;
     CB_TRY(cb_regression_fit(&l.r, parameters));
-    return linear_head(t, arena, parameters, head);
+    return linear_head(t, arena, parameters, judgement->temperature, head);
 }
 
 /* --- one hidden layer --- */
@@ -295,7 +358,8 @@ static bool after_silent_epoch(void *ctx, const struct cb_hidden_epoch *epoch)
 }
 
 static struct cb_status hidden_head(struct trainer *t, struct cb_arena *arena,
-                                    const struct cb_hidden_net *net, struct cb_head *head)
+                                    const struct cb_hidden_net *net, double temperature,
+                                    struct cb_head *head)
 {
     float *block;
     CB_TRY(cb_arena_get(arena, cb_hidden_size(net->inputs, net->hidden, net->classes),
@@ -303,6 +367,8 @@ static struct cb_status hidden_head(struct trainer *t, struct cb_arena *arena,
     const struct cb_hidden_net to = cb_hidden_over(block, net->inputs, net->hidden, net->classes);
     memcpy(block, net->w1, cb_hidden_size(net->inputs, net->hidden, net->classes) * sizeof(float));
     fold_scale(t, net->hidden, net->w1, (size_t)net->inputs, to.w1, to.b1);
+    cool((size_t)net->hidden * (size_t)net->classes, to.w2, temperature);
+    cool((size_t)net->classes, to.b2, temperature);
     *head = (struct cb_head){ .inputs = net->inputs,
                               .hidden = net->hidden,
                               .classes = net->classes,
@@ -314,7 +380,7 @@ static struct cb_status hidden_head(struct trainer *t, struct cb_arena *arena,
 }
 
 static struct cb_status train_hidden(struct trainer *t, struct cb_arena *arena,
-                                     struct cb_head *head, struct cb_evaluation *held_out)
+                                     struct cb_head *head, struct cb_head_judgement *judgement)
 {
     const struct cb_head_job *job = t->job;
     const struct cb_head_config *c = job->config;
@@ -342,38 +408,42 @@ static struct cb_status train_hidden(struct trainer *t, struct cb_arena *arena,
                         sizeof(float), "weights", &block));
     struct cb_hidden_net net = cb_hidden_over(block, job->inputs, c->hidden, job->classes);
     CB_TRY(cb_hidden_train(&training, &net, &best_epoch));
-    CB_TRY(hidden_head(t, &t->scratch, &net, &judged));
-    CB_TRY(judge_head(t, &judged, arena, held_out));
+    CB_TRY(hidden_head(t, &t->scratch, &net, 1, &judged));
+    CB_TRY(judge_head(t, &judged, arena, judgement));
     training.teach = t->all;
     training.judge = NULL;
     training.epochs = best_epoch;
     training.on_epoch = after_silent_epoch;
     CB_TRY(cb_hidden_train(&training, &net, &best_epoch));
-    return hidden_head(t, arena, &net, head);
+    return hidden_head(t, arena, &net, judgement->temperature, head);
 }
 
 static struct cb_status train(struct trainer *t, struct cb_arena *arena, struct cb_head *head,
-                              struct cb_evaluation *held_out)
+                              struct cb_head_judgement *judgement)
 {
     CB_TRY(check(t));
     CB_TRY(weigh(t));
     CB_TRY(standardise(t));
-    return t->job->config->hidden ? train_hidden(t, arena, head, held_out)
-                                  : train_linear(t, arena, head, held_out);
+    return t->job->config->hidden ? train_hidden(t, arena, head, judgement)
+                                  : train_linear(t, arena, head, judgement);
 }
 
 struct cb_status cb_head_train(const struct cb_head_job *job, struct cb_arena *arena,
-                               struct cb_head *head, struct cb_evaluation *held_out)
+                               struct cb_head *head, struct cb_head_judgement *judgement)
 {
     const int views = job->views > 1 ? job->views : 1;
     struct trainer t = { .job = job,
+                         .judged = judgement || job->config->hidden,
                          .views = views,
                          .rows = job->n * views,
                          .epochs = job->config->epochs ? job->config->epochs : DEFAULT_EPOCHS };
+    struct cb_head_judgement made = { .temperature = 1 };
     struct cb_status st = cb_arena_init(&t.scratch, SCRATCH_BUDGET);
     if (st.code == CB_OK)
-        st = train(&t, arena, head, held_out);
+        st = train(&t, arena, head, &made);
     cb_arena_deinit(&t.scratch);
+    if (st.code == CB_OK && judgement)
+        *judgement = made;
     return st;
 }
 

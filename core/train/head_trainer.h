@@ -8,7 +8,9 @@
  * softmax regression the weight decay is chosen by cross-validation inside the other part, so that
  * nothing at all is chosen on the held-out one. With a hidden layer the held-out loss stops the
  * training, after `patience` epochs without improvement, and the best weights are kept. The head
- * that is handed out is then trained again, with the same choices, on all examples. Class weights
+ * that is handed out is then trained again, with the same choices, on all examples. Its last
+ * weights and biases are divided by a temperature, fitted on the held-out part (temperature.h), so
+ * that whoever runs it gets honest probabilities and needs to know of nothing. Class weights
  * balance unequal classes. The same seed gives the same head bit for bit, whatever the number of
  * threads (on one instruction set). */
 #pragma once
@@ -55,11 +57,23 @@ struct cb_head_job {
     const atomic_bool *cancel; /* NULL: never */
 };
 
-/* Fills `head` (weights in `arena`) and the evaluation on the held-out part. Errors: CB_ERR_CONTENT
- * fewer than 2 classes or 2 examples of a class (says which), or features that are not finite;
- * CB_ERR_CANCELLED; CB_ERR_NOMEM. */
+/* Of a head that learned from the rest, on the held-out part. */
+struct cb_head_judgement {
+    /* As the head that is handed out would do: each tenth of the part with the temperature of the
+     * other nine. */
+    struct cb_evaluation held_out;
+    double temperature;             /* that the head was divided by: of the whole part */
+    double plain_loss, plain_error; /* cross-entropy and calibration error without any */
+};
+
+/* Fills `head` and `judgement`, whose tables lie in `arena` too; `held_out.example` are
+ * examples, whatever their views. judgement NULL: nothing is held out for judging, softmax regression learns from all
+ * examples at once, of which there may be 1 a class, and keeps its temperature of 1. Errors:
+ * CB_ERR_CONTENT fewer than 2 classes or 2 examples of a class (says which), or features that are
+ * not finite; CB_ERR_CANCELLED; CB_ERR_NOMEM. */
 CB_MUST_USE struct cb_status cb_head_train(const struct cb_head_job *job, struct cb_arena *arena,
-                                           struct cb_head *head, struct cb_evaluation *held_out);
+                                           struct cb_head *head,
+                                           struct cb_head_judgement *judgement);
 
 /* Logits [n, classes] of a head on features [n, inputs]. */
 void cb_head_run(const struct cb_head *head, int n, const float *features, float *logits);

@@ -83,10 +83,11 @@ static const char *print_config(struct cb_arena *arena, const struct cb_train_co
         arena,
         "{\"mode\":\"%s\",\"hidden\":%d,\"dropout\":%.9g,\"epochs\":%d,\"patience\":%d,"
         "\"learning_rate\":%.9g,\"l2\":%.9g,\"held_out\":%.9g,\"balance\":%s,\"seed\":%llu,"
-        "\"augment\":\"%s\",\"views\":%d}",
+        "\"augment\":\"%s\",\"views\":%d,\"folds\":%d,\"curve\":%s}",
         config->mode == CB_TRAIN_FULL ? "full" : "head", h->hidden, (double)h->dropout, h->epochs,
         h->patience, (double)h->learning_rate, (double)h->l2, (double)h->held_out,
-        h->balance ? "true" : "false", (unsigned long long)h->seed, augment, config->views);
+        h->balance ? "true" : "false", (unsigned long long)h->seed, augment, config->views,
+        config->folds, config->curve ? "true" : "false");
 }
 
 /* Base and name: what was not given is chosen. */

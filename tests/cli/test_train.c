@@ -1,4 +1,5 @@
 /* train and eval on a small model and photos of noisy colours. */
+#define _GNU_SOURCE /* memmem */
 #include <cjson/cJSON.h>
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -120,6 +121,31 @@ Test(train, features_are_made_once_and_the_file_is_the_same)
     cJSON_Delete(second);
 }
 
+Test(train, folds_and_curve_are_told_and_drawn)
+{
+    struct program_run run;
+    struct cb_bytes page;
+    EXPECT_PROGRAM(0, &run, "train", in("tiny"), in("set"), "-o", in("out.onnx"), "--no-cache",
+                   "--folds", "3", "--curve", "--report", in("report.html"), "--json");
+    cJSON *json = parse(&run);
+    const cJSON *cross = cJSON_GetObjectItem(json, "cross_validation");
+    const cJSON *curve = cJSON_GetObjectItem(json, "curve");
+    cr_expect_eq(number(cross, "n"), 36);
+    cr_expect_geq(number(cross, "top1"), 0.9);
+    cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(cross, "top1_interval")), 2);
+    cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(curve, "points")), 4, "1, 2, 5 and 10");
+    cr_expect_gt(number(cJSON_GetObjectItem(json, "temperature"), "value"), 0);
+    cJSON_Delete(json);
+    cr_assert(cb_file_map(in("report.html"), &page).code == CB_OK);
+    cr_expect(memmem(page.data, page.len, "Learning curve", 14));
+    cb_file_unmap(&page);
+    EXPECT_PROGRAM(0, &run, "train", in("tiny"), in("set"), "-o", in("out.onnx"), "--no-cache",
+                   "--folds", "3", "--curve");
+    cr_expect(strstr(run.out, "3-fold cross-validation: top-1") && strstr(run.out, "of 3 draws"),
+              "%s", run.out);
+    program_free(&run);
+}
+
 static cJSON *train_views(const char *out, const char *seed)
 {
     struct program_run run;
@@ -192,6 +218,7 @@ Test(train, refusals_say_why)
     struct program_run run;
     EXPECT_PROGRAM(2, NULL, "train", in("tiny"), in("set"));
     EXPECT_PROGRAM(2, NULL, "train", in("tiny"), in("set"), "-o", in("x.onnx"), "--dropout", "2");
+    EXPECT_PROGRAM(2, NULL, "train", in("tiny"), in("set"), "-o", in("x.onnx"), "--folds", "1");
     EXPECT_PROGRAM(1, NULL, "train", in("tiny"), in("set"), "-o", in("x.onnx"), "--mode", "full");
     EXPECT_PROGRAM(2, NULL, "train", in("tiny"), in("set"), "-o", in("x.onnx"), "--views", "3");
     EXPECT_PROGRAM(2, NULL, "train", in("tiny"), in("set"), "-o", in("x.onnx"), "--augment", "1");
@@ -212,4 +239,31 @@ Test(eval, a_class_that_the_model_does_not_know_is_named)
     EXPECT_PROGRAM(1, &run, "eval", in("tiny"), in("set"));
     cr_expect(strstr(run.err, "blue"), "%s", run.err);
     program_free(&run);
+}
+
+/* A red photo among the blue ones. */
+Test(eval, says_how_sure_its_figures_are_and_what_is_mistaken)
+{
+    struct program_run run;
+    struct cb_bytes page;
+    cJSON_Delete(train_json(in("out.onnx"), in("cache")));
+    cr_assert_eq(rename(in("set/red/0.jpg"), in("set/blue/stray.jpg")), 0);
+    EXPECT_PROGRAM(0, &run, "eval", in("out.onnx"), in("set"), "--json", "--report", in("e.html"));
+    cJSON *json = parse(&run);
+    const cJSON *mistakes = cJSON_GetObjectItem(json, "mistakes");
+    const cJSON *at = cJSON_GetObjectItem(json, "top1_interval");
+    cr_assert(cJSON_GetArraySize(mistakes) >= 1 && cJSON_GetArraySize(at) == 2);
+    cr_expect_str_eq(cJSON_GetObjectItem(cJSON_GetArrayItem(mistakes, 0), "file")->valuestring,
+                     "blue/stray.jpg");
+    cr_expect(cJSON_GetArrayItem(at, 0)->valuedouble < number(json, "top1") &&
+              number(json, "top1") < cJSON_GetArrayItem(at, 1)->valuedouble);
+    cr_expect(cJSON_IsArray(cJSON_GetObjectItem(json, "suspicious_labels")));
+    cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(json, "reliability")), 15);
+    cr_expect_gt(number(cJSON_GetObjectItem(json, "macro"), "auc"), 0.9);
+    cr_expect(number(json, "ece") >= 0 && number(json, "brier") >= 0);
+    cJSON_Delete(json);
+    cr_assert(cb_file_map(in("e.html"), &page).code == CB_OK);
+    cr_expect(memmem(page.data, page.len, "blue/stray.jpg", 14) &&
+              memmem(page.data, page.len, "data:image/png;base64,", 22));
+    cb_file_unmap(&page);
 }

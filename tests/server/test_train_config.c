@@ -36,8 +36,9 @@ Test(train_config, values_outside_their_range_are_refused_by_name)
         { "dropout", "nan" }, { "epochs", "1e9" },    { "learning_rate", "2" },
         { "l2", "inf" },      { "held_out", "0.51" }, { "held_out", "0" },
         { "balance", "yes" }, { "seed", "-1" },       { "mode", "half" },
-        { "patience", "0" },  { "colour", "red" },    { "views", "0" },
-        { "views", "33" },    { "augment", "2" },     { "augment", "rotate=200" },
+        { "patience", "0" },  { "folds", "21" },      { "curve", "maybe" },
+        { "colour", "red" },  { "views", "0" },       { "views", "33" },
+        { "augment", "2" },   { "augment", "rotate=200" },
     };
     for (size_t i = 0; i < CB_COUNT_OF(bad); i++) {
         struct cb_train_config c = cb_train_config_default;

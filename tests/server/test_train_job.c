@@ -51,8 +51,10 @@ Test(train_job, colours_are_learned_and_reported)
         set_up(&t, 20, hidden, 2);
         run_ok(&t);
         const struct cb_train_report *r = &t.result.report;
-        cr_expect(r->photos == 60 && r->classes == 3 && r->inputs == 4 && r->held_out.n == 12);
-        cr_expect(r->held_out.correct >= 11, "hidden %d: %d of 12", hidden, r->held_out.correct);
+        cr_expect(r->photos == 60 && r->classes == 3 && r->inputs == 4 &&
+                  r->judged.held_out.n == 12);
+        cr_expect(r->judged.held_out.correct >= 11, "hidden %d: %d of 12", hidden,
+                  r->judged.held_out.correct);
         cr_expect_str_eq(r->labels[0], "blue");
         tear_down(&t);
     }
@@ -67,8 +69,9 @@ Test(train_job, views_teach_and_held_out_photos_judge_as_they_are)
         t.job.config.augment = cb_augment_dial(0.5f);
         run_ok(&t);
         const struct cb_train_report *r = &t.result.report;
-        cr_expect(r->photos == 60 && r->views == 3 && r->held_out.n == 12);
-        cr_expect(r->held_out.correct >= 11, "hidden %d: %d of 12", hidden, r->held_out.correct);
+        cr_expect(r->photos == 60 && r->views == 3 && r->judged.held_out.n == 12);
+        cr_expect(r->judged.held_out.correct >= 11, "hidden %d: %d of 12", hidden,
+                  r->judged.held_out.correct);
         tear_down(&t);
     }
 }

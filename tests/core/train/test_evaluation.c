@@ -28,6 +28,12 @@ Test(evaluation, hand_worked_rates_and_confusion)
     cr_expect_float_eq(e.recall[0], 0.5f, 1e-6f);
     cr_expect_eq(e.recall[1], 1);
     cr_expect_eq(e.recall[2], 0);
+    cr_expect_float_eq(e.f1[1], 0.8f, 1e-6f);
+    cr_expect_float_eq(e.macro.precision, (0.5 + 2.0 / 3) / 3, 1e-6);
+    cr_expect_float_eq(e.macro.recall, 0.5, 1e-6);
+    cr_expect_float_eq(e.macro.f1, (0.5 + 0.8) / 3, 1e-6);
+    cr_expect_float_eq(e.auc[0], 5.0 / 6, 1e-6); /* 0.7, 0.3 against 0.1, 0.2, 0.5 */
+    cr_expect_eq(e.top1.low, cb_wilson(3, 5).low);
     cr_expect_float_eq(e.loss, -(log(0.7) + log(0.3) + log(0.8) + log(0.5) + log(0.4)) / 5, 1e-6);
     cb_arena_deinit(&arena);
 }
@@ -60,6 +66,69 @@ Test(evaluation, sums_agree_whatever_the_probabilities)
         cr_expect(e.correct5 >= e.correct && e.correct5 <= N, "seed %d", (int)seed);
         cb_arena_deinit(&arena);
     }
+}
+
+/* A class that no example is of counts in no mean; one class alone has no area. */
+Test(evaluation, empty_classes_and_a_single_class)
+{
+    const float p[2][3] = { { 0.6f, 0.4f, 0 }, { 0.2f, 0.8f, 0 } };
+    const int labels[2] = { 0, 0 };
+    struct cb_arena arena;
+    struct cb_evaluation e;
+    cr_assert_eq(cb_arena_init(&arena, 1 << 16).code, CB_OK);
+    cr_assert_eq(cb_evaluate(&arena, p[0], labels, 2, 3, &e).code, CB_OK);
+    cr_expect(e.macro.recall == 0.5 && e.macro.precision == 1);
+    cr_expect(isnan(e.auc[0]) && isnan(e.auc[2]) && isnan(e.macro.auc));
+    cr_assert_eq(cb_evaluate(&arena, p[0], labels, 1, 1, &e).code, CB_OK);
+    cr_expect(e.n == 1 && e.correct == 1 && e.macro.f1 == 1);
+    cr_assert_eq(cb_evaluate(&arena, p[0], labels, 0, 3, &e).code, CB_OK);
+    cr_expect(e.loss == 0 && e.macro.f1 == 0 && e.top1.high == 1);
+    cb_arena_deinit(&arena);
+}
+
+/* Means of their own: class 0 (0.9 + 0.6 + 0.05) / 3 = 0.517, class 1 (0.8 + 0.4) / 2 = 0.6. */
+Test(evaluation, mistakes_by_confidence_and_labels_by_the_other_class_s_mean)
+{
+    const float p[5][2] = {
+        { 0.9f, 0.1f }, { 0.6f, 0.4f }, { 0.05f, 0.95f }, { 0.2f, 0.8f }, { 0.6f, 0.4f }
+    };
+    const int labels[5] = { 0, 0, 0, 1, 1 };
+    struct cb_arena arena;
+    struct cb_evaluation e;
+    struct cb_mistake *list;
+    int n;
+    cr_assert_eq(cb_arena_init(&arena, 1 << 16).code, CB_OK);
+    cr_assert_eq(cb_evaluate(&arena, p[0], labels, 5, 2, &e).code, CB_OK);
+    cr_assert_eq(cb_worst_mistakes(&e, &arena, 9, &list, &n).code, CB_OK);
+    cr_assert(n == 2 && list[0].row == 2 && list[1].row == 4);
+    cr_expect(list[0].predicted == 1 && list[0].of_label == 0.05f && list[0].of_predicted == 0.95f);
+    cr_assert_eq(cb_worst_mistakes(&e, &arena, 1, &list, &n).code, CB_OK);
+    cr_expect(n == 1 && list[0].row == 2);
+    cr_assert_eq(cb_suspicious_labels(&e, &arena, 9, &list, &n).code, CB_OK);
+    cr_assert(n == 2 && list[0].row == 2 && list[1].row == 4);
+    e.labels = (const int[]){ 0, 0, 1, 1, 0 }; /* with the right labels nothing is left */
+    e.count[0] = 3;
+    e.count[1] = 2;
+    cr_assert_eq(cb_suspicious_labels(&e, &arena, 9, &list, &n).code, CB_OK);
+    cr_expect_eq(n, 0);
+    cb_arena_deinit(&arena);
+}
+
+Test(evaluation, a_doubtful_photo_below_the_other_class_s_mean_is_a_mistake_but_not_suspicious)
+{
+    const float p[4][2] = { { 0.9f, 0.1f }, { 0.45f, 0.55f }, { 0.1f, 0.9f }, { 0, 1 } };
+    const int labels[4] = { 0, 0, 1, 1 };
+    struct cb_arena arena;
+    struct cb_evaluation e;
+    struct cb_mistake *list;
+    int n;
+    cr_assert_eq(cb_arena_init(&arena, 1 << 16).code, CB_OK);
+    cr_assert_eq(cb_evaluate(&arena, p[0], labels, 4, 2, &e).code, CB_OK);
+    cr_assert_eq(cb_worst_mistakes(&e, &arena, 9, &list, &n).code, CB_OK);
+    cr_expect(n == 1 && list[0].row == 1);
+    cr_assert_eq(cb_suspicious_labels(&e, &arena, 9, &list, &n).code, CB_OK);
+    cr_expect_eq(n, 0);
+    cb_arena_deinit(&arena);
 }
 
 Test(evaluation, no_memory_is_said_at_every_budget)

@@ -16,7 +16,7 @@ struct world {
     int labels[N];
     struct cb_head_job job;
     struct cb_head head;
-    struct cb_evaluation held_out;
+    struct cb_head_judgement judged;
 };
 
 /* Clouds far from the origin, of very different sizes by feature; class 2 is rare. */
@@ -46,7 +46,7 @@ static void set_up(struct world *w, int hidden, size_t threads)
 
 static enum cb_code train(struct world *w)
 {
-    return cb_head_train(&w->job, &w->arena, &w->head, &w->held_out).code;
+    return cb_head_train(&w->job, &w->arena, &w->head, &w->judged).code;
 }
 
 static void tear_down(struct world *w)
@@ -81,9 +81,10 @@ Test(head_trainer, both_kinds_learn_clouds_and_judge_a_fifth)
                   w.head.classes == CLASSES);
         cr_expect(count_right(&w) >= 145, "hidden %d: %d of %d", hidden_sizes[k], count_right(&w),
                   N);
-        cr_expect(w.held_out.n == 30 && w.held_out.classes == CLASSES, "%d held out", w.held_out.n);
-        cr_expect(w.held_out.correct >= 26, "hidden %d: %d of 30", hidden_sizes[k],
-                  w.held_out.correct);
+        cr_expect(w.judged.held_out.n == 30 && w.judged.held_out.classes == CLASSES, "%d held out",
+                  w.judged.held_out.n);
+        cr_expect(w.judged.held_out.correct >= 26, "hidden %d: %d of 30", hidden_sizes[k],
+                  w.judged.held_out.correct);
         tear_down(&w);
     }
 }
@@ -100,7 +101,7 @@ Test(head_trainer, the_same_seed_gives_the_same_head_on_any_number_of_threads)
         cr_expect_arr_eq(a.head.w2, b.head.w2, n * sizeof(float), "hidden %d", hidden_sizes[k]);
         cr_expect_arr_eq(a.head.b2, b.head.b2, CLASSES * sizeof(float), "hidden %d",
                          hidden_sizes[k]);
-        cr_expect_eq(memcmp(&a.held_out.loss, &b.held_out.loss, sizeof(double)), 0);
+        cr_expect_eq(memcmp(&a.judged.held_out.loss, &b.judged.held_out.loss, sizeof(double)), 0);
         tear_down(&a);
         tear_down(&b);
     }
@@ -120,7 +121,8 @@ Test(head_trainer, the_evaluation_is_of_a_head_that_never_saw_the_held_out_part)
     w.config.l2 = 0;
     w.config.held_out = 0.5f;
     cr_assert_eq(train(&w), CB_OK);
-    cr_expect(w.held_out.correct < 40, "%d of %d", w.held_out.correct, w.held_out.n);
+    cr_expect(w.judged.held_out.correct < 40, "%d of %d", w.judged.held_out.correct,
+              w.judged.held_out.n);
     tear_down(&w);
 }
 
@@ -159,7 +161,7 @@ Test(head_trainer, refuses_one_class_a_lonely_example_and_what_is_not_finite)
     cr_expect_eq(train(&w), CB_ERR_CONTENT);
     w.job.classes = 2;
     w.labels[3] = 1;
-    struct cb_status st = cb_head_train(&w.job, &w.arena, &w.head, &w.held_out);
+    struct cb_status st = cb_head_train(&w.job, &w.arena, &w.head, &w.judged);
     cr_expect(st.code == CB_ERR_CONTENT && strstr(st.msg, "class 1"), "%s", st.msg);
     w.labels[4] = 1;
     cr_expect_eq(train(&w), CB_OK);
@@ -176,8 +178,8 @@ Test(head_trainer, the_smallest_dataset_is_two_and_two)
         w.job.n = 4;
         w.job.classes = 2;
         cr_assert_eq(train(&w), CB_OK);
-        cr_expect_eq(w.held_out.n, 2);
-        cr_expect(isfinite(w.head.w2[0]) && isfinite(w.held_out.loss));
+        cr_expect_eq(w.judged.held_out.n, 2);
+        cr_expect(isfinite(w.head.w2[0]) && isfinite(w.judged.held_out.loss));
         tear_down(&w);
     }
 }
@@ -189,7 +191,7 @@ Test(head_trainer, features_that_never_change_are_fine)
     for (int i = 0; i < N * INPUTS; i++)
         w.features[i] = 3;
     cr_assert_eq(train(&w), CB_OK);
-    cr_expect(isfinite(w.head.b2[0]) && isfinite(w.held_out.loss));
+    cr_expect(isfinite(w.head.b2[0]) && isfinite(w.judged.held_out.loss));
     tear_down(&w);
 }
 
@@ -213,6 +215,43 @@ Test(head_trainer, can_be_cancelled_between_steps)
     }
 }
 
+/* Labels that features only half decide: plain training on few examples is too sure. */
+Test(head_trainer, a_temperature_is_fitted_and_lies_in_the_last_weights)
+{
+    for (size_t k = 0; k < CB_COUNT_OF(hidden_sizes); k++) {
+        struct world w;
+        struct cb_rng rng = cb_rng_seed(23);
+        set_up(&w, hidden_sizes[k], 1);
+        for (int i = 0; i < N; i++)
+            if (cb_rng_below(&rng, 3) == 0)
+                w.labels[i] = (int)cb_rng_below(&rng, CLASSES);
+        w.config.l2 = 0; /* nothing else holds it back */
+        w.config.held_out = 0.5f;
+        cr_assert_eq(train(&w), CB_OK);
+        const struct cb_head_judgement *j = &w.judged;
+        cr_expect(j->temperature > 1.2, "%g", j->temperature);
+        cr_expect(j->held_out.loss < j->plain_loss, "%g, %g", j->held_out.loss, j->plain_loss);
+        cr_expect(j->held_out.example && j->held_out.labels[0] == w.labels[j->held_out.example[0]]);
+        tear_down(&w);
+    }
+}
+
+Test(head_trainer, unjudged_regression_learns_from_one_example_a_class)
+{
+    struct world w;
+    set_up(&w, 0, 1);
+    w.job.n = 2;
+    w.job.classes = 2;
+    w.labels[1] = 1;
+    cr_assert_eq(cb_head_train(&w.job, &w.arena, &w.head, NULL).code, CB_OK);
+    for (int i = 0; i < 2; i++) {
+        float logits[2];
+        cb_head_run(&w.head, 1, w.features + i * INPUTS, logits);
+        cr_expect((logits[1] > logits[0]) == (i == 1));
+    }
+    tear_down(&w);
+}
+
 /* Features of each example `views` times over; the views moved by `by`. */
 static float *repeat(struct world *w, int views, float by)
 {
@@ -234,8 +273,9 @@ Test(head_trainer, views_that_are_the_photo_itself_change_nothing)
     repeat(&three, 3, 0);
     cr_assert_eq(train(&one), CB_OK);
     cr_assert_eq(train(&three), CB_OK);
-    cr_expect(three.held_out.n == 30 && three.held_out.correct == one.held_out.correct);
-    cr_expect_float_eq(three.held_out.loss, one.held_out.loss, 1e-3);
+    cr_expect(three.judged.held_out.n == 30 &&
+              three.judged.held_out.correct == one.judged.held_out.correct);
+    cr_expect_float_eq(three.judged.held_out.loss, one.judged.held_out.loss, 1e-3);
     for (int i = 0; i < CLASSES * INPUTS; i++)
         cr_expect_float_eq(three.head.w2[i], one.head.w2[i], 1e-2f, "%d", i);
     tear_down(&one);
@@ -259,7 +299,8 @@ Test(head_trainer, views_of_held_out_examples_do_not_teach)
         w.config.patience = 300;
         repeat(&w, 2, 0.01f);
         cr_assert_eq(train(&w), CB_OK);
-        cr_expect(w.held_out.correct < 40, "%d of %d", w.held_out.correct, w.held_out.n);
+        cr_expect(w.judged.held_out.correct < 40, "%d of %d", w.judged.held_out.correct,
+                  w.judged.held_out.n);
         tear_down(&w);
     }
 }
@@ -274,7 +315,7 @@ Test(head_trainer, views_do_not_judge)
         for (int k = 0; k < INPUTS; k++)
             all[i * INPUTS + k] = 50; /* says nothing of the class */
     cr_assert_eq(train(&w), CB_OK);
-    cr_expect(w.held_out.n == 30 && w.held_out.correct >= 26, "%d of %d", w.held_out.correct,
-              w.held_out.n);
+    cr_expect(w.judged.held_out.n == 30 && w.judged.held_out.correct >= 26, "%d of %d",
+              w.judged.held_out.correct, w.judged.held_out.n);
     tear_down(&w);
 }
