@@ -23,7 +23,7 @@ void cb_stopwatch_deinit(struct cb_stopwatch *watch);
 uint64_t cb_stopwatch_class(const struct cb_stopwatch *watch);
 
 /* order[n]: the candidates, fastest first. They run in turns; one that is much slower on its first
- * run is not run again; the first candidate is beaten only by what is clearly faster, and weights
+ * two runs is not run again; the first candidate is beaten only by what is clearly faster, and weights
  * count a little more than they took. False when the time is up (order is then undefined), or
  * without memory. `node` is the plan's; its algorithm is undefined afterwards. */
 bool cb_stopwatch_rank(struct cb_stopwatch *watch, const struct cb_op_def *def,
