@@ -133,7 +133,8 @@ int main(int argc, char **argv)
         snprintf(name, sizeof name, "%s/%s", t->suite, t->name);
         if (!strstr(name, filter))
             continue;
-        const struct cr_params params = t->params ? t->params() : (struct cr_params){ .count = 1 };
+        const struct criterion_test_params params =
+            t->params ? t->params() : (struct criterion_test_params){ .count = 1 };
         for (size_t i = 0; i < params.count; i++) {
             if (running == most)
                 wait_for_one();

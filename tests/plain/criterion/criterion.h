@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct cr_params {
+struct criterion_test_params {
     size_t size;
     void *data;
     size_t count;
@@ -21,7 +21,7 @@ struct plain_test {
     const char *suite, *name;
     void (*run)(void);
     void (*run_with)(void *param);
-    struct cr_params (*params)(void); /* NULL: run, once */
+    struct criterion_test_params (*params)(void); /* NULL: run, once */
     void (*init)(void), (*fini)(void);
     unsigned timeout; /* seconds; 0: the runner's */
     struct plain_test *next;

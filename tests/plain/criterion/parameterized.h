@@ -4,9 +4,9 @@
 #include <criterion/criterion.h>
 
 #define cr_make_param_array(type, array, n)                                                        \
-    ((struct cr_params){ .size = sizeof(type), .data = (array), .count = (n) })
+    ((struct criterion_test_params){ .size = sizeof(type), .data = (array), .count = (n) })
 
-#define ParameterizedTestParameters(s, n) static struct cr_params params_##s##_##n(void)
+#define ParameterizedTestParameters(s, n) static struct criterion_test_params params_##s##_##n(void)
 
 #define ParameterizedTest(param, s, n, ...)                                                        \
     static void test_##s##_##n(param);                                                             \

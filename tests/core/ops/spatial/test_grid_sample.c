@@ -82,17 +82,19 @@ static struct op_case case_of(size_t i)
     return c;
 }
 
-static struct criterion_test_params cases(void)
+enum { CASES = 36 };
+
+static size_t *cases(void)
 {
-    static size_t index[36];
-    for (size_t i = 0; i < CB_COUNT_OF(index); i++)
+    static size_t index[CASES];
+    for (size_t i = 0; i < CASES; i++)
         index[i] = i;
-    return cr_make_param_array(size_t, index, CB_COUNT_OF(index));
+    return index;
 }
 
 ParameterizedTestParameters(grid_sample, gradient_agrees_with_finite_differences)
 {
-    return cases();
+    return cr_make_param_array(size_t, cases(), CASES);
 }
 
 ParameterizedTest(size_t *i, grid_sample, gradient_agrees_with_finite_differences)
@@ -104,7 +106,7 @@ ParameterizedTest(size_t *i, grid_sample, gradient_agrees_with_finite_difference
 
 ParameterizedTestParameters(grid_sample, is_the_same_on_every_isa)
 {
-    return cases();
+    return cr_make_param_array(size_t, cases(), CASES);
 }
 
 ParameterizedTest(size_t *i, grid_sample, is_the_same_on_every_isa)
