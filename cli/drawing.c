@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "cli/layout.h"
+#include "cli/markup.h"
 #include "cli/output.h"
-#include "core/base/utf8.h"
 
 enum {
     MOST_BOXES = 4000,
@@ -151,29 +151,6 @@ static struct cb_status make_picture(struct picture *p, const struct cb_layers *
     return cb_ok();
 }
 
-/* For DOT's quotes and XML alike: what either would take for its own is written as its XML name,
- * and bytes that are no text as '?'. */
-static void add_text(struct cb_buf *out, const char *text)
-{
-    static const struct {
-        char c;
-        const char *name;
-    } special[] = {
-        { '<', "&lt;" }, { '>', "&gt;" }, { '&', "&amp;" }, { '"', "&quot;" }, { '\\', "&#92;" }
-    };
-    for (size_t left = strlen(text), len; left; text += len, left -= len) {
-        const char *name = NULL;
-        len = cb_utf8_character(text, left);
-        for (size_t i = 0; i < CB_COUNT_OF(special); i++)
-            name = special[i].c == *text ? special[i].name : name;
-        if (name || !len)
-            cb_buf_printf(out, "%s", name ? name : "?");
-        else
-            cb_buf_add(out, text, len);
-        len = len ? len : 1;
-    }
-}
-
 /* "64 x 56 x 56, sees 35 /4" */
 static void print_shape(const struct box *box, char *to, size_t room)
 {
@@ -191,9 +168,9 @@ struct cb_status cb_drawing_dot(const struct cb_layers *layers, struct cb_arena 
         const struct box *box = &p.boxes[i];
         print_shape(box, shape, sizeof shape);
         cb_buf_printf(out, "  b%d [class=\"%s\", label=\"", i, box->family);
-        add_text(out, box->title);
+        cb_markup_text(out, box->title);
         cb_buf_printf(out, "\\n");
-        add_text(out, shape);
+        cb_markup_text(out, shape);
         cb_buf_printf(out, "%s%s\"];\n", box->cost[0] ? "\\n" : "", box->cost);
     }
     for (int i = 0; i < p.n_edges; i++)
@@ -247,7 +224,7 @@ static void add_line_of_text(struct cb_buf *out, const char *class, double x, do
                              const char *text)
 {
     cb_buf_printf(out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\">", class, x, y);
-    add_text(out, text);
+    cb_markup_text(out, text);
     cb_buf_printf(out, "</text>\n");
 }
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/markup.h"
 #include "core/base/file.h"
-#include "core/base/utf8.h"
 #include "server/train_job.h"
 
 #define PAGE_LIMIT ((size_t)256 << 20)
@@ -57,25 +57,6 @@ static const char head[] =
     "margin:0 auto 8px;border-radius:4px}\n"
     "</style>\n";
 
-void cb_report_text(struct cb_buf *out, const char *text)
-{
-    static const struct {
-        char c;
-        const char *name;
-    } special[] = { { '<', "&lt;" }, { '>', "&gt;" }, { '&', "&amp;" }, { '"', "&quot;" } };
-    for (size_t left = strlen(text), len; left; text += len, left -= len) {
-        const char *name = NULL;
-        len = cb_utf8_character(text, left);
-        for (size_t i = 0; i < CB_COUNT_OF(special); i++)
-            name = special[i].c == *text ? special[i].name : name;
-        if (name || !len)
-            cb_buf_printf(out, "%s", name ? name : "?");
-        else
-            cb_buf_add(out, text, len);
-        len = len ? len : 1;
-    }
-}
-
 static double percent(int part, int whole)
 {
     return whole ? 100.0 * part / whole : 0;
@@ -111,9 +92,9 @@ static void add_headline(struct cb_buf *out, const struct cb_report *r)
     const struct cb_evaluation *e = r->evaluation;
     char value[32], note[96], text[16];
     cb_buf_printf(out, "<h1>");
-    cb_report_text(out, r->title);
+    cb_markup_text(out, r->title);
     cb_buf_printf(out, "</h1>\n<p class=\"soft\">");
-    cb_report_text(out, r->about);
+    cb_markup_text(out, r->about);
     cb_buf_printf(out, "</p>\n<div class=\"tiles\">\n");
     add_accuracy(out, "Accuracy (top-1)", e->correct, e->n, e->top1);
     if (e->classes > 5)
@@ -166,7 +147,7 @@ static void add_matrix(struct cb_buf *out, const struct cb_report *r, const int 
     cb_buf_printf(out, "</tr>\n");
     for (int t = 0; t < n; t++) {
         cb_buf_printf(out, "<tr><td>");
-        cb_report_text(out, r->labels[seen[t]]);
+        cb_markup_text(out, r->labels[seen[t]]);
         cb_buf_printf(out, " <span class=\"soft\">%d</span></td>", t + 1);
         for (int p = 0; p < n; p++)
             add_cell(out, e->confusion[(size_t)seen[t] * (size_t)e->classes + (size_t)seen[p]],
@@ -207,9 +188,9 @@ static struct cb_status add_pairs(struct cb_buf *out, const struct cb_report *r,
                        "<tr><th>what it is</th><th>taken for</th><th>photos</th></tr>\n");
     for (int i = 0; i < n && i < PAIRS_SHOWN; i++) {
         cb_buf_printf(out, "<tr><td>");
-        cb_report_text(out, r->labels[pairs[i].of]);
+        cb_markup_text(out, r->labels[pairs[i].of]);
         cb_buf_printf(out, "</td><td>");
-        cb_report_text(out, r->labels[pairs[i].as]);
+        cb_markup_text(out, r->labels[pairs[i].as]);
         cb_buf_printf(out, "</td><td>%d</td></tr>\n", pairs[i].count);
     }
     cb_buf_printf(out, "</table></div>\n");
@@ -228,7 +209,7 @@ static void add_classes(struct cb_buf *out, const struct cb_report *r, const int
         const int right = e->confusion[(size_t)c * (size_t)e->classes + (size_t)c];
         const struct cb_interval at = cb_wilson(right, e->count[c]);
         cb_buf_printf(out, "<tr><td>");
-        cb_report_text(out, r->labels[c]);
+        cb_markup_text(out, r->labels[c]);
         cb_buf_printf(out,
                       "</td><td>%d</td><td>%.3f</td><td>%.3f</td>"
                       "<td class=\"soft\">%.2f to %.2f</td><td>%.3f</td><td>%s</td></tr>\n",
@@ -247,12 +228,12 @@ static void add_photo(struct cb_buf *out, const struct cb_report *r, const struc
     const int photo = r->photo[example ? example[m->row] : m->row];
     cb_buf_printf(out, "<div>");
     cb_report_photo(out, r->dataset->photos[photo].path, arena);
-    cb_report_text(out, r->dataset->photos[photo].name);
+    cb_markup_text(out, r->dataset->photos[photo].name);
     cb_buf_printf(out, "<br>taken for <b>");
-    cb_report_text(out, r->labels[m->predicted]);
+    cb_markup_text(out, r->labels[m->predicted]);
     cb_buf_printf(out, "</b> %.1f&nbsp;%%<br><span class=\"soft\">labelled ",
                   100 * (double)m->of_predicted);
-    cb_report_text(out, r->labels[m->label]);
+    cb_markup_text(out, r->labels[m->label]);
     cb_buf_printf(out, " %.1f&nbsp;%%</span></div>\n", 100 * (double)m->of_label);
 }
 
@@ -313,7 +294,7 @@ static struct cb_status write_page(const struct cb_report *r, struct cb_arena *a
     CB_TRY(cb_arena_get(arena, (size_t)r->evaluation->classes, sizeof *seen, "classes", &seen));
     const int n = cb_evaluation_seen(r->evaluation, seen);
     cb_buf_printf(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><title>");
-    cb_report_text(out, r->title);
+    cb_markup_text(out, r->title);
     cb_buf_printf(out, "</title>\n%s</head><body>\n", head);
     add_headline(out, r);
     if (r->judged)

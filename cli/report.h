@@ -23,9 +23,6 @@ CB_MUST_USE struct cb_status cb_report_save(const struct cb_report *report, cons
 
 /* The parts below append to `out`. */
 
-/* Text for HTML: its own characters as names, bytes that are no text as '?'. */
-void cb_report_text(struct cb_buf *out, const char *text);
-
 void cb_report_reliability(struct cb_buf *out, const struct cb_reliability *r);
 void cb_report_curve(struct cb_buf *out, const struct cb_curve *curve);
 

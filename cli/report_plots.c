@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "cli/markup.h"
 #include "cli/report.h"
 
 /* The square that is plotted in, in the picture's units. */
@@ -142,7 +143,7 @@ struct cb_status cb_report_roc(struct cb_buf *out, const struct cb_report *repor
     cb_buf_printf(out, "<p class=\"legend\">");
     for (int i = 0; i < n; i++) {
         cb_buf_printf(out, "<span><i class=\"s%d\"></i>", i);
-        cb_report_text(out, report->labels[areas[i].class_index]);
+        cb_markup_text(out, report->labels[areas[i].class_index]);
         cb_buf_printf(out, " %.3f</span> ", areas[i].auc);
     }
     cb_buf_printf(out, "%s</p>\n", n ? "" : "No class has examples on both sides.");

@@ -32,9 +32,6 @@ struct variant {
     bool taps;
 };
 
-/* Of a layer, as cb_conv_error says it. */
-#define ERROR_BUDGET 2.5e-6
-
 static bool fits(const struct cb_kernels *kernels, const struct cb_conv_shape *s, struct variant v)
 {
     struct cb_winograd_form f;
@@ -241,32 +238,18 @@ static void finish_tile(const struct winograd *w, size_t number, size_t panel,
                         const float *products)
 {
     const struct cb_winograd_form *f = &w->form;
-    const struct cb_conv_call *call = w->call;
-    const struct cb_conv_shape *s = call->shape;
+    const struct cb_conv_shape *s = w->call->shape;
     const struct place p = place_of(f, number);
-    const size_t column = panel * w->kernels->nr;
-    const size_t pixel = (p.image * s->out[1] + p.at[0]) * s->out[2] + p.at[1];
-    const size_t at = pixel * call->y_stride + column;
-    struct cb_winograd_output t = {
+    const struct cb_winograd_output t = {
         .points = { f->n[0], f->n[1] },
         .size = { f->m[0], f->m[1] },
         .inside = { cb_size_min(f->m[0], s->out[1] - p.at[0]),
                     cb_size_min(f->m[1], s->out[2] - p.at[1]) },
-        .channels = cb_size_min(s->cout - column, w->kernels->nr),
         .in = products,
-        .out = call->y + at,
-        .line = s->out[2] * call->y_stride,
-        .pixel = call->y_stride,
-        .post = call->post,
     };
-    if (t.post.bias)
-        t.post.bias += column;
-    if (t.post.residual)
-        t.post.residual += at;
-    w->kernels->winograd_output(&t);
-    for (size_t i = 0; i < t.inside[0]; i++)
-        cb_kernels_activate(w->kernels, t.post.act, t.inside[1], t.channels, t.out + i * t.line,
-                            t.pixel);
+    cb_winograd_finish(w->kernels, w->call, t,
+                       (p.image * s->out[1] + p.at[0]) * s->out[2] + p.at[1],
+                       panel * w->kernels->nr);
 }
 
 static void run_panel(const struct winograd *w, const struct block *b, size_t panel, size_t worker)
@@ -366,7 +349,7 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
     static bool accurate_##id(const struct cb_kernels *k, const struct cb_conv_shape *s,           \
                               const void *w, const void *packed)                                   \
     {                                                                                              \
-        return cb_conv_error(k, s, &cb_conv_winograd_##id, w, packed) <= ERROR_BUDGET;             \
+        return cb_winograd_accurate(k, s, &cb_conv_winograd_##id, w, packed);                      \
     }                                                                                              \
     const struct cb_conv_algorithm cb_conv_winograd_##id = {                                       \
         .name = algorithm_name, .fits = fits_##id, .cost = cost_##id, .pack = pack_##id,           \

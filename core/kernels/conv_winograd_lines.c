@@ -11,7 +11,7 @@
 
 #include "core/kernels/blocks.h"
 #include "core/kernels/conv_parts.h"
-#include "core/kernels/winograd.h"
+#include "core/kernels/winograd_form.h"
 
 enum {
     BAND_BYTES = 1 << 17, /* of a band's transformed lines */
@@ -19,9 +19,6 @@ enum {
     WIDE_MAX = 32,        /* channels of a wide pixel */
     TAPS_MAX = 4,         /* of wide pixels */
 };
-
-/* Of a layer, as cb_conv_error says it. */
-#define ERROR_BUDGET 2.5e-6
 
 struct form {
     size_t n, m;         /* points and outputs of a tile */
@@ -250,27 +247,16 @@ static void finish_tile(const struct lines *l, const struct band *b, size_t tile
                         const float *products)
 {
     const struct form *f = &l->form;
-    const struct cb_conv_call *call = l->call;
-    const struct cb_conv_shape *s = call->shape;
-    const size_t column = panel * l->kernels->nr, x = tile % f->tiles * f->m;
+    const struct cb_conv_shape *s = l->call->shape;
+    const size_t x = tile % f->tiles * f->m;
     const size_t line = b->image * s->out[1] + b->first + tile / f->tiles;
-    const size_t at = (line * s->out[2] + x) * call->y_stride + column;
-    struct cb_winograd_output t = {
+    const struct cb_winograd_output t = {
         .points = { 1, f->n },
         .size = { 1, f->m },
         .inside = { 1, cb_size_min(f->m, s->out[2] - x) },
-        .channels = cb_size_min(s->cout - column, l->kernels->nr),
         .in = products,
-        .out = call->y + at,
-        .pixel = call->y_stride,
-        .post = call->post,
     };
-    if (t.post.bias)
-        t.post.bias += column;
-    if (t.post.residual)
-        t.post.residual += at;
-    l->kernels->winograd_output(&t);
-    cb_kernels_activate(l->kernels, t.post.act, t.inside[1], t.channels, t.out, t.pixel);
+    cb_winograd_finish(l->kernels, l->call, t, line * s->out[2] + x, panel * l->kernels->nr);
 }
 
 static void run_band(void *ctx, size_t i, size_t worker)
@@ -344,7 +330,7 @@ static void run(const struct cb_kernels *kernels, const struct cb_conv_call *cal
     static bool accurate_##id(const struct cb_kernels *k, const struct cb_conv_shape *s,           \
                               const void *w, const void *packed)                                   \
     {                                                                                              \
-        return cb_conv_error(k, s, &cb_conv_winograd_lines_##id, w, packed) <= ERROR_BUDGET;       \
+        return cb_winograd_accurate(k, s, &cb_conv_winograd_lines_##id, w, packed);                \
     }                                                                                              \
     const struct cb_conv_algorithm cb_conv_winograd_lines_##id = {                                 \
         .name = "winograd-lines-" #id, .fits = fits_##id, .cost = cost_##id, .pack = pack_##id,    \

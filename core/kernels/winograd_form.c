@@ -9,6 +9,8 @@ enum {
     LINE = CB_WINOGRAD_LINE,
 };
 
+#define ERROR_BUDGET 2.5e-6
+
 static bool form_axis(const struct cb_conv_shape *s, size_t n, int axis, struct cb_winograd_form *f)
 {
     const size_t k = s->kernel[axis + 1], stride = s->stride[axis + 1];
@@ -132,4 +134,31 @@ void cb_winograd_pack_taps(const struct cb_kernels *kernels, const struct cb_con
     p.filters.nr = kernels->vector;
     cb_threads_for(threads, cb_size_divide(s->cout, kernels->vector) * cb_size_divide(s->cin, LINE),
                    pack_taps_task, &p);
+}
+
+bool cb_winograd_accurate(const struct cb_kernels *kernels, const struct cb_conv_shape *shape,
+                          const struct cb_conv_algorithm *algorithm, const void *w,
+                          const void *packed)
+{
+    return cb_conv_error(kernels, shape, algorithm, w, packed) <= ERROR_BUDGET;
+}
+
+void cb_winograd_finish(const struct cb_kernels *kernels, const struct cb_conv_call *call,
+                        struct cb_winograd_output t, size_t pixel, size_t column)
+{
+    const struct cb_conv_shape *s = call->shape;
+    const size_t at = pixel * call->y_stride + column;
+    t.channels = cb_size_min(s->cout - column, kernels->nr);
+    t.out = call->y + at;
+    t.line = s->out[2] * call->y_stride;
+    t.pixel = call->y_stride;
+    t.post = call->post;
+    if (t.post.bias)
+        t.post.bias += column;
+    if (t.post.residual)
+        t.post.residual += at;
+    kernels->winograd_output(&t);
+    for (size_t i = 0; i < t.inside[0]; i++)
+        cb_kernels_activate(kernels, t.post.act, t.inside[1], t.channels, t.out + i * t.line,
+                            t.pixel);
 }

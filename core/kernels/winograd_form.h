@@ -1,5 +1,5 @@
-/* core/kernels/winograd_form.h - the shape of a convolution as Winograd's tiles, and its weights in
- * that form. Private to core/kernels. */
+/* core/kernels/winograd_form.h - the shape of a convolution as Winograd's tiles, its weights in that
+ * form, and how every form ends. Private to core/kernels. */
 #pragma once
 
 #include "core/kernels/conv_parts.h"
@@ -46,3 +46,12 @@ size_t cb_winograd_taps_bytes(const struct cb_kernels *, const struct cb_conv_sh
 void cb_winograd_pack_taps(const struct cb_kernels *, const struct cb_conv_shape *,
                            const struct cb_winograd_form *, struct cb_threads *, const void *w,
                            const float *scale, void *packed);
+
+/* Whether the error with these weights, as cb_conv_error says it, is within the budget of a layer. */
+bool cb_winograd_accurate(const struct cb_kernels *, const struct cb_conv_shape *,
+                          const struct cb_conv_algorithm *, const void *w, const void *packed);
+
+/* Transforms a tile's products of the panel that begins with output channel `column` back, and
+ * finishes them: `tile` has points, size, inside and in; its first output is pixel number `pixel`. */
+void cb_winograd_finish(const struct cb_kernels *, const struct cb_conv_call *,
+                        struct cb_winograd_output tile, size_t pixel, size_t column);

@@ -13,16 +13,24 @@
 
 enum { X, W, BIAS, RESIDUAL, SCALE, SHIFT };
 
+struct cb_status cb_conv_check_ranks(const struct cb_node *node, const struct cb_shape *x,
+                                     const struct cb_shape *filter)
+{
+    char a[CB_SHAPE_TEXT], b[CB_SHAPE_TEXT];
+    if (x->rank < 3 || filter->rank != x->rank)
+        return cb_fail(
+            CB_ERR_MODEL,
+            "%s: wants an input [N,spatial...,C] and a filter of its rank, has %s and %s",
+            node->name, cb_shape_text(x, a), cb_shape_text(filter, b));
+    return cb_ok();
+}
+
 static struct cb_status check_filter(const struct cb_node *node, const struct cb_arg in[])
 {
     const struct cb_shape *x = &in[X].shape, *w = &in[W].shape;
     const int64_t group = node->attr.conv.group;
-    char a[CB_SHAPE_TEXT], b[CB_SHAPE_TEXT];
-    if (x->rank < 3 || w->rank != x->rank)
-        return cb_fail(
-            CB_ERR_MODEL,
-            "%s: wants an input [N,spatial...,C] and a filter of its rank, has %s and %s",
-            node->name, cb_shape_text(x, a), cb_shape_text(w, b));
+    char b[CB_SHAPE_TEXT];
+    CB_TRY(cb_conv_check_ranks(node, x, w));
     if (w->dim[0] < 1 || w->dim[1] < 1)
         return cb_fail(CB_ERR_MODEL, "%s: wants a filter [M,C/group,kernel...], has %s", node->name,
                        cb_shape_text(w, b));

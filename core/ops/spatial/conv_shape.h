@@ -1,10 +1,15 @@
 /* core/ops/spatial/conv_shape.h - what the kernels call the sizes of Conv, QuantisedConv and
- * ConvChain nodes. */
+ * ConvChain nodes, and what their shapes must be. */
 #pragma once
 
 #include "core/kernels/conv.h"
 #include "core/kernels/conv_chain.h"
 #include "core/ops/op.h"
+
+/* x [N, spatial..., C] and a filter of the same rank, at least 3. Errors: CB_ERR_MODEL. */
+CB_MUST_USE struct cb_status cb_conv_check_ranks(const struct cb_node *node,
+                                                 const struct cb_shape *x,
+                                                 const struct cb_shape *filter);
 
 /* By an inferred node's window: x [N, spatial..., C] to y [N, spatial..., M]. */
 struct cb_conv_shape cb_conv_shape_of(const struct cb_window *window, int64_t group,

@@ -20,12 +20,8 @@ static struct cb_status check_filter(const struct cb_node *node, const struct cb
 {
     const struct cb_shape *x = &in[X].shape, *w = &in[W].shape;
     const int64_t group = node->attr.conv_transpose.group;
-    char a[CB_SHAPE_TEXT], b[CB_SHAPE_TEXT];
-    if (x->rank < 3 || w->rank != x->rank)
-        return cb_fail(
-            CB_ERR_MODEL,
-            "%s: wants an input [N,spatial...,C] and a filter of its rank, has %s and %s",
-            node->name, cb_shape_text(x, a), cb_shape_text(w, b));
+    char b[CB_SHAPE_TEXT];
+    CB_TRY(cb_conv_check_ranks(node, x, w));
     if (w->dim[1] < 1 || w->dim[0] != x->dim[x->rank - 1])
         return cb_fail(CB_ERR_MODEL, "%s: wants a filter [%lld,M/group,kernel...], has %s",
                        node->name, (long long)x->dim[x->rank - 1], cb_shape_text(w, b));
